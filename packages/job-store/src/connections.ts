@@ -1,0 +1,123 @@
+/**
+ * How QARR talks to Redis. Three kinds of connection, because they must fail differently:
+ *
+ * - a *producer* serves somebody who waits, so it fails fast;
+ * - a *worker* has nothing better to do than to wait until Redis is back;
+ * - a *subscriber* only receives, and says when it may have missed something.
+ */
+import { Redis } from 'ioredis';
+
+/** A dead socket is tried again this often; Redis that comes back is in use again at once. */
+const RECONNECT_MS_MAX = 200;
+/** A producer's command that takes longer has an unknown outcome: the caller is told so. */
+const PRODUCER_TIMEOUT_MS = 1_000;
+const CONNECT_TIMEOUT_MS = 2_000;
+const GOODBYE_MS = 500;
+
+export interface ConnectionOptions {
+  redisUrl: string;
+  /** Called for each connection error, bounded by the rate of reconnecting. */
+  onError: (error: Error) => void;
+}
+
+export function connectProducer({ redisUrl, onError }: ConnectionOptions): Redis {
+  const redis = new Redis(redisUrl, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: PRODUCER_TIMEOUT_MS,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    retryStrategy,
+  });
+  redis.on('error', onError);
+  return redis;
+}
+
+export function connectWorker({ redisUrl, onError }: ConnectionOptions): Redis {
+  const redis = new Redis(redisUrl, {
+    maxRetriesPerRequest: null,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    retryStrategy,
+  });
+  redis.on('error', onError);
+  return redis;
+}
+
+export interface Subscription {
+  stop(): Promise<void>;
+}
+
+/**
+ * Subscribes to one channel, for ever.
+ *
+ * `onReady` is called each time the subscription stands, also the first: messages before it may
+ * have been missed, messages after it are not, until it is called again.
+ */
+export async function subscribe({
+  redisUrl,
+  onError,
+  channel,
+  onMessage,
+  onReady,
+}: ConnectionOptions & {
+  channel: string;
+  onMessage: (message: string) => void;
+  onReady: () => void;
+}): Promise<Subscription> {
+  const redis = new Redis(redisUrl, {
+    autoResubscribe: false,
+    maxRetriesPerRequest: null,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    retryStrategy,
+  });
+  redis.on('error', onError);
+  redis.on('message', (_channel, message) => onMessage(message));
+
+  const stand = Promise.withResolvers<void>();
+  redis.on('ready', () => {
+    redis.subscribe(channel).then(
+      () => {
+        stand.resolve();
+        onReady();
+      },
+      // The connection broke again: its next `ready` subscribes.
+      () => {},
+    );
+  });
+  await stand.promise;
+  return {
+    async stop() {
+      redis.disconnect();
+    },
+  };
+}
+
+/** Waits until a connection can be used; rejects after `timeoutMs`. */
+export async function whenReady(redis: Redis, timeoutMs: number): Promise<void> {
+  if (redis.status === 'ready') return;
+  const ready = Promise.withResolvers<void>();
+  const timer = setTimeout(
+    () => ready.reject(new Error(`Redis does not answer within ${timeoutMs} ms`)),
+    timeoutMs,
+  );
+  redis.once('ready', ready.resolve);
+  try {
+    await ready.promise;
+  } finally {
+    clearTimeout(timer);
+    redis.off('ready', ready.resolve);
+  }
+}
+
+/** Lets what was sent be answered, but does not wait for a Redis that is gone. */
+export async function disconnect(redis: Redis): Promise<void> {
+  if (redis.status === 'ready') {
+    const timeout = AbortSignal.timeout(GOODBYE_MS);
+    const expired = new Promise((resolve) => timeout.addEventListener('abort', resolve));
+    await Promise.race([redis.quit().catch(() => {}), expired]);
+  }
+  redis.disconnect();
+}
+
+function retryStrategy(times: number): number {
+  return Math.min(times * 20, RECONNECT_MS_MAX);
+}

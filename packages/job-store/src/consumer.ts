@@ -1,0 +1,137 @@
+/**
+ * The worker's side of a tier's queue: pulls entries while it has room, and hands back what cannot
+ * be done here.
+ */
+import { DelayedError, Worker } from 'bullmq';
+import type { Job } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { Keys } from './keys.ts';
+import type { QueueEntry } from './queues.ts';
+
+/**
+ * A worker that dies is noticed after `LOCK_MS` and at most two checks: within 10 s as measured.
+ * A worker that is only busy renews its locks four times in that time.
+ */
+const LOCK_MS = 10_000;
+const STALLED_CHECK_MS = 5_000;
+/** BullMQ's own limit would fail innocent neighbours of a poisonous job; ours counts per job. */
+const STALLS_MAX = 1_000;
+/** How long an idle worker blocks in one call for the next entry, in seconds. */
+const IDLE_BLOCK_S = 5;
+/** Pause before an entry is tried again after an error that nobody foresaw. */
+const UNFORESEEN_DELAY_MS = 1_000;
+
+/** What becomes of an entry: it is done with, or it shall come again. */
+export type Delivery = { kind: 'done' } | { kind: 'again'; delayMs: number };
+
+export interface Consumer {
+  /** Number of entries that are being worked on. */
+  readonly running: number;
+  /** When an entry was last delivered, by `performance.now()`. */
+  readonly lastDeliveryMs: number;
+  /** Pulls nothing more until `resume`; what runs goes on. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Closes; call it when nothing runs any more. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Begins to pull at once, unless `paused`.
+ *
+ * `deliver` gets an entry, a token that is unique to this delivery, and a signal that is aborted
+ * when the entry's lock is lost, so that another worker may have it already.
+ */
+export function createConsumer({
+  redis,
+  keys,
+  tier,
+  concurrency,
+  paused,
+  deliver,
+  onError,
+}: {
+  redis: Redis;
+  keys: Keys;
+  tier: string;
+  concurrency: number;
+  paused: boolean;
+  deliver: (entry: QueueEntry, delivery: { token: string; signal: AbortSignal }) => Promise<Delivery>;
+  onError: (error: Error) => void;
+}): Consumer {
+  let running = 0;
+  let lastDeliveryMs = performance.now();
+
+  async function process(job: Job<QueueEntry>, token?: string, signal?: AbortSignal) {
+    running += 1;
+    lastDeliveryMs = performance.now();
+    const delivery = await deliverSafely(job, { token: token ?? '', signal });
+    running -= 1;
+    if (delivery.kind === 'done') return;
+    await job.moveToDelayed(Date.now() + Math.max(1, delivery.delayMs), token);
+    throw new DelayedError();
+  }
+
+  async function deliverSafely(
+    job: Job<QueueEntry>,
+    { token, signal }: { token: string; signal: AbortSignal | undefined },
+  ): Promise<Delivery> {
+    try {
+      return await deliver(job.data, {
+        // The lock's token is the same for all deliveries to one worker; the count tells them apart.
+        token: `${token}:${job.attemptsStarted}`,
+        signal: signal ?? new AbortController().signal,
+      });
+    } catch (error) {
+      onError(error instanceof Error ? error : new Error(String(error)));
+      return { kind: 'again', delayMs: UNFORESEEN_DELAY_MS };
+    }
+  }
+
+  // BullMQ looks at the number of parameters: without the third there is no signal.
+  const worker = new Worker<QueueEntry>(
+    keys.queueName(tier),
+    async (job, token, signal) => process(job, token, signal),
+    {
+      connection: redis,
+      prefix: keys.queuePrefix,
+      autorun: !paused,
+      concurrency,
+      lockDuration: LOCK_MS,
+      stalledInterval: STALLED_CHECK_MS,
+      maxStalledCount: STALLS_MAX,
+      drainDelay: IDLE_BLOCK_S,
+      removeOnComplete: { count: 0 },
+      removeOnFail: { count: 0 },
+    },
+  );
+  worker.on('error', onError);
+  worker.on('lockRenewalFailed', (jobIds) => {
+    for (const id of jobIds) worker.cancelJob(id, 'lock lost');
+  });
+  let started = !paused;
+
+  return {
+    get running() {
+      return running;
+    },
+    get lastDeliveryMs() {
+      return lastDeliveryMs;
+    },
+    async pause() {
+      if (started) await worker.pause(true);
+    },
+    async resume() {
+      lastDeliveryMs = performance.now();
+      if (started) await worker.resume();
+      else {
+        started = true;
+        // It runs until the worker is closed; its errors are events.
+        worker.run().catch(onError);
+      }
+    },
+    async stop() {
+      await worker.close();
+    },
+  };
+}

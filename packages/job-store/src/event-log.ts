@@ -1,0 +1,239 @@
+/**
+ * The worker's writing side of the event logs.
+ *
+ * Per attempt there is one `AttemptLog`. Its deltas of one event-loop turn share one event, the
+ * events of all attempts of that turn leave in one pipeline, and an attempt has at most one call
+ * under way: what arrives meanwhile waits and is merged. Nothing is held back by a timer, so an
+ * idle attempt's first delta leaves in the turn in which it came.
+ *
+ * Redis may be gone for a while. A call is sent again until it is answered; the scripts know by the
+ * sequence number what they have applied already.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import type { JobResult, TerminalEvent } from '@qarr/router-core';
+import type { Keys } from './keys.ts';
+import type { Retention } from './retention.ts';
+import { isNoScript, loadScript, pipeScript, runScript } from './scripts.ts';
+import type { ScriptCall } from './scripts.ts';
+
+const RETRY_MS = 200;
+
+/** Why an attempt must stop: its job shall be cancelled, or another attempt has taken over. */
+export type StopReason = 'cancel' | 'superseded';
+export type WriteOutcome = 'ok' | StopReason;
+
+export interface Ending {
+  readonly event: TerminalEvent;
+  readonly result?: JobResult;
+}
+
+export interface AttemptLog {
+  /** Adds to the answer. Returns at once. */
+  append(delta: { text: string; reasoning?: string | undefined }): void;
+  /** Ends the job, after everything that was appended. */
+  finish(ending: Ending): Promise<WriteOutcome>;
+  /** Gives the job back to its queue. `failures` is 1 when the attempt counts as a failed one. */
+  requeue(options: { failures: 0 | 1 }): Promise<WriteOutcome>;
+}
+
+export interface EventLog {
+  openAttempt(options: {
+    jobId: string;
+    attempt: number;
+    nextSeq: number;
+    /** Called at most once, from a write that was refused or that carried a cancel request. */
+    onStop: (reason: StopReason) => void;
+  }): AttemptLog;
+}
+
+interface Pending {
+  text: string;
+  reasoning: string;
+}
+
+interface Attempt {
+  readonly jobId: string;
+  readonly attempt: number;
+  nextSeq: number;
+  pending: Pending | null;
+  /** The call that is under way; it settles when it is answered. */
+  underWay: Promise<void> | null;
+  stopped: StopReason | null;
+  readonly onStop: (reason: StopReason) => void;
+}
+
+export function createEventLog({
+  redis,
+  keys,
+  retention,
+  onError,
+}: {
+  redis: Redis;
+  keys: Keys;
+  retention: Retention;
+  onError: (error: Error) => void;
+}): EventLog {
+  const dirty = new Set<Attempt>();
+  let flushScheduled = false;
+
+  function schedule(attempt: Attempt): void {
+    if (attempt.pending === null || attempt.underWay !== null || attempt.stopped !== null) return;
+    dirty.add(attempt);
+    if (flushScheduled) return;
+    flushScheduled = true;
+    setImmediate(flush);
+  }
+
+  function flush(): void {
+    flushScheduled = false;
+    const batch = [...dirty].map((attempt) => ({ attempt, call: appendCall(attempt) }));
+    dirty.clear();
+    if (batch.length === 0) return;
+    const pipeline = redis.pipeline();
+    for (const { call } of batch) pipeScript(pipeline, 'append', call);
+    const answered = pipeline.exec();
+    for (const [index, { attempt, call }] of batch.entries()) {
+      const reply = answered.then((replies) => replies?.[index]);
+      attempt.underWay = settleAppend({ attempt, call, reply });
+    }
+  }
+
+  /** Takes what is pending and gives it its sequence number. */
+  function appendCall(attempt: Attempt): ScriptCall {
+    const first = attempt.nextSeq;
+    const events = takePending(attempt);
+    return {
+      keys: [keys.job(attempt.jobId), keys.log(attempt.jobId)],
+      args: [attempt.jobId, attempt.attempt, first, ...events],
+    };
+  }
+
+  async function settleAppend({
+    attempt,
+    call,
+    reply,
+  }: {
+    attempt: Attempt;
+    call: ScriptCall;
+    reply: Promise<[Error | null, unknown] | undefined>;
+  }): Promise<void> {
+    let outcome: unknown;
+    try {
+      const [error, value] = (await reply) ?? [new Error('No reply'), null];
+      if (error !== null) throw error;
+      outcome = value;
+    } catch (error) {
+      if (isNoScript(error)) await loadScript(redis, 'append').catch(onError);
+      else onError(error as Error);
+      outcome = await insist('append', call);
+    }
+    attempt.underWay = null;
+    if (outcome !== 'ok') stop(attempt, outcome as StopReason);
+    schedule(attempt);
+  }
+
+  /** Sends a call until it is answered. */
+  async function insist(name: 'append' | 'finish' | 'requeue', call: ScriptCall) {
+    for (;;) {
+      try {
+        return (await runScript(redis, name, call)) as WriteOutcome;
+      } catch (error) {
+        onError(error as Error);
+        if (isGap(error)) return 'superseded';
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
+  function stop(attempt: Attempt, reason: StopReason): void {
+    if (attempt.stopped !== null) return;
+    // A job that shall be cancelled still takes the events of this attempt, until it is finished.
+    attempt.stopped = reason;
+    attempt.onStop(reason);
+  }
+
+  /** Waits until nothing is under way, and keeps it so. */
+  async function quiesce(attempt: Attempt): Promise<void> {
+    dirty.delete(attempt);
+    while (attempt.underWay !== null) {
+      await attempt.underWay;
+      dirty.delete(attempt);
+    }
+  }
+
+  return {
+    openAttempt({ jobId, attempt: number, nextSeq, onStop }) {
+      const attempt: Attempt = {
+        jobId,
+        attempt: number,
+        nextSeq,
+        pending: null,
+        underWay: null,
+        stopped: null,
+        onStop,
+      };
+      return {
+        append({ text, reasoning }) {
+          attempt.pending ??= { text: '', reasoning: '' };
+          attempt.pending.text += text;
+          attempt.pending.reasoning += reasoning ?? '';
+          schedule(attempt);
+        },
+        async finish({ event, result }) {
+          await quiesce(attempt);
+          if (attempt.stopped === 'superseded') return 'superseded';
+          // What was not sent yet goes with the terminal event; a cancelled job gets no more text.
+          if (event.type === 'cancelled') attempt.pending = null;
+          const first = attempt.nextSeq;
+          const events = takePending(attempt);
+          const fields = result === undefined ? [] : ['result', JSON.stringify(result)];
+          const outcome = await insist('finish', {
+            keys: [keys.job(jobId), keys.log(jobId)],
+            args: [
+              jobId,
+              number,
+              first,
+              event.type,
+              JSON.stringify(event),
+              retention.resultMs,
+              retention.logMs,
+              fields.length / 2,
+              ...fields,
+              ...events,
+            ],
+          });
+          if (outcome === 'ok') closeIndex(redis, keys, jobId).catch(onError);
+          // Refused: the events were not written, so their numbers are free again.
+          else attempt.nextSeq = first;
+          return outcome;
+        },
+        async requeue({ failures }) {
+          await quiesce(attempt);
+          if (attempt.stopped === 'superseded') return 'superseded';
+          return insist('requeue', { keys: [keys.job(jobId)], args: [number, failures] });
+        },
+      };
+    },
+  };
+}
+
+/** Takes a job that is terminal out of the indexes of open jobs. */
+export async function closeIndex(redis: Redis, keys: Keys, jobId: string): Promise<void> {
+  await redis.pipeline().zrem(keys.open, jobId).zrem(keys.deadlines, jobId).exec();
+}
+
+/** The pending delta as `type, json`, or nothing. */
+function takePending(attempt: Attempt): string[] {
+  const { pending } = attempt;
+  if (pending === null) return [];
+  attempt.pending = null;
+  attempt.nextSeq += 1;
+  const { text, reasoning } = pending;
+  const delta = reasoning === '' ? { type: 'delta', text } : { type: 'delta', text, reasoning };
+  return ['delta', JSON.stringify(delta)];
+}
+
+function isGap(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('GAP');
+}

@@ -1,0 +1,204 @@
+/**
+ * Following: any replica turns a job's log and live messages into one gap-free sequence.
+ *
+ * A reader is a cursor on the log. It reads the log after the last event it has seen, in the same
+ * step noting this replica as follower, and from then on takes live messages as long as they are
+ * the next in order. Whatever may have made it miss one (a gap, a lost subscription, a reader that
+ * was too slow, the passing of time) sends it back to the log. So live messages are only the fast
+ * path: with all of them lost a reader still gets every event once, only later.
+ *
+ * One subscription serves all readers of the process.
+ */
+import { QarrError, isTerminalType } from '@qarr/router-core';
+import type { JobEventType, LoggedEvent } from '@qarr/router-core';
+import type { Redis } from 'ioredis';
+import { subscribe } from './connections.ts';
+import type { ConnectionOptions } from './connections.ts';
+import type { Keys } from './keys.ts';
+import { createLiveBuffer, parseLiveMessage } from './live-buffer.ts';
+import type { LiveBuffer } from './live-buffer.ts';
+import { runScript } from './scripts.ts';
+
+/** Events per reading of the log: a page of usual events is some 10 KB. */
+const PAGE_EVENTS = 128;
+/** Pause before the log is read again after Redis did not answer. */
+const RETRY_MS = 200;
+
+export interface FollowOptions {
+  /** The last event that the reader has; 0 for none. */
+  after: number;
+  signal: AbortSignal;
+}
+
+export interface Followers {
+  /**
+   * Yields events in order, each once, as they come; ends after the terminal one or on abort.
+   * Throws `job_not_found`, or `invalid_cursor` when there is no event with number `after` yet.
+   */
+  follow(jobId: string, options: FollowOptions): AsyncGenerator<LoggedEvent[], void, void>;
+  stop(): Promise<void>;
+}
+
+interface Cursor {
+  readonly jobId: string;
+  readonly buffer: LiveBuffer;
+  wake: () => void;
+  readAtMs: number;
+}
+
+export async function createFollowers({
+  redis,
+  keys,
+  replicaId,
+  tickMs,
+  ...connection
+}: ConnectionOptions & {
+  redis: Redis;
+  keys: Keys;
+  replicaId: string;
+  /** A reader that has read nothing for this long looks at the log. */
+  tickMs: number;
+}): Promise<Followers> {
+  const channel = keys.replicaChannel(replicaId);
+  const cursors = new Map<string, Set<Cursor>>();
+
+  function everyCursor(visit: (cursor: Cursor) => void): void {
+    for (const group of cursors.values()) for (const cursor of group) visit(cursor);
+  }
+
+  function sendToLog(cursor: Cursor): void {
+    cursor.buffer.markBehind();
+    cursor.wake();
+  }
+
+  const subscription = await subscribe({
+    ...connection,
+    channel,
+    onReady: () => everyCursor(sendToLog),
+    onMessage(message) {
+      const { jobId, event } = parseLiveMessage(message);
+      for (const cursor of cursors.get(jobId) ?? []) {
+        cursor.buffer.push(event);
+        cursor.wake();
+      }
+    },
+  });
+
+  const ticker = setInterval(() => {
+    const dueMs = performance.now() - tickMs;
+    everyCursor((cursor) => {
+      if (cursor.readAtMs < dueMs) sendToLog(cursor);
+    });
+  }, Math.min(tickMs, 1_000));
+
+  function join(jobId: string): Cursor {
+    const cursor = { jobId, buffer: createLiveBuffer(), wake: () => {}, readAtMs: 0 };
+    const group = cursors.get(jobId) ?? new Set();
+    cursors.set(jobId, group.add(cursor));
+    return cursor;
+  }
+
+  function leave(cursor: Cursor, { isOver }: { isOver: boolean }): void {
+    const group = cursors.get(cursor.jobId);
+    group?.delete(cursor);
+    if (group === undefined || group.size > 0) return;
+    cursors.delete(cursor.jobId);
+    if (isOver) return;
+    // Where this fails, the job's messages come here for nothing until it ends: harmless.
+    runScript(redis, 'unfollow', { keys: [keys.job(cursor.jobId)], args: [channel] }).catch(
+      () => {},
+    );
+  }
+
+  /** Reads the log after `last`. Null when Redis did not answer. */
+  async function readLog(cursor: Cursor, last: number): Promise<Page | null> {
+    cursor.buffer.catchingUp();
+    cursor.readAtMs = performance.now();
+    let reply: FollowReply;
+    try {
+      reply = (await runScript(redis, 'follow', {
+        keys: [keys.job(cursor.jobId), keys.log(cursor.jobId)],
+        args: [channel, last, PAGE_EVENTS],
+      })) as FollowReply;
+    } catch {
+      // Whatever it was: the reader stays, and the log is read again.
+      cursor.buffer.markBehind();
+      return null;
+    }
+    if (reply[0] === 'gone') throw new QarrError('job_not_found');
+    if (reply[0] === 'ahead') throw beyondTheEnd(last, reply[1]);
+    const [, state, entries, more] = reply;
+    if (more === 1) cursor.buffer.markBehind();
+    const events = entries.map(([seq, type, json]) => ({ seq, type, json }));
+    return { events, hasEnded: events.length === 0 && isTerminalType(state) };
+  }
+
+  return {
+    async *follow(jobId, { after, signal }) {
+      const cursor = join(jobId);
+      let last = after;
+      let isOver = false;
+      const onAbort = () => cursor.wake();
+      signal.addEventListener('abort', onAbort);
+      try {
+        while (!signal.aborted && !isOver) {
+          let events: LoggedEvent[];
+          if (cursor.buffer.isBehind) {
+            const page = await readLog(cursor, last);
+            if (page === null) await wait(cursor, { signal, timeoutMs: RETRY_MS });
+            events = page?.events ?? [];
+            isOver = page?.hasEnded ?? false;
+          } else {
+            events = cursor.buffer.take(last);
+            if (events.length === 0 && !cursor.buffer.isBehind) await wait(cursor, { signal });
+          }
+          const newest = events.at(-1);
+          if (newest === undefined) continue;
+          last = newest.seq;
+          cursor.readAtMs = performance.now();
+          isOver = isTerminalType(newest.type);
+          yield events;
+        }
+      } finally {
+        signal.removeEventListener('abort', onAbort);
+        leave(cursor, { isOver });
+      }
+    },
+
+    async stop() {
+      clearInterval(ticker);
+      await subscription.stop();
+    },
+  };
+}
+
+type FollowReply =
+  | ['gone']
+  | ['ahead', number]
+  | ['ok', string, [seq: number, type: JobEventType, json: string][], more: 0 | 1];
+
+interface Page {
+  readonly events: LoggedEvent[];
+  /** There is nothing more to come. */
+  readonly hasEnded: boolean;
+}
+
+/** Waits until the cursor is woken, the reader leaves, or `timeoutMs` have passed. */
+async function wait(
+  cursor: Cursor,
+  { signal, timeoutMs }: { signal: AbortSignal; timeoutMs?: number },
+): Promise<void> {
+  if (signal.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  cursor.wake = resolve;
+  const timer = timeoutMs === undefined ? undefined : setTimeout(resolve, timeoutMs);
+  await promise;
+  clearTimeout(timer);
+  cursor.wake = () => {};
+}
+
+function beyondTheEnd(last: number, seq: number): QarrError {
+  return new QarrError('invalid_cursor', {
+    message: `No event has the number ${last}: the newest is ${seq}.`,
+  });
+}

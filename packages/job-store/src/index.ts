@@ -1,0 +1,16 @@
+// For servers
+export { createProducerStore } from './producer-store.ts';
+export type { ProducerStore } from './producer-store.ts';
+export type { FollowOptions } from './followers.ts';
+
+// For workers
+export { createWorkerStore } from './worker-store.ts';
+export type { Claim, ClaimedJob, Delivery, WorkerStore } from './worker-store.ts';
+export type { AttemptLog, Ending, StopReason, WriteOutcome } from './event-log.ts';
+export type { Consumer } from './consumer.ts';
+export type { QueueEntry } from './queues.ts';
+export { HEARTBEAT_MS } from './workers.ts';
+
+// For both
+export { DEFAULT_RETENTION } from './retention.ts';
+export type { Retention } from './retention.ts';

@@ -1,0 +1,43 @@
+/**
+ * Every name that QARR uses in Redis. Nothing else may spell one: Lua scripts get theirs through
+ * KEYS and ARGV.
+ *
+ * The braces are Redis Cluster hash tags: all keys of one job live in one slot, and so do all keys
+ * of one tier's queue.
+ */
+export interface Keys {
+  /** Hash: the record of a job. */
+  job(jobId: string): string;
+  /** Stream: the events of a job, with ids `0-<seq>`. */
+  log(jobId: string): string;
+  /** Name of a tier's BullMQ queue, and the prefix BullMQ puts before it. */
+  readonly queuePrefix: string;
+  queueName(tier: string): string;
+  /** Channel: live events for the jobs that one API replica follows. */
+  replicaChannel(replicaId: string): string;
+  /** Channel: requests to whoever runs a job, such as cancel. */
+  readonly controlChannel: string;
+  /** Hash: the heartbeats of a tier's workers. */
+  workers(tier: string): string;
+  /** Sorted set: jobs that are not terminal, by creation time. */
+  readonly open: string;
+  /** Sorted set: jobs that have not been started, by queue deadline. */
+  readonly deadlines: string;
+}
+
+/** `root` is `qarr` in production; tests use one of their own each. */
+export function createKeys(root = 'qarr'): Keys {
+  return {
+    job: (jobId) => `${root}:{${jobId}}:job`,
+    log: (jobId) => `${root}:{${jobId}}:log`,
+    // BullMQ joins prefix and name with a colon: `{qarr:fast}` becomes `{qarr:fast}:wait` when the
+    // opening brace stands in the prefix and the closing one in the name.
+    queuePrefix: `{${root}`,
+    queueName: (tier) => `${tier}}`,
+    replicaChannel: (replicaId) => `${root}:api:${replicaId}`,
+    controlChannel: `${root}:control`,
+    workers: (tier) => `${root}:workers:${tier}`,
+    open: `${root}:open`,
+    deadlines: `${root}:deadlines`,
+  };
+}

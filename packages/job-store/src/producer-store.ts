@@ -1,0 +1,218 @@
+/**
+ * The job store as a server sees it: submit, look up, follow, cancel, and mend what a crash left.
+ * It fails fast: a call that Redis does not answer in time throws `queue_unavailable`.
+ */
+import { QarrError, isTerminalState } from '@qarr/router-core';
+import type { JobRecord, JobState, NewJob, TierStatus } from '@qarr/router-core';
+import { connectProducer, disconnect, whenReady } from './connections.ts';
+import { closeIndex } from './event-log.ts';
+import { createFollowers } from './followers.ts';
+import type { Followers } from './followers.ts';
+import { createKeys } from './keys.ts';
+import { createQueues } from './queues.ts';
+import { newJobFields, parseRecord } from './record.ts';
+import { checkRedis } from './redis-check.ts';
+import { DEFAULT_RETENTION, DUE_EVENTS } from './retention.ts';
+import type { Retention } from './retention.ts';
+import { runScript } from './scripts.ts';
+import { createWorkers, redisNow } from './workers.ts';
+
+const START_TIMEOUT_MS = 3_000;
+/** A reader that has seen nothing for this long looks at the log. */
+const FOLLOW_TICK_MS = 15_000;
+/** A queued job is given to its queue once more after this time: nothing where it is there. */
+const MEND_AFTER_MS = 10_000;
+/** Jobs looked at in one sweep, of each kind. */
+const SWEEP_JOBS = 100;
+
+export interface ProducerStore {
+  /** What is wrong with Redis, each as one line that says what to set. */
+  check(): Promise<string[]>;
+  ping(): Promise<void>;
+  /** Writes the job, then its queue entry. Calling it again with the same id is safe. */
+  submit(job: NewJob, queued: { position: number; estimatedWaitMs: number | null }): Promise<void>;
+  get(jobId: string): Promise<JobRecord | null>;
+  follow: Followers['follow'];
+  /** Cancels. Returns the state after the call, or null when there is no such job. */
+  cancel(jobId: string): Promise<JobState | null>;
+  status(tier: string): Promise<TierStatus>;
+  /** Expires what has waited too long and mends jobs that never reached their queue. */
+  sweep(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function createProducerStore({
+  redisUrl,
+  root,
+  tiers,
+  replicaId,
+  retention = DEFAULT_RETENTION,
+  followTickMs = FOLLOW_TICK_MS,
+  mendAfterMs = MEND_AFTER_MS,
+  onError,
+}: {
+  redisUrl: string;
+  /** First part of every Redis key. */
+  root?: string | undefined;
+  tiers: readonly string[];
+  /** Unique to this process. */
+  replicaId: string;
+  retention?: Retention;
+  followTickMs?: number;
+  mendAfterMs?: number;
+  onError: (error: Error) => void;
+}): Promise<ProducerStore> {
+  const keys = createKeys(root);
+  const redis = connectProducer({ redisUrl, onError });
+  try {
+    await whenReady(redis, START_TIMEOUT_MS);
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  }
+  const queues = createQueues({ redis, keys, tiers, onError });
+  const workers = createWorkers({ redis, keys });
+  const followers = await createFollowers({
+    redisUrl,
+    redis,
+    keys,
+    replicaId,
+    tickMs: followTickMs,
+    onError,
+  });
+  let mendCursorMs = 0;
+
+  async function expire(jobId: string): Promise<void> {
+    const reply = (await runScript(redis, 'expire', {
+      keys: [keys.job(jobId), keys.log(jobId)],
+      args: [jobId, DUE_EVENTS.expired, retention.resultMs, retention.logMs],
+    })) as ['gone'] | [JobState, string, number, number];
+    if (reply[0] === 'gone') return closeIndex(redis, keys, jobId);
+    const [state, tier, epoch] = reply;
+    // Only its first start has a deadline.
+    if (state === 'running' || state === 'queued') await redis.zrem(keys.deadlines, jobId);
+    if (state === 'expired') await queues.remove(tier, { jobId, epoch });
+    if (isTerminalState(state)) await closeIndex(redis, keys, jobId);
+  }
+
+  /** Gives jobs that have been open for a while to their queue, in case they never got there. */
+  async function mend(now: number): Promise<void> {
+    const due = await redis.zrangebyscore(
+      keys.open,
+      mendCursorMs,
+      now - mendAfterMs,
+      'WITHSCORES',
+      'LIMIT',
+      0,
+      SWEEP_JOBS,
+    );
+    for (let index = 0; index < due.length; index += 2) {
+      const jobId = due[index] ?? '';
+      mendCursorMs = Number(due[index + 1]) + 1;
+      const record = await lookUp(jobId);
+      if (record === null || isTerminalState(record.state)) await closeIndex(redis, keys, jobId);
+      else if (record.state === 'queued') await queues.add(record.tier, entryOf(record));
+    }
+    if (due.length < 2 * SWEEP_JOBS) mendCursorMs = 0;
+  }
+
+  async function lookUp(jobId: string): Promise<JobRecord | null> {
+    return parseRecord(await redis.hgetall(keys.job(jobId)));
+  }
+
+  return {
+    check: () => answered(checkRedis(redis)),
+
+    async ping() {
+      await answered(redis.ping());
+    },
+
+    async submit(job, { position, estimatedWaitMs }) {
+      const queued = JSON.stringify({
+        type: 'queued',
+        tier: job.tier,
+        route: job.reasons,
+        position,
+        estimated_wait_ms: estimatedWaitMs,
+      });
+      await answered(
+        (async () => {
+          // Indexed first: a crash leaves an index entry without a job, never the reverse.
+          const now = await redisNow(redis);
+          await Promise.all([
+            redis.zadd(keys.open, now, job.id),
+            redis.zadd(keys.deadlines, now + job.queueTimeoutMs, job.id),
+            runScript(redis, 'create', {
+              keys: [keys.job(job.id), keys.log(job.id)],
+              args: [job.queueTimeoutMs, queued, ...newJobFields(job)],
+            }),
+          ]);
+          await queues.add(job.tier, { jobId: job.id, epoch: 1, class: job.class });
+        })(),
+      );
+    },
+
+    get: (jobId) => answered(lookUp(jobId)),
+
+    follow: followers.follow,
+
+    async cancel(jobId) {
+      const reply = (await answered(
+        runScript(redis, 'cancel', {
+          keys: [keys.job(jobId), keys.log(jobId)],
+          args: [
+            jobId,
+            DUE_EVENTS.cancelledUnrun,
+            DUE_EVENTS.cancelledAfterRun,
+            retention.resultMs,
+            retention.logMs,
+          ],
+        }),
+      )) as ['gone'] | [JobState, string, number];
+      if (reply[0] === 'gone') return null;
+      const [state, tier, epoch] = reply;
+      if (state === 'running') await answered(redis.publish(keys.controlChannel, `cancel ${jobId}`));
+      if (state === 'cancelled') {
+        // It will not run in any case; this only tidies up.
+        await queues.remove(tier, { jobId, epoch }).catch(onError);
+        await closeIndex(redis, keys, jobId).catch(onError);
+      }
+      return state;
+    },
+
+    status: (tier) =>
+      answered(
+        (async () => {
+          const [depth, alive] = await Promise.all([queues.depth(tier), workers.alive(tier)]);
+          return { name: tier, depth, workers: alive };
+        })(),
+      ),
+
+    async sweep() {
+      const now = await redisNow(redis);
+      const due = await redis.zrangebyscore(keys.deadlines, 0, now, 'LIMIT', 0, SWEEP_JOBS);
+      for (const jobId of due) await expire(jobId);
+      await mend(now);
+    },
+
+    async stop() {
+      await followers.stop();
+      await queues.stop();
+      await disconnect(redis);
+    },
+  };
+}
+
+function entryOf(record: JobRecord) {
+  return { jobId: record.id, epoch: record.epoch, class: record.class };
+}
+
+/** A failure of Redis, whatever it was, is one thing to a caller: the outcome is unknown. */
+async function answered<T>(promise: Promise<T>): Promise<T> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error instanceof QarrError) throw error;
+    throw new QarrError('queue_unavailable', { cause: error });
+  }
+}

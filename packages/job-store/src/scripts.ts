@@ -1,0 +1,75 @@
+/**
+ * The Lua scripts: each is one atomic, fenced step in the life of a job. What each takes and
+ * returns stands at its head.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { ChainableCommander, Redis } from 'ioredis';
+
+const SCRIPT_NAMES = [
+  'append',
+  'cancel',
+  'claim',
+  'create',
+  'expire',
+  'finish',
+  'follow',
+  'requeue',
+  'unfollow',
+] as const;
+export type ScriptName = (typeof SCRIPT_NAMES)[number];
+
+interface Script {
+  readonly lua: string;
+  readonly sha: string;
+}
+
+type Argument = string | number;
+
+export interface ScriptCall {
+  readonly keys: readonly string[];
+  readonly args: readonly Argument[];
+}
+
+const scripts = loadScripts();
+
+/** Runs a script, and sends its text where Redis does not know it yet (or not any more). */
+export async function runScript(redis: Redis, name: ScriptName, call: ScriptCall) {
+  const { sha, lua } = scripts[name];
+  try {
+    return await redis.evalsha(sha, call.keys.length, ...call.keys, ...call.args);
+  } catch (error) {
+    if (!isNoScript(error)) throw error;
+    return await redis.eval(lua, call.keys.length, ...call.keys, ...call.args);
+  }
+}
+
+/** Adds a script to a pipeline. Its reply may be a NOSCRIPT error: see `isNoScript`. */
+export function pipeScript(
+  pipeline: ChainableCommander,
+  name: ScriptName,
+  { keys, args }: ScriptCall,
+): void {
+  pipeline.evalsha(scripts[name].sha, keys.length, ...keys, ...args);
+}
+
+export async function loadScript(redis: Redis, name: ScriptName): Promise<void> {
+  await redis.script('LOAD', scripts[name].lua);
+}
+
+export function isNoScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT');
+}
+
+function loadScripts(): Record<ScriptName, Script> {
+  const prelude = read('prelude');
+  const entries = SCRIPT_NAMES.map((name) => {
+    const lua = `${prelude}\n${read(name)}`;
+    return [name, { lua, sha: createHash('sha1').update(lua).digest('hex') }] as const;
+  });
+  return Object.fromEntries(entries) as Record<ScriptName, Script>;
+}
+
+function read(name: string): string {
+  return readFileSync(new URL(`scripts/${name}.lua`, import.meta.url), 'utf8');
+}

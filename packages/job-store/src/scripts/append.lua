@@ -1,0 +1,24 @@
+-- The current attempt appends events.
+--
+-- Sending the same call again is harmless: `first seq` tells whether it has been applied.
+--
+-- KEYS  1 job, 2 log
+-- ARGV  1 job id, 2 attempt, 3 first seq, 4.. type, json, type, json, …
+-- RETURN 'ok', 'cancel' (applied, and the job shall be cancelled) or 'superseded' (refused)
+
+local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'seq', 'followers', 'cancel')
+if record[1] ~= 'running' or record[2] ~= ARGV[2] then
+  return 'superseded'
+end
+local seq, first, followers = tonumber(record[3]), tonumber(ARGV[3]), record[4]
+if first > seq + 1 then
+  return redis.error_reply('GAP job is at ' .. seq .. ', events begin at ' .. first)
+end
+if first == seq + 1 then
+  for i = 4, #ARGV, 2 do
+    seq = seq + 1
+    followers = emit(KEYS[2], ARGV[1], seq, ARGV[i], ARGV[i + 1], followers)
+  end
+  redis.call('HSET', KEYS[1], 'seq', seq, 'streamed', '1', 'followers', followers)
+end
+return record[5] == '1' and 'cancel' or 'ok'

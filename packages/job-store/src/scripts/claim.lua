@@ -1,0 +1,80 @@
+-- A worker takes a job: checks that the queue entry is current, and begins the next attempt.
+--
+-- An entry that is delivered while the job is `running` means that the queue has given up its
+-- former worker, which is fenced off from here on.
+--
+-- KEYS  1 job, 2 log
+-- ARGV  1 job id, 2 epoch of the entry, 3 worker, 4 token of this delivery, 5 deaths allowed,
+--       6 result ttl (ms), 7 log ttl (ms), then the terminal events that may be due:
+--       8 `expired`, 9 `cancelled` unrun, 10 `cancelled` after a run, 11 `failed` by run time,
+--       12 `failed` by poison, 13 `failed` by a lost worker
+-- RETURN {'run', attempt, next seq, failures, now, created_at, started_at, run_timeout_ms,
+--         on_interrupt, request}
+--     or {'drop', 'gone' | 'stale' | <terminal state>}
+
+local record = redis.call('HMGET', KEYS[1], 'state', 'epoch', 'attempt', 'seq', 'failures', 'deaths',
+  'followers', 'cancel', 'claim', 'streamed', 'on_interrupt', 'tier', 'created_at', 'started_at',
+  'queue_deadline', 'run_timeout_ms', 'request')
+local state, epoch, claimed_by = record[1], record[2], record[9]
+if not state then
+  return { 'drop', 'gone' }
+end
+if TERMINAL[state] then
+  return { 'drop', state }
+end
+if epoch ~= ARGV[2] then
+  return { 'drop', 'stale' }
+end
+
+local now = now_ms()
+local attempt, seq, failures, deaths = tonumber(record[3]), tonumber(record[4]), tonumber(record[5]), tonumber(record[6])
+local followers, cancel, streamed, on_interrupt, tier = record[7], record[8], record[10], record[11], record[12]
+local created_at, started_at = tonumber(record[13]), tonumber(record[14] or now)
+local queue_deadline, run_timeout_ms, request = tonumber(record[15]), tonumber(record[16]), record[17]
+
+local function run()
+  return { 'run', attempt, seq + 1, failures, now, created_at, started_at, run_timeout_ms, on_interrupt, request }
+end
+
+-- This very delivery has claimed it already; its answer was lost on the way.
+if state == 'running' and claimed_by == ARGV[4] then
+  return run()
+end
+
+local ttl = { result_ms = ARGV[6], log_ms = ARGV[7] }
+local function drop(terminal_state, json)
+  conclude(KEYS[1], KEYS[2], ARGV[1], seq + 1, terminal_state, json, followers, ttl)
+  redis.call('HSET', KEYS[1], 'deaths', deaths)
+  return { 'drop', terminal_state }
+end
+
+if cancel == '1' then
+  return drop('cancelled', attempt == 0 and ARGV[9] or ARGV[10])
+end
+if attempt == 0 and now >= queue_deadline then
+  return drop('expired', ARGV[8])
+end
+if attempt > 0 and now >= started_at + run_timeout_ms then
+  return drop('failed', ARGV[11])
+end
+if state == 'running' then
+  deaths = deaths + 1
+  if deaths >= tonumber(ARGV[5]) then
+    return drop('failed', ARGV[12])
+  end
+  if streamed == '1' and on_interrupt == 'fail' then
+    return drop('failed', ARGV[13])
+  end
+end
+
+attempt = attempt + 1
+if streamed == '1' then
+  seq = seq + 1
+  followers = emit(KEYS[2], ARGV[1], seq, 'reset', cjson.encode({ type = 'reset', attempt = attempt }), followers)
+end
+seq = seq + 1
+local started = cjson.encode({ type = 'started', tier = tier, worker = ARGV[3], attempt = attempt })
+followers = emit(KEYS[2], ARGV[1], seq, 'started', started, followers)
+redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'seq', seq, 'deaths', deaths,
+  'started_at', started_at, 'worker', ARGV[3], 'claim', ARGV[4], 'streamed', '0', 'followers', followers)
+return run()

@@ -1,0 +1,34 @@
+-- Notes a replica as follower and reads the log after a sequence number, both in one step: each
+-- event is either in the answer or will be published to the channel.
+--
+-- KEYS  1 job, 2 log
+-- ARGV  1 channel, 2 last seq known, 3 number of events to return at most
+-- RETURN {'gone'}, {'ahead', seq} when no event has the number that the reader claims to know,
+--     or {'ok', state, {{seq, type, json}, …}, 1 if there is more}
+
+local record = redis.call('HMGET', KEYS[1], 'state', 'seq', 'followers', 'final')
+local state, seq, followers = record[1], tonumber(record[2]), record[3] or ''
+if not state then
+  return { 'gone' }
+end
+local last, count = tonumber(ARGV[2]), tonumber(ARGV[3])
+if last > seq then
+  return { 'ahead', seq }
+end
+
+if not TERMINAL[state] and not string.find(' ' .. followers .. ' ', ' ' .. ARGV[1] .. ' ', 1, true) then
+  redis.call('HSET', KEYS[1], 'followers', followers == '' and ARGV[1] or followers .. ' ' .. ARGV[1])
+end
+
+local entries = redis.call('XRANGE', KEYS[2], '(0-' .. last, '+', 'COUNT', count)
+local events = {}
+for i, entry in ipairs(entries) do
+  local id, fields = entry[1], entry[2]
+  events[i] = { tonumber(string.sub(id, 3)), fields[2], fields[4] }
+end
+-- The log has outlived its retention; the record still knows how it ended.
+if #events == 0 and last < seq and TERMINAL[state] then
+  events[1] = { seq, state, record[4] }
+end
+local more = #events > 0 and events[#events][1] < seq
+return { 'ok', state, events, more and 1 or 0 }

@@ -1,0 +1,37 @@
+-- Stands before every other script: what they share.
+--
+-- A live message is `<job id> <seq> <type> <json>`. The log is written before it is published, so
+-- no reader ever sees what the log lacks.
+
+local TERMINAL = { completed = true, failed = true, cancelled = true, expired = true }
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- Appends one event to the log and publishes it to each follower.
+-- A channel that nobody listens to any more is dropped. Returns the followers that remain.
+local function emit(log_key, job_id, seq, event_type, json, followers)
+  redis.call('XADD', log_key, '0-' .. seq, 't', event_type, 'd', json)
+  if not followers or followers == '' then
+    return ''
+  end
+  local message = job_id .. ' ' .. seq .. ' ' .. event_type .. ' ' .. json
+  local remaining = {}
+  for channel in string.gmatch(followers, '%S+') do
+    if redis.call('PUBLISH', channel, message) > 0 then
+      remaining[#remaining + 1] = channel
+    end
+  end
+  return table.concat(remaining, ' ')
+end
+
+-- Writes the terminal event and state. `seq` is the number of that event. Nothing follows it.
+local function conclude(job_key, log_key, job_id, seq, state, json, followers, ttl)
+  emit(log_key, job_id, seq, state, json, followers)
+  redis.call('HSET', job_key, 'state', state, 'seq', seq, 'finished_at', now_ms(), 'final', json)
+  redis.call('HDEL', job_key, 'followers', 'claim', 'cancel')
+  redis.call('PEXPIRE', job_key, ttl.result_ms)
+  redis.call('PEXPIRE', log_key, ttl.log_ms)
+end

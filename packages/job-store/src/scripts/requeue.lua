@@ -1,0 +1,24 @@
+-- The current attempt gives the job back to its queue: to be tried again, or because its worker
+-- stops. The queue entry stays the same, so the epoch does too.
+--
+-- KEYS  1 job
+-- ARGV  1 attempt, 2 failures to add (0: handed back, nothing is burnt)
+-- RETURN 'ok', 'cancel' (refused, because the job shall be cancelled) or 'superseded' (refused)
+
+local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancel')
+if record[2] ~= ARGV[1] then
+  return 'superseded'
+end
+if record[1] == 'queued' then
+  return 'ok'
+end
+if record[1] ~= 'running' then
+  return 'superseded'
+end
+if record[3] == '1' then
+  return 'cancel'
+end
+redis.call('HINCRBY', KEYS[1], 'failures', ARGV[2])
+redis.call('HSET', KEYS[1], 'state', 'queued')
+redis.call('HDEL', KEYS[1], 'claim')
+return 'ok'

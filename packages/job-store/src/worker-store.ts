@@ -1,0 +1,176 @@
+/**
+ * The job store as a worker sees it: claim what the queue delivers, write its events, end it.
+ * It never gives up on Redis: what cannot be written now is written when Redis is back.
+ */
+import { engineRequestSchema } from '@qarr/router-core';
+import type { EngineRequest, JobState, OnInterrupt, WorkerStatus } from '@qarr/router-core';
+import { connectWorker, disconnect, subscribe, whenReady } from './connections.ts';
+import { createConsumer } from './consumer.ts';
+import type { Consumer, Delivery } from './consumer.ts';
+import { closeIndex, createEventLog } from './event-log.ts';
+import type { AttemptLog, StopReason } from './event-log.ts';
+import { createKeys } from './keys.ts';
+import { createQueues } from './queues.ts';
+import type { QueueEntry } from './queues.ts';
+import { checkRedis } from './redis-check.ts';
+import { DEFAULT_RETENTION, DUE_EVENTS } from './retention.ts';
+import type { Retention } from './retention.ts';
+import { runScript } from './scripts.ts';
+import { createWorkers } from './workers.ts';
+
+const START_TIMEOUT_MS = 3_000;
+/** A job that has ended this many workers is not given to another. */
+const DEATHS_MAX = 3;
+
+/** A job that this worker may run now. Times are milliseconds. */
+export interface ClaimedJob {
+  readonly jobId: string;
+  readonly attempt: number;
+  /** Tries that have failed before. */
+  readonly failures: number;
+  /** From the submission to this job's first start, by Redis's clock. */
+  readonly queueWaitMs: number;
+  /** What is left of the time that it may run. */
+  readonly runLeftMs: number;
+  readonly onInterrupt: OnInterrupt;
+  readonly request: EngineRequest;
+}
+
+export type Claim =
+  | { kind: 'run'; job: ClaimedJob; openLog: (onStop: (reason: StopReason) => void) => AttemptLog }
+  | { kind: 'drop'; reason: 'gone' | 'stale' | JobState };
+
+export interface WorkerStore {
+  check(): Promise<string[]>;
+  claim(entry: QueueEntry, delivery: { worker: string; token: string }): Promise<Claim>;
+  consume(options: {
+    concurrency: number;
+    paused: boolean;
+    deliver: Parameters<typeof createConsumer>[0]['deliver'];
+  }): Consumer;
+  /** Jobs that wait in this tier's queue. */
+  depth(): Promise<number>;
+  beat(status: WorkerStatus): Promise<void>;
+  leave(workerId: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export type { Delivery };
+
+export async function createWorkerStore({
+  redisUrl,
+  root,
+  tier,
+  retention = DEFAULT_RETENTION,
+  onCancel,
+  onError,
+}: {
+  redisUrl: string;
+  /** First part of every Redis key. */
+  root?: string | undefined;
+  tier: string;
+  retention?: Retention;
+  /** Somebody asks to cancel this job, which may or may not run here. */
+  onCancel: (jobId: string) => void;
+  onError: (error: Error) => void;
+}): Promise<WorkerStore> {
+  const keys = createKeys(root);
+  const redis = connectWorker({ redisUrl, onError });
+  try {
+    await whenReady(redis, START_TIMEOUT_MS);
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  }
+  const log = createEventLog({ redis, keys, retention, onError });
+  const queues = createQueues({ redis, keys, tiers: [tier], onError });
+  const workers = createWorkers({ redis, keys });
+  // A control message that is lost costs nothing: the next append reports the cancellation too.
+  const control = await subscribe({
+    redisUrl,
+    onError,
+    channel: keys.controlChannel,
+    onReady: () => {},
+    onMessage(message) {
+      const [verb, jobId] = message.split(' ');
+      if (verb === 'cancel' && jobId !== undefined) onCancel(jobId);
+    },
+  });
+  let consumer: Consumer | null = null;
+
+  return {
+    check: () => checkRedis(redis),
+
+    async claim({ jobId, epoch }, { worker, token }) {
+      const reply = (await runScript(redis, 'claim', {
+        keys: [keys.job(jobId), keys.log(jobId)],
+        args: [
+          jobId,
+          epoch,
+          worker,
+          token,
+          DEATHS_MAX,
+          retention.resultMs,
+          retention.logMs,
+          DUE_EVENTS.expired,
+          DUE_EVENTS.cancelledUnrun,
+          DUE_EVENTS.cancelledAfterRun,
+          DUE_EVENTS.ranTooLong,
+          DUE_EVENTS.poison,
+          DUE_EVENTS.workerLost,
+        ],
+      })) as ClaimReply;
+      if (reply[0] === 'drop') {
+        if (reply[1] !== 'stale') closeIndex(redis, keys, jobId).catch(onError);
+        return { kind: 'drop', reason: reply[1] };
+      }
+      redis.zrem(keys.deadlines, jobId).catch(onError);
+      const [, attempt, nextSeq, failures, now, createdAt, startedAt, runTimeoutMs] = reply;
+      const [onInterrupt, request] = [reply[8], reply[9]];
+      return {
+        kind: 'run',
+        job: {
+          jobId,
+          attempt,
+          failures,
+          queueWaitMs: startedAt - createdAt,
+          runLeftMs: startedAt + runTimeoutMs - now,
+          onInterrupt,
+          request: engineRequestSchema.parse(JSON.parse(request)),
+        },
+        openLog: (onStop) => log.openAttempt({ jobId, attempt, nextSeq, onStop }),
+      };
+    },
+
+    consume(options) {
+      consumer = createConsumer({ redis, keys, tier, onError, ...options });
+      return consumer;
+    },
+
+    depth: () => queues.depth(tier),
+    beat: (status) => workers.beat(tier, status),
+    leave: (workerId) => workers.leave(tier, workerId),
+
+    async stop() {
+      await consumer?.stop();
+      await control.stop();
+      await queues.stop();
+      await disconnect(redis);
+    },
+  };
+}
+
+type ClaimReply =
+  | ['drop', 'gone' | 'stale' | JobState]
+  | [
+      'run',
+      attempt: number,
+      nextSeq: number,
+      failures: number,
+      now: number,
+      createdAt: number,
+      startedAt: number,
+      runTimeoutMs: number,
+      onInterrupt: OnInterrupt,
+      request: string,
+    ];

@@ -1,0 +1,98 @@
+/**
+ * The closed table of error codes. Every error that leaves QARR, over HTTP, in a stream or in a
+ * job record, carries one of these codes. Compare `code`, never `instanceof`, across packages.
+ *
+ * `type` is OpenAI's coarse class of the error, which official clients show to their users.
+ * `retryable` says whether the same request may succeed later without a change.
+ */
+export const ERROR_TABLE = {
+  invalid_request: row(400, 'invalid_request_error', false, 'The request is not valid.'),
+  invalid_json: row(400, 'invalid_request_error', false, 'The body is not valid JSON.'),
+  invalid_utf8: row(400, 'invalid_request_error', false, 'The body is not valid UTF-8.'),
+  unknown_parameter: row(400, 'invalid_request_error', false, 'Unknown parameter.'),
+  unsupported_parameter: row(400, 'invalid_request_error', false, 'Unsupported parameter.'),
+  conflicting_pin: row(400, 'invalid_request_error', false, 'tier and model name two tiers.'),
+  unknown_tier: row(400, 'invalid_request_error', false, 'There is no such tier.'),
+  context_length_exceeded: row(400, 'invalid_request_error', false, 'Too long for the model.'),
+  invalid_cursor: row(400, 'invalid_request_error', false, 'No event with that number exists.'),
+  unknown_model: row(404, 'invalid_request_error', false, 'There is no such model.'),
+  job_not_found: row(404, 'invalid_request_error', false, 'There is no such job.'),
+  unknown_route: row(404, 'invalid_request_error', false, 'There is no such route.'),
+  request_timeout: row(408, 'invalid_request_error', true, 'The request took too long to arrive.'),
+  job_cancelled: row(409, 'invalid_request_error', false, 'The job was cancelled.'),
+  body_too_large: row(413, 'invalid_request_error', false, 'The body is too large.'),
+  unsupported_media_type: row(415, 'invalid_request_error', false, 'Send application/json.'),
+  header_too_large: row(431, 'invalid_request_error', false, 'The headers are too large.'),
+  internal_error: row(500, 'server_error', true, 'Something went wrong on our side.'),
+  poison: row(500, 'server_error', false, 'The job ended several workers and was given up.'),
+  upstream_rejected: row(400, 'invalid_request_error', false, 'The engine refused the request.'),
+  upstream_error: row(502, 'server_error', true, 'The engine failed.'),
+  upstream_interrupted: row(502, 'server_error', true, 'The engine stopped in the middle.'),
+  upstream_timeout: row(504, 'server_error', true, 'The engine took too long.'),
+  worker_lost: row(502, 'server_error', true, 'The worker died in the middle of the answer.'),
+  queue_unavailable: row(503, 'server_error', true, 'The queue does not answer.'),
+  shutting_down: row(503, 'server_error', true, 'This server is stopping.'),
+  queue_timeout: row(504, 'server_error', true, 'The job waited too long to be started.'),
+  run_timeout: row(504, 'server_error', true, 'The job ran too long.'),
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERROR_TABLE;
+
+export interface ErrorRow {
+  readonly httpStatus: number;
+  readonly type: 'invalid_request_error' | 'server_error';
+  readonly retryable: boolean;
+  readonly message: string;
+}
+
+/** The body of every error, as OpenAI's clients expect it. */
+export interface ErrorBody {
+  error: { message: string; type: string; param: string | null; code: string };
+}
+
+/**
+ * An error with a code of the table.
+ *
+ * `message` replaces the table's text when there is more to say; it must never hold a prompt, an
+ * output or a key. `param` names the field of the request that is wrong.
+ */
+export class QarrError extends Error {
+  readonly code: ErrorCode;
+  readonly param: string | null;
+
+  constructor(
+    code: ErrorCode,
+    details: { message?: string | undefined; param?: string | undefined; cause?: unknown } = {},
+  ) {
+    super(details.message ?? ERROR_TABLE[code].message, { cause: details.cause });
+    this.name = 'QarrError';
+    this.code = code;
+    this.param = details.param ?? null;
+  }
+}
+
+export function errorRow(code: ErrorCode): ErrorRow {
+  return ERROR_TABLE[code];
+}
+
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(ERROR_TABLE, code);
+}
+
+export function errorBody(error: {
+  code: ErrorCode;
+  message: string;
+  param?: string | null | undefined;
+}): ErrorBody {
+  const { type } = ERROR_TABLE[error.code];
+  return { error: { message: error.message, type, param: error.param ?? null, code: error.code } };
+}
+
+function row(
+  httpStatus: number,
+  type: ErrorRow['type'],
+  retryable: boolean,
+  message: string,
+): ErrorRow {
+  return { httpStatus, type, retryable, message };
+}

@@ -1,0 +1,127 @@
+/**
+ * What a reader of a job sees: the union of its logged events.
+ *
+ * A log is `queued`, then `started` (once per attempt), `delta`s, perhaps a `reset`, and exactly
+ * one terminal event, which is the last. Events are numbered from 1 without a gap.
+ */
+import { z } from 'zod';
+import { ERROR_TABLE } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
+
+const errorCodes = Object.keys(ERROR_TABLE) as [ErrorCode, ...ErrorCode[]];
+
+/** Why an engine stopped by itself. Anything else is a failure, whatever the HTTP status said. */
+export const FINISH_REASONS = ['stop', 'length', 'tool_calls', 'content_filter'] as const;
+export const finishReasonSchema = z.enum(FINISH_REASONS);
+export type FinishReason = z.infer<typeof finishReasonSchema>;
+
+/** Tokens, as the engine counted them. */
+export const usageSchema = z.object({
+  prompt_tokens: z.int().nonnegative(),
+  completion_tokens: z.int().nonnegative(),
+  total_tokens: z.int().nonnegative(),
+});
+export type Usage = z.infer<typeof usageSchema>;
+
+/** Milliseconds. `ttft_ms` counts from the start of the attempt to its first text. */
+export const timingsSchema = z.object({
+  queue_wait_ms: z.number().nonnegative(),
+  ttft_ms: z.number().nonnegative().nullable(),
+  run_ms: z.number().nonnegative(),
+});
+export type Timings = z.infer<typeof timingsSchema>;
+
+export const jobErrorSchema = z.object({
+  code: z.enum(errorCodes),
+  message: z.string(),
+  retryable: z.boolean(),
+});
+export type JobError = z.infer<typeof jobErrorSchema>;
+
+const queued = z.object({
+  type: z.literal('queued'),
+  tier: z.string(),
+  route: z.array(z.string()),
+  position: z.int().nonnegative(),
+  estimated_wait_ms: z.number().nonnegative().nullable(),
+});
+
+const started = z.object({
+  type: z.literal('started'),
+  tier: z.string(),
+  worker: z.string(),
+  attempt: z.int().positive(),
+});
+
+const delta = z.object({
+  type: z.literal('delta'),
+  text: z.string(),
+  reasoning: z.string().optional(),
+});
+
+const reset = z.object({ type: z.literal('reset'), attempt: z.int().positive() });
+
+const completed = z.object({
+  type: z.literal('completed'),
+  finish_reason: finishReasonSchema,
+  usage: usageSchema.nullable(),
+  timings: timingsSchema,
+});
+
+const failed = z.object({
+  type: z.literal('failed'),
+  error: jobErrorSchema,
+  usage: usageSchema.nullable(),
+  timings: timingsSchema.nullable(),
+});
+
+/** `ran` says whether an engine ever worked on it; `tokens` how many it made, where it said so. */
+const cancelled = z.object({
+  type: z.literal('cancelled'),
+  ran: z.boolean(),
+  tokens: z.int().nonnegative().nullable(),
+  usage: usageSchema.nullable(),
+  timings: timingsSchema.nullable(),
+});
+
+const expired = z.object({
+  type: z.literal('expired'),
+  error: jobErrorSchema,
+  usage: z.null(),
+  timings: z.null(),
+});
+
+export const jobEventSchema = z.discriminatedUnion('type', [
+  queued,
+  started,
+  delta,
+  reset,
+  completed,
+  failed,
+  cancelled,
+  expired,
+]);
+export type JobEvent = z.infer<typeof jobEventSchema>;
+export type JobEventType = JobEvent['type'];
+export type DeltaEvent = z.infer<typeof delta>;
+export type TerminalEvent = z.infer<
+  typeof completed | typeof failed | typeof cancelled | typeof expired
+>;
+
+/** One event as it lies in the log: `json` is exactly what readers are sent. */
+export interface LoggedEvent {
+  readonly seq: number;
+  readonly type: JobEventType;
+  readonly json: string;
+}
+
+const TERMINAL_TYPES: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'expired']);
+
+export function isTerminalType(type: string): type is TerminalEvent['type'] {
+  return TERMINAL_TYPES.has(type);
+}
+
+export function jobError(code: ErrorCode, message?: string): JobError {
+  const row = ERROR_TABLE[code];
+  return { code, message: message ?? row.message, retryable: row.retryable };
+}

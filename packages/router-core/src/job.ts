@@ -1,0 +1,108 @@
+/**
+ * The life of a job.
+ *
+ * - `queued`: it waits in its tier's queue. Leaves by a worker's claim, by cancel, by its queue
+ *   deadline, or by being given up after too many attempts.
+ * - `running`: one attempt owns it. Leaves by that attempt's end, or back to `queued` when the
+ *   attempt is handed back or retried.
+ * - `completed`, `failed`, `cancelled`, `expired`: terminal. Nothing leaves them.
+ */
+import { z } from 'zod';
+import { finishReasonSchema, jobErrorSchema, timingsSchema, usageSchema } from './events.ts';
+import { engineRequestSchema } from './engine-request.ts';
+
+export const JOB_STATES = [
+  'queued',
+  'running',
+  'completed',
+  'failed',
+  'cancelled',
+  'expired',
+] as const;
+export const jobStateSchema = z.enum(JOB_STATES);
+export type JobState = z.infer<typeof jobStateSchema>;
+
+/** From each state, the states that may follow. The Lua scripts of the job store obey this table. */
+export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
+  queued: ['running', 'cancelled', 'expired', 'failed'],
+  running: ['completed', 'failed', 'cancelled', 'expired', 'queued'],
+  completed: [],
+  failed: [],
+  cancelled: [],
+  expired: [],
+};
+
+export function canTransition(from: JobState, to: JobState): boolean {
+  return JOB_TRANSITIONS[from].includes(to);
+}
+
+export function isTerminalState(state: JobState): boolean {
+  return JOB_TRANSITIONS[state].length === 0;
+}
+
+/** Who may be served first: connected clients, then jobs, then batches. */
+export const JOB_CLASSES = ['interactive', 'standard', 'batch'] as const;
+export const jobClassSchema = z.enum(JOB_CLASSES);
+export type JobClass = z.infer<typeof jobClassSchema>;
+
+/** What becomes of an answer that is interrupted after its first token was published. */
+export const onInterruptSchema = z.enum(['continue', 'fail', 'restart']);
+export type OnInterrupt = z.infer<typeof onInterruptSchema>;
+
+/** To which other tiers a job may be moved. It is a permission, never an obligation. */
+export const fallbackSchema = z.enum(['none', 'up', 'down', 'any']);
+export type Fallback = z.infer<typeof fallbackSchema>;
+
+/** The answer of a completed job: the concatenated deltas of the attempt that completed. */
+export const jobResultSchema = z.object({
+  text: z.string(),
+  reasoning: z.string().optional(),
+  finish_reason: finishReasonSchema,
+});
+export type JobResult = z.infer<typeof jobResultSchema>;
+
+/** A new job, as it is written. Times are durations; the store adds Redis's clock. */
+export interface NewJob {
+  id: string;
+  owner: string;
+  class: JobClass;
+  tier: string;
+  /** The tier the client pinned, or null when the router chose. */
+  requestedTier: string | null;
+  reasons: string[];
+  request: z.infer<typeof engineRequestSchema>;
+  fallback: Fallback;
+  onInterrupt: OnInterrupt;
+  queueTimeoutMs: number;
+  runTimeoutMs: number;
+  metadata: Record<string, string>;
+}
+
+/** The record of a job. Times are milliseconds since the epoch by Redis's clock. */
+export const jobRecordSchema = z.object({
+  id: z.string(),
+  state: jobStateSchema,
+  owner: z.string(),
+  class: jobClassSchema,
+  tier: z.string(),
+  requestedTier: z.string().nullable(),
+  reasons: z.array(z.string()),
+  epoch: z.int().positive(),
+  attempt: z.int().nonnegative(),
+  seq: z.int().positive(),
+  fallback: fallbackSchema,
+  onInterrupt: onInterruptSchema,
+  request: engineRequestSchema,
+  metadata: z.record(z.string(), z.string()),
+  createdAt: z.int(),
+  startedAt: z.int().nullable(),
+  finishedAt: z.int().nullable(),
+  queueDeadline: z.int(),
+  runTimeoutMs: z.int().positive(),
+  cancelRequested: z.boolean(),
+  result: jobResultSchema.nullable(),
+  usage: usageSchema.nullable(),
+  timings: timingsSchema.nullable(),
+  error: jobErrorSchema.nullable(),
+});
+export type JobRecord = z.infer<typeof jobRecordSchema>;

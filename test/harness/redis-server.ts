@@ -1,0 +1,111 @@
+/** A real Redis for tests: the one that is given, a container, or the local binary. */
+import { execFile, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { RedisContainer } from '@testcontainers/redis';
+import { Redis } from 'ioredis';
+
+const REDIS_IMAGE = 'redis:7.4-alpine';
+const START_TIMEOUT_MS = 10_000;
+
+export interface RedisServer {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** TEST_REDIS_URL, else a container where a Docker engine answers, else the `redis-server` binary. */
+export async function acquireRedis(): Promise<RedisServer> {
+  const given = process.env['TEST_REDIS_URL'];
+  if (given !== undefined && given !== '') return { url: given, async stop() {} };
+  const container = await startContainer();
+  if (container !== null) return container;
+  return startRedisServer();
+}
+
+/** Null where no Docker engine answers, or where it cannot get the image. */
+async function startContainer(): Promise<RedisServer | null> {
+  try {
+    await promisify(execFile)('docker', ['info'], { timeout: 3_000 });
+    const container = await new RedisContainer(REDIS_IMAGE)
+      .withCommand(['redis-server', '--appendonly', 'yes', '--maxmemory-policy', 'noeviction'])
+      .start();
+    return {
+      url: container.getConnectionUrl(),
+      stop: async () => void (await container.stop()),
+    };
+  } catch {
+    // No engine, or no way to the image: the binary is next.
+    return null;
+  }
+}
+
+/** Starts the local binary as a process that tests may also freeze or kill. */
+export async function startRedisServer({
+  port,
+  dir,
+}: { port?: number; dir?: string } = {}): Promise<RedisServer & { pid: number; port: number }> {
+  const usedPort = port ?? (await freePort());
+  const usedDir = dir ?? (await mkdtemp(join(tmpdir(), 'qarr-redis-')));
+  const child = spawn(
+    'redis-server',
+    [
+      ...['--port', String(usedPort), '--bind', '127.0.0.1', '--dir', usedDir],
+      ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''],
+      ...['--maxmemory-policy', 'noeviction'],
+    ],
+    { stdio: 'ignore' },
+  );
+  const failed = new Promise<never>((_resolve, reject) => {
+    child.once('error', () =>
+      reject(
+        new Error('Tests need Redis: set TEST_REDIS_URL, start Docker, or install redis-server'),
+      ),
+    );
+  });
+  const url = `redis://127.0.0.1:${usedPort}`;
+  await Promise.race([failed, untilPong(url)]);
+  return {
+    url,
+    port: usedPort,
+    pid: child.pid ?? 0,
+    async stop() {
+      if (child.exitCode === null && child.signalCode === null) {
+        const gone = new Promise((resolve) => child.once('exit', resolve));
+        child.kill('SIGKILL');
+        await gone;
+      }
+      if (dir === undefined) await rm(usedDir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function untilPong(url: string): Promise<void> {
+  const deadlineMs = performance.now() + START_TIMEOUT_MS;
+  const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => 20 });
+  redis.on('error', () => {});
+  try {
+    while (performance.now() < deadlineMs) {
+      try {
+        if ((await redis.ping()) === 'PONG') return;
+      } catch {
+        await sleep(20);
+      }
+    }
+    throw new Error(`Redis at ${url} did not answer within ${START_TIMEOUT_MS} ms`);
+  } finally {
+    redis.disconnect();
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -1,0 +1,82 @@
+/** Job stores for tests, under key names of their own that must be gone in the end. */
+import { randomUUID } from 'node:crypto';
+import { createProducerStore, createWorkerStore } from '@qarr/job-store';
+import type { ProducerStore, WorkerStore } from '@qarr/job-store';
+import type { NewJob } from '@qarr/router-core';
+import { Redis } from 'ioredis';
+import { inject, onTestFinished } from 'vitest';
+
+export interface Stores {
+  readonly root: string;
+  readonly redis: Redis;
+  readonly errors: Error[];
+  readonly cancelled: string[];
+  producer(options?: { followTickMs?: number; mendAfterMs?: number }): Promise<ProducerStore>;
+  worker(tier?: string): Promise<WorkerStore>;
+}
+
+/** Everything that it opens is closed, and every key deleted, when the test ends. */
+export function createStores(): Stores {
+  const redisUrl = inject('redisUrl');
+  const root = `test-${randomUUID()}`;
+  const redis = new Redis(redisUrl);
+  const errors: Error[] = [];
+  const cancelled: string[] = [];
+  const opened: { stop(): Promise<void> }[] = [];
+  const onError = (error: Error) => void errors.push(error);
+
+  onTestFinished(async () => {
+    for (const store of opened.toReversed()) await store.stop();
+    const names = await redis.keys(`*${root}*`);
+    if (names.length > 0) await redis.del(...names);
+    redis.disconnect();
+  });
+
+  return {
+    root,
+    redis,
+    errors,
+    cancelled,
+    async producer(options = {}) {
+      const store = await createProducerStore({
+        redisUrl,
+        root,
+        tiers: ['fast', 'precise'],
+        replicaId: randomUUID(),
+        onError,
+        ...options,
+      });
+      opened.push(store);
+      return store;
+    },
+    async worker(tier = 'fast') {
+      const store = await createWorkerStore({
+        redisUrl,
+        root,
+        tier,
+        onCancel: (jobId) => void cancelled.push(jobId),
+        onError,
+      });
+      opened.push(store);
+      return store;
+    },
+  };
+}
+
+export function newJob(fields: Partial<NewJob> = {}): NewJob {
+  return {
+    id: `job_${randomUUID().replaceAll('-', '')}`,
+    owner: 'anonymous',
+    class: 'standard',
+    tier: 'fast',
+    requestedTier: null,
+    reasons: ['default'],
+    request: { messages: [{ role: 'user', content: 'Hello' }], max_tokens: 16, temperature: 0.7 },
+    fallback: 'up',
+    onInterrupt: 'restart',
+    queueTimeoutMs: 60_000,
+    runTimeoutMs: 60_000,
+    metadata: {},
+    ...fields,
+  };
+}

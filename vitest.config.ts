@@ -1,0 +1,30 @@
+import { defineConfig } from 'vitest/config';
+
+const redis = 'test/harness/global-redis.ts';
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['{apps,packages}/*/src/**/*.test.ts', 'scripts/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          globalSetup: [redis],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          globalSetup: [redis],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          // Each file starts a whole stack of processes, and there may be two cores.
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
