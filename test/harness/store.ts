@@ -76,6 +76,7 @@ export function newJob(fields: Partial<NewJob> = {}): NewJob {
     onInterrupt: 'restart',
     queueTimeoutMs: 60_000,
     runTimeoutMs: 60_000,
+    droppedMessages: 0,
     metadata: {},
     ...fields,
   };

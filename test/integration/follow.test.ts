@@ -18,7 +18,7 @@ describe('following', () => {
       stores.worker(),
     ]);
     const job = newJob();
-    await first.submit(job, { position: 0, estimatedWaitMs: null });
+    await first.submit(job, () => ({ position: 1, estimatedWaitMs: null }));
     const { log } = await claim(worker, job);
 
     const done = new AbortController();
@@ -99,7 +99,7 @@ async function readLog(stores: Stores, job: NewJob): Promise<string[]> {
 async function killPubSub({ redis }: Stores, signal: AbortSignal): Promise<number> {
   let kills = 0;
   while (!signal.aborted) {
-    await redis.client('KILL', 'TYPE', 'pubsub');
+    await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     kills += 1;
     await sleep(KILL_EVERY_MS);
   }

@@ -12,6 +12,8 @@ const RECONNECT_MS_MAX = 200;
 /** A producer's command that takes longer has an unknown outcome: the caller is told so. */
 const PRODUCER_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 2_000;
+/** A process that starts does not wait longer than this for Redis. */
+const START_TIMEOUT_MS = 3_000;
 const GOODBYE_MS = 500;
 
 export interface ConnectionOptions {
@@ -91,21 +93,20 @@ export async function subscribe({
   };
 }
 
-/** Waits until a connection can be used; rejects after `timeoutMs`. */
-export async function whenReady(redis: Redis, timeoutMs: number): Promise<void> {
+/** Waits until a new connection can be used; closes it and throws when Redis does not answer. */
+export async function whenReady(redis: Redis): Promise<void> {
   if (redis.status === 'ready') return;
-  const ready = Promise.withResolvers<void>();
-  const timer = setTimeout(
-    () => ready.reject(new Error(`Redis does not answer within ${timeoutMs} ms`)),
-    timeoutMs,
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), START_TIMEOUT_MS);
+  redis.once('ready', () => resolve(true));
+  const isReady = await promise;
+  clearTimeout(timer);
+  if (isReady) return;
+  redis.disconnect();
+  const { host, port } = redis.options;
+  throw new Error(
+    `Redis at ${host}:${port} does not answer within ${START_TIMEOUT_MS} ms; start it or set REDIS_URL`,
   );
-  redis.once('ready', ready.resolve);
-  try {
-    await ready.promise;
-  } finally {
-    clearTimeout(timer);
-    redis.off('ready', ready.resolve);
-  }
 }
 
 /** Lets what was sent be answered, but does not wait for a Redis that is gone. */

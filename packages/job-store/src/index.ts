@@ -1,6 +1,6 @@
 // For servers
 export { createProducerStore } from './producer-store.ts';
-export type { ProducerStore } from './producer-store.ts';
+export type { ProducerStore, QueuePlace } from './producer-store.ts';
 export type { FollowOptions } from './followers.ts';
 
 // For workers

@@ -17,7 +17,6 @@ import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
 import { createWorkers, redisNow } from './workers.ts';
 
-const START_TIMEOUT_MS = 3_000;
 /** A reader that has seen nothing for this long looks at the log. */
 const FOLLOW_TICK_MS = 15_000;
 /** A queued job is given to its queue once more after this time: nothing where it is there. */
@@ -25,12 +24,22 @@ const MEND_AFTER_MS = 10_000;
 /** Jobs looked at in one sweep, of each kind. */
 const SWEEP_JOBS = 100;
 
+export interface QueuePlace {
+  /** 1 is next. */
+  readonly position: number;
+  /** Null when nobody can tell. */
+  readonly estimatedWaitMs: number | null;
+}
+
 export interface ProducerStore {
   /** What is wrong with Redis, each as one line that says what to set. */
   check(): Promise<string[]>;
   ping(): Promise<void>;
-  /** Writes the job, then its queue entry. Calling it again with the same id is safe. */
-  submit(job: NewJob, queued: { position: number; estimatedWaitMs: number | null }): Promise<void>;
+  /**
+   * Writes the job, then its queue entry. Calling it again with the same id is safe. `placeAt` says
+   * what the client is told of its place behind `depth` jobs that wait.
+   */
+  submit(job: NewJob, placeAt: (depth: number) => QueuePlace): Promise<QueuePlace>;
   get(jobId: string): Promise<JobRecord | null>;
   follow: Followers['follow'];
   /** Cancels. Returns the state after the call, or null when there is no such job. */
@@ -64,12 +73,7 @@ export async function createProducerStore({
 }): Promise<ProducerStore> {
   const keys = createKeys(root);
   const redis = connectProducer({ redisUrl, onError });
-  try {
-    await whenReady(redis, START_TIMEOUT_MS);
-  } catch (error) {
-    redis.disconnect();
-    throw error;
-  }
+  await whenReady(redis);
   const queues = createQueues({ redis, keys, tiers, onError });
   const workers = createWorkers({ redis, keys });
   const followers = await createFollowers({
@@ -127,18 +131,19 @@ export async function createProducerStore({
       await answered(redis.ping());
     },
 
-    async submit(job, { position, estimatedWaitMs }) {
-      const queued = JSON.stringify({
-        type: 'queued',
-        tier: job.tier,
-        route: job.reasons,
-        position,
-        estimated_wait_ms: estimatedWaitMs,
-      });
-      await answered(
+    submit: (job, placeAt) =>
+      answered(
         (async () => {
+          const [now, depth] = await Promise.all([redisNow(redis), queues.depth(job.tier)]);
+          const place = placeAt(depth);
+          const queued = JSON.stringify({
+            type: 'queued',
+            tier: job.tier,
+            route: job.reasons,
+            position: place.position,
+            estimated_wait_ms: place.estimatedWaitMs,
+          });
           // Indexed first: a crash leaves an index entry without a job, never the reverse.
-          const now = await redisNow(redis);
           await Promise.all([
             redis.zadd(keys.open, now, job.id),
             redis.zadd(keys.deadlines, now + job.queueTimeoutMs, job.id),
@@ -148,9 +153,9 @@ export async function createProducerStore({
             }),
           ]);
           await queues.add(job.tier, { jobId: job.id, epoch: 1, class: job.class });
+          return place;
         })(),
-      );
-    },
+      ),
 
     get: (jobId) => answered(lookUp(jobId)),
 

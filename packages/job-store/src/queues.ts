@@ -1,5 +1,6 @@
 /** The producer's side of the BullMQ queues: one queue per tier, entries without any content. */
 import { Queue } from 'bullmq';
+import type { JobType } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { queuePriority } from '@qarr/router-core';
 import type { JobClass } from '@qarr/router-core';
@@ -19,6 +20,8 @@ export interface Queues {
   remove(tier: string, entry: Pick<QueueEntry, 'jobId' | 'epoch'>): Promise<void>;
   /** How many entries wait, those that are due later included. */
   depth(tier: string): Promise<number>;
+  /** How many entries could be pulled now. */
+  waiting(tier: string): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -57,6 +60,11 @@ export function createQueues({
     return queue;
   }
 
+  async function count(tier: string, states: JobType[]): Promise<number> {
+    const counts = await queueOf(tier).getJobCounts(...states);
+    return Object.values(counts).reduce((total, number) => total + number, 0);
+  }
+
   return {
     async add(tier, entry) {
       await queueOf(tier).add('job', entry, {
@@ -69,10 +77,8 @@ export function createQueues({
     async remove(tier, entry) {
       await queueOf(tier).remove(entryId(entry));
     },
-    async depth(tier) {
-      const counts = await queueOf(tier).getJobCounts('wait', 'prioritized', 'delayed');
-      return Object.values(counts).reduce((total, count) => total + count, 0);
-    },
+    depth: (tier) => count(tier, ['wait', 'prioritized', 'delayed']),
+    waiting: (tier) => count(tier, ['wait', 'prioritized']),
     async stop() {
       await Promise.all([...queues.values()].map((queue) => queue.close()));
     },

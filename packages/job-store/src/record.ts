@@ -14,6 +14,7 @@ export function newJobFields(job: NewJob): string[] {
     fallback: job.fallback,
     on_interrupt: job.onInterrupt,
     request: JSON.stringify(job.request),
+    dropped_messages: String(job.droppedMessages),
     metadata: JSON.stringify(job.metadata),
     run_timeout_ms: String(job.runTimeoutMs),
   };
@@ -37,6 +38,7 @@ export function parseRecord(hash: Record<string, string>): JobRecord | null {
     fallback: hash['fallback'],
     onInterrupt: hash['on_interrupt'],
     request: parse(hash['request']),
+    droppedMessages: Number(hash['dropped_messages']),
     metadata: parse(hash['metadata']),
     createdAt: Number(hash['created_at']),
     startedAt: hash['started_at'] === undefined ? null : Number(hash['started_at']),

@@ -18,7 +18,6 @@ import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
 import { createWorkers } from './workers.ts';
 
-const START_TIMEOUT_MS = 3_000;
 /** A job that has ended this many workers is not given to another. */
 const DEATHS_MAX = 3;
 
@@ -48,8 +47,8 @@ export interface WorkerStore {
     paused: boolean;
     deliver: Parameters<typeof createConsumer>[0]['deliver'];
   }): Consumer;
-  /** Jobs that wait in this tier's queue. */
-  depth(): Promise<number>;
+  /** Entries of this tier's queue that could be pulled now. */
+  waiting(): Promise<number>;
   beat(status: WorkerStatus): Promise<void>;
   leave(workerId: string): Promise<void>;
   stop(): Promise<void>;
@@ -76,12 +75,7 @@ export async function createWorkerStore({
 }): Promise<WorkerStore> {
   const keys = createKeys(root);
   const redis = connectWorker({ redisUrl, onError });
-  try {
-    await whenReady(redis, START_TIMEOUT_MS);
-  } catch (error) {
-    redis.disconnect();
-    throw error;
-  }
+  await whenReady(redis);
   const log = createEventLog({ redis, keys, retention, onError });
   const queues = createQueues({ redis, keys, tiers: [tier], onError });
   const workers = createWorkers({ redis, keys });
@@ -147,7 +141,7 @@ export async function createWorkerStore({
       return consumer;
     },
 
-    depth: () => queues.depth(tier),
+    waiting: () => queues.waiting(tier),
     beat: (status) => workers.beat(tier, status),
     leave: (workerId) => workers.leave(tier, workerId),
 

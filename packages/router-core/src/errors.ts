@@ -30,7 +30,12 @@ export const ERROR_TABLE = {
   upstream_interrupted: row(502, 'server_error', true, 'The engine stopped in the middle.'),
   upstream_timeout: row(504, 'server_error', true, 'The engine took too long.'),
   worker_lost: row(502, 'server_error', true, 'The worker died in the middle of the answer.'),
-  queue_unavailable: row(503, 'server_error', true, 'The queue does not answer.'),
+  queue_unavailable: row(
+    503,
+    'server_error',
+    true,
+    'The queue does not answer. A job that was being submitted may or may not exist.',
+  ),
   shutting_down: row(503, 'server_error', true, 'This server is stopping.'),
   queue_timeout: row(504, 'server_error', true, 'The job waited too long to be started.'),
   run_timeout: row(504, 'server_error', true, 'The job ran too long.'),

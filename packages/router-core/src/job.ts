@@ -71,6 +71,8 @@ export interface NewJob {
   requestedTier: string | null;
   reasons: string[];
   request: z.infer<typeof engineRequestSchema>;
+  /** Messages left out of `request` because the client allowed it (`truncation: "auto"`). */
+  droppedMessages: number;
   fallback: Fallback;
   onInterrupt: OnInterrupt;
   queueTimeoutMs: number;
@@ -93,6 +95,7 @@ export const jobRecordSchema = z.object({
   fallback: fallbackSchema,
   onInterrupt: onInterruptSchema,
   request: engineRequestSchema,
+  droppedMessages: z.int().nonnegative(),
   metadata: z.record(z.string(), z.string()),
   createdAt: z.int(),
   startedAt: z.int().nullable(),

@@ -1,0 +1,89 @@
+/** The API's switches, read once. */
+import {
+  DEFAULT_CONFIG_PATH,
+  commonVariables,
+  milliseconds,
+  port,
+  readDeployment,
+  readEnvironment,
+  wholeNumber,
+} from '@qarr/process';
+import type { Deployment } from '@qarr/router-core';
+import { z } from 'zod';
+
+const environmentSchema = z.object({
+  ...commonVariables,
+  PORT: port().default(8080),
+  /** Largest body of a request, in bytes. */
+  QARR_BODY_BYTES_MAX: wholeNumber(1_024, 1_073_741_824).default(10_485_760),
+  /** How long a request may take to arrive. */
+  QARR_REQUEST_TIMEOUT_MS: milliseconds(1, 600_000).default(30_000),
+  /** How long a job may wait to be started, where the request does not say: connected clients. */
+  QARR_INTERACTIVE_QUEUE_MS: milliseconds(1, 86_400_000).default(30_000),
+  /** The same for jobs. */
+  QARR_STANDARD_QUEUE_MS: milliseconds(1, 86_400_000).default(300_000),
+  /** The same for batches. */
+  QARR_BATCH_QUEUE_MS: milliseconds(1, 86_400_000).default(86_400_000),
+  /** How long a job may run, from its first start, where the request does not say. */
+  QARR_RUN_TIMEOUT_MS: milliseconds(1, 86_400_000).default(600_000),
+  /** Between two heartbeats of a stream. Proxies cut a silent connection, often after 60 s. */
+  QARR_HEARTBEAT_MS: milliseconds(100, 600_000).default(15_000),
+  /** A reader that takes nothing for so long is disconnected; it can resume. */
+  QARR_READER_STUCK_MS: milliseconds(100, 3_600_000).default(60_000),
+  /** How long a finished job is kept. */
+  QARR_RESULT_TTL_MS: milliseconds(1_000, 2_592_000_000).default(86_400_000),
+  /** How long its events are kept. */
+  QARR_LOG_TTL_MS: milliseconds(1_000, 2_592_000_000).default(3_600_000),
+});
+
+export interface ApiConfig {
+  readonly deployment: Deployment;
+  readonly host: string;
+  readonly port: number;
+  readonly opsPort: number;
+  readonly redisUrl: string;
+  readonly allowUnsafeRedis: boolean;
+  readonly drainMs: number;
+  readonly logLevel: string;
+  readonly limits: HttpLimits;
+  readonly queueTimeoutMs: Readonly<Record<'interactive' | 'standard' | 'batch', number>>;
+  readonly runTimeoutMs: number;
+  readonly retention: { readonly resultMs: number; readonly logMs: number };
+}
+
+export interface HttpLimits {
+  readonly bodyBytesMax: number;
+  readonly requestTimeoutMs: number;
+  readonly heartbeatMs: number;
+  readonly readerStuckMs: number;
+}
+
+export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiConfig {
+  const variables = readEnvironment(environmentSchema, environment);
+  return Object.freeze({
+    deployment: readDeployment({
+      path: variables.QARR_CONFIG,
+      isDefault: variables.QARR_CONFIG === DEFAULT_CONFIG_PATH,
+    }),
+    host: variables.HOST,
+    port: variables.PORT,
+    opsPort: variables.OPS_PORT,
+    redisUrl: variables.REDIS_URL,
+    allowUnsafeRedis: variables.QARR_ALLOW_UNSAFE_REDIS,
+    drainMs: variables.QARR_DRAIN_MS,
+    logLevel: variables.LOG_LEVEL,
+    limits: {
+      bodyBytesMax: variables.QARR_BODY_BYTES_MAX,
+      requestTimeoutMs: variables.QARR_REQUEST_TIMEOUT_MS,
+      heartbeatMs: variables.QARR_HEARTBEAT_MS,
+      readerStuckMs: variables.QARR_READER_STUCK_MS,
+    },
+    queueTimeoutMs: {
+      interactive: variables.QARR_INTERACTIVE_QUEUE_MS,
+      standard: variables.QARR_STANDARD_QUEUE_MS,
+      batch: variables.QARR_BATCH_QUEUE_MS,
+    },
+    runTimeoutMs: variables.QARR_RUN_TIMEOUT_MS,
+    retention: { resultMs: variables.QARR_RESULT_TTL_MS, logMs: variables.QARR_LOG_TTL_MS },
+  });
+}

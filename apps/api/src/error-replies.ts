@@ -1,0 +1,118 @@
+/** Every error that leaves over HTTP has the shape that official clients understand. */
+import { QarrError, errorBody, errorRow } from '@qarr/router-core';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import type { ZodFastifySchemaValidationError } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { ApiMetrics } from './metrics.ts';
+
+/** When to come back after a failure that will pass by itself. */
+const RETRY_AFTER_MS = 1_000;
+/** Of a name in a request that an answer may repeat. */
+const NAME_CHARS_MAX = 64;
+
+export function replyWithErrors(
+  app: FastifyInstance,
+  { metrics, bodyBytesMax }: { metrics: ApiMetrics; bodyBytesMax: number },
+): void {
+  app.setErrorHandler((error, request, reply) => {
+    const problem = toQarrError(error, { bodyBytesMax });
+    if (problem.code === 'internal_error') {
+      // The stack says where; the message might quote a body.
+      request.log.error({ stack: stackOf(error) }, 'internal error');
+    }
+    return sendError(reply, problem, metrics);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0]?.slice(0, 256);
+    const message = `Invalid URL (${request.method} ${path})`;
+    return sendError(reply, new QarrError('unknown_route', { message }), metrics);
+  });
+}
+
+export function sendError(
+  reply: FastifyReply,
+  error: QarrError,
+  metrics: ApiMetrics,
+): FastifyReply {
+  const { httpStatus } = errorRow(error.code);
+  metrics.refused(error.code);
+  if (httpStatus === 503) {
+    reply.header('retry-after', Math.ceil(RETRY_AFTER_MS / 1_000));
+    reply.header('retry-after-ms', RETRY_AFTER_MS);
+  }
+  return reply.code(httpStatus).type('application/json; charset=utf-8').send(errorBody(error));
+}
+
+/** What an error of any origin is to a client. */
+export function toQarrError(
+  error: unknown,
+  { bodyBytesMax }: { bodyBytesMax: number },
+): QarrError {
+  if (error instanceof QarrError) return error;
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const [problem] = error.validation;
+    return problem === undefined ? new QarrError('invalid_request') : fromValidation(problem);
+  }
+  switch (codeOf(error)) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new QarrError('body_too_large', {
+        message: `The body is larger than ${bodyBytesMax} bytes.`,
+      });
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new QarrError('unsupported_media_type', {
+        message: 'Send the body as content-type: application/json.',
+      });
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+    case 'FST_ERR_BAD_URL':
+      return new QarrError('invalid_request', { message: 'The request is malformed.' });
+    default:
+      return new QarrError('internal_error', { cause: error });
+  }
+}
+
+function fromValidation({
+  instancePath,
+  keyword,
+  message,
+  params,
+}: ZodFastifySchemaValidationError): QarrError {
+  const unknownKeys = params['keys'];
+  if (keyword === 'unrecognized_keys' && Array.isArray(unknownKeys)) {
+    const key = String(unknownKeys[0]).slice(0, NAME_CHARS_MAX);
+    const text = `There is no parameter ${JSON.stringify(key)}.`;
+    return new QarrError('unknown_parameter', { param: key, message: text });
+  }
+  const param = instancePath.slice(1).replaceAll('/', '.').slice(0, NAME_CHARS_MAX);
+  const { code } = z.object({ code: z.string() }).catch({ code: '' }).parse(params['params']);
+  return new QarrError(code === 'unsupported_parameter' ? code : 'invalid_request', {
+    param: param === '' ? undefined : param,
+    message: `${param === '' ? 'The body' : param} ${message ?? 'is not valid'}.`,
+  });
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+function stackOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  return error.stack?.split('\n').slice(1).join('\n');
+}
+
+/** For the routes' parameters and headers. */
+export function wholeNumberFrom(
+  text: string,
+  { name, max }: { name: string; max: number },
+): number {
+  const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(number <= max)) {
+    throw new QarrError('invalid_request', {
+      param: name,
+      message: `${name} must be a whole number from 0 to ${max}.`,
+    });
+  }
+  return number;
+}
+

@@ -1,0 +1,59 @@
+/** A job as clients see it. Times are seconds since the epoch, durations milliseconds. */
+import { jobErrorSchema, jobResultSchema, timingsSchema, usageSchema } from '@qarr/router-core';
+import type { JobRecord } from '@qarr/router-core';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+
+export const jobObjectSchema = z.object({
+  id: z.string(),
+  object: z.literal('job'),
+  status: z.enum(['queued', 'running', 'completed', 'failed', 'cancelled', 'expired']),
+  tier: z.string(),
+  requested_tier: z.string().nullable(),
+  route: z.array(z.string()),
+  class: z.string(),
+  attempt: z.int(),
+  created_at: z.number(),
+  started_at: z.number().nullable(),
+  finished_at: z.number().nullable(),
+  dropped_messages: z.int(),
+  metadata: z.record(z.string(), z.string()),
+  result: jobResultSchema.nullable(),
+  usage: usageSchema.nullable(),
+  timings: timingsSchema.nullable(),
+  error: jobErrorSchema.nullable(),
+  urls: z.object({ self: z.url(), events: z.url(), cancel: z.url() }),
+});
+
+export function jobObject(record: JobRecord, request: FastifyRequest): z.infer<typeof jobObjectSchema> {
+  return {
+    id: record.id,
+    object: 'job',
+    status: record.state,
+    tier: record.tier,
+    requested_tier: record.requestedTier,
+    route: record.reasons,
+    class: record.class,
+    attempt: record.attempt,
+    created_at: seconds(record.createdAt),
+    started_at: record.startedAt === null ? null : seconds(record.startedAt),
+    finished_at: record.finishedAt === null ? null : seconds(record.finishedAt),
+    dropped_messages: record.droppedMessages,
+    metadata: record.metadata,
+    result: record.result,
+    usage: record.usage,
+    timings: record.timings,
+    error: record.error,
+    urls: jobUrls(record.id, request),
+  };
+}
+
+/** Absolute, so that nobody has to build them. */
+export function jobUrls(id: string, request: FastifyRequest) {
+  const self = `${request.protocol}://${request.host}/v1/jobs/${id}`;
+  return { self, events: `${self}/events`, cancel: `${self}/cancel` };
+}
+
+function seconds(ms: number): number {
+  return Math.floor(ms / 1_000);
+}

@@ -1,0 +1,95 @@
+/** Starts an API replica: `node apps/api/src/main.ts`. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createProducerStore } from '@qarr/job-store';
+import type { ProducerStore } from '@qarr/job-store';
+import {
+  ConfigurationError,
+  createErrorLog,
+  createLogger,
+  createStopper,
+  portProblem,
+  runProcess,
+  startOpsServer,
+} from '@qarr/process';
+import type { Running } from '@qarr/process';
+import { buildApp } from './app.ts';
+import { readConfig } from './config.ts';
+import { createDrain } from './drain.ts';
+import { createApiMetrics } from './metrics.ts';
+import { watchTiers } from './tier-watch.ts';
+import type { TierWatch } from './tier-watch.ts';
+import { createTokenizer } from './tokenizer.ts';
+
+const SWEEP_MS = 1_000;
+
+process.exit(await runProcess('qarr-api', start));
+
+async function start(): Promise<Running> {
+  const config = readConfig();
+  const log = createLogger({ name: 'api', level: config.logLevel });
+  const stopper = createStopper();
+  const drain = createDrain();
+
+  const store = await createProducerStore({
+    redisUrl: config.redisUrl,
+    tiers: config.deployment.tiers.map((tier) => tier.name),
+    replicaId: randomUUID(),
+    retention: config.retention,
+    followTickMs: config.limits.heartbeatMs,
+    onError: createErrorLog(log, 'redis'),
+  });
+  stopper.add(() => store.stop());
+  const problems = await store.check();
+  for (const problem of problems) log.warn({ problem }, 'unsafe redis');
+  if (problems.length > 0 && !config.allowUnsafeRedis) {
+    await stopper.stop();
+    throw new ConfigurationError(`${problems[0]} (or set QARR_ALLOW_UNSAFE_REDIS=true)`);
+  }
+
+  const watch: TierWatch = watchTiers({ store, policy: config.deployment.policy });
+  stopper.add(() => watch.stop());
+  const metrics = createApiMetrics({ statuses: () => watch.statuses() });
+  const ops = await startOpsServer({
+    host: config.host,
+    port: config.opsPort,
+    registry: metrics.registry,
+  });
+  stopper.add(() => ops.stop());
+  stopper.add(sweepUntilStopped(store));
+
+  const app = await buildApp(
+    {
+      config,
+      store,
+      watch,
+      tokenizer: createTokenizer(),
+      drain,
+      limits: config.limits,
+      metrics,
+    },
+    log,
+  );
+  try {
+    await app.listen({ host: config.host, port: config.port });
+  } catch (error) {
+    throw portProblem(error, { variable: 'PORT', host: config.host, port: config.port });
+  }
+  stopper.add(() => app.close());
+  stopper.add(() => drain.stop({ drainMs: config.drainMs }));
+  log.info({ address: app.server.address(), ops_port: ops.port }, 'api started');
+  return { stop: stopper.stop };
+}
+
+/** Every replica sweeps; doing it twice does no harm. */
+function sweepUntilStopped(store: ProducerStore): () => void {
+  const stopping = new AbortController();
+  void (async () => {
+    while (!stopping.signal.aborted) {
+      // Redis is gone for now: the next sweep does it.
+      await store.sweep().catch(() => {});
+      await sleep(SWEEP_MS, null, { signal: stopping.signal }).catch(() => {});
+    }
+  })();
+  return () => stopping.abort();
+}

@@ -1,0 +1,53 @@
+/** What the API counts. Names and labels are bounded. */
+import type { ErrorCode, TierStatus } from '@qarr/router-core';
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+
+export interface ApiMetrics {
+  readonly registry: Registry;
+  routed(route: { tier: string; reasons: readonly string[] }): void;
+  refused(code: ErrorCode): void;
+  streamOpened(): void;
+  streamClosed(): void;
+}
+
+export function createApiMetrics({ statuses }: { statuses: () => readonly TierStatus[] }): ApiMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const routed = new Counter({
+    name: 'qarr_routed_total',
+    help: 'Accepted requests, by tier and by the first reason for it',
+    labelNames: ['tier', 'reason'] as const,
+    registers,
+  });
+  const refused = new Counter({
+    name: 'qarr_refused_total',
+    help: 'Requests that were answered with an error, by its code',
+    labelNames: ['code'] as const,
+    registers,
+  });
+  const connections = new Gauge({
+    name: 'qarr_sse_connections',
+    help: 'Open event streams',
+    registers,
+  });
+  const depth = new Gauge({
+    name: 'qarr_queue_depth',
+    help: 'Jobs that wait',
+    labelNames: ['tier'] as const,
+    registers,
+    collect() {
+      for (const status of statuses()) this.set({ tier: status.name }, status.depth);
+    },
+  });
+  depth.reset();
+
+  return {
+    registry,
+    routed: ({ tier, reasons }) => routed.inc({ tier, reason: reasons[0] ?? 'default' }),
+    refused: (code) => refused.inc({ code }),
+    streamOpened: () => connections.inc(),
+    streamClosed: () => connections.dec(),
+  };
+}

@@ -1,0 +1,139 @@
+/** Which tier a request goes to, and what is sent there. */
+import {
+  QarrError,
+  classify,
+  dropOldestTurns,
+  extractFeatures,
+  nearLimit,
+  toEngineRequest,
+} from '@qarr/router-core';
+import type {
+  ChatRequest,
+  EngineRequest,
+  JobRequest,
+  RequestFeatures,
+  Routing,
+  RoutingPolicy,
+  TierStatus,
+} from '@qarr/router-core';
+import type { TierWatch } from './tier-watch.ts';
+import type { Tokenizer } from './tokenizer.ts';
+
+export interface RoutedRequest {
+  readonly tier: string;
+  /** The tier that the client named, or null. */
+  readonly requestedTier: string | null;
+  readonly reasons: string[];
+  readonly features: RequestFeatures;
+  readonly fits: Record<string, boolean>;
+  readonly engineRequest: EngineRequest;
+  /** Messages left out because the request allowed it and would not fit otherwise. */
+  readonly droppedMessages: number;
+}
+
+export interface RouteDeps {
+  readonly watch: Pick<TierWatch, 'policy' | 'statuses' | 'servedModels'>;
+  readonly tokenizer: Tokenizer;
+}
+
+/** Throws a `QarrError` for a request that fits nowhere or names what does not exist. */
+export async function routeRequest(
+  request: ChatRequest | JobRequest,
+  { watch, tokenizer }: RouteDeps,
+): Promise<RoutedRequest> {
+  const policy = watch.policy();
+  const routing = await classifyExactly(request, { policy, watch, tokenizer });
+  if (routing.kind === 'routed') return routed({ request, routing, droppedMessages: 0 });
+
+  if (routing.code === 'context_length_exceeded' && request.truncation === 'auto') {
+    const shorter = shorten(request, { policy, tier: routing.tier, features: routing.features });
+    if (shorter !== null) {
+      const again = await classifyExactly(shorter.request, { policy, watch, tokenizer });
+      if (again.kind === 'routed') {
+        const { dropped } = shorter;
+        return routed({ request: shorter.request, routing: again, droppedMessages: dropped });
+      }
+    }
+  }
+  throw new QarrError(routing.code, { message: routing.message, param: routing.param });
+}
+
+/** Classifies; asks the tokenizers of tiers for which the estimate is too near to the limit. */
+async function classifyExactly(
+  request: ChatRequest | JobRequest,
+  { policy, watch, tokenizer }: RouteDeps & { policy: RoutingPolicy },
+): Promise<Routing> {
+  const servedModels = watch.servedModels();
+  const routing = classify(request, policy, { servedModels });
+  if (routing.kind === 'refused' && routing.code !== 'context_length_exceeded') return routing;
+  const { promptTokens, maxTokens } = routing.features;
+  const unsure = policy.tiers.filter(({ maxModelLen }) =>
+    nearLimit({ promptTokens, maxTokens, maxModelLen }),
+  );
+  if (unsure.length === 0) return routing;
+
+  const { messages } = engineRequestOf(request, routing.features);
+  const counts = await Promise.all(
+    unsure.map(async ({ name }) => {
+      const status = watch.statuses().find((tier) => tier.name === name) ?? unknownTier(name);
+      return [name, await tokenizer.count(status, messages)] as const;
+    }),
+  );
+  const exactPromptTokens = Object.fromEntries(
+    counts.flatMap(([name, count]) => (count === null ? [] : [[name, count]])),
+  );
+  return classify(request, policy, { servedModels, exactPromptTokens });
+}
+
+function shorten(
+  request: ChatRequest | JobRequest,
+  {
+    policy,
+    tier,
+    features,
+  }: { policy: RoutingPolicy; tier: string | undefined; features: RequestFeatures },
+): { request: ChatRequest | JobRequest; dropped: number } | null {
+  const window = policy.tiers.find(({ name }) => name === tier);
+  if (window === undefined || request.messages === undefined) return null;
+  const shorter = dropOldestTurns({
+    messages: request.messages,
+    maxTokens: features.maxTokens,
+    maxModelLen: window.maxModelLen,
+    estimateTokens: (messages) => extractFeatures({ messages }, policy).promptTokens,
+  });
+  if (shorter === null) return null;
+  return { request: { ...request, messages: shorter.messages }, dropped: shorter.dropped };
+}
+
+function routed({
+  request,
+  routing,
+  droppedMessages,
+}: {
+  request: ChatRequest | JobRequest;
+  routing: Extract<Routing, { kind: 'routed' }>;
+  droppedMessages: number;
+}): RoutedRequest {
+  const { tier, reasons, features, fits } = routing;
+  const isPinned = reasons.includes('pinned');
+  return {
+    tier,
+    requestedTier: isPinned ? tier : null,
+    reasons,
+    features,
+    fits,
+    engineRequest: engineRequestOf(request, features),
+    droppedMessages,
+  };
+}
+
+function engineRequestOf(
+  request: ChatRequest | JobRequest,
+  { maxTokens, temperature }: RequestFeatures,
+): EngineRequest {
+  return toEngineRequest(request, { maxTokens, temperature });
+}
+
+function unknownTier(name: string): TierStatus {
+  return { name, depth: 0, workers: [] };
+}

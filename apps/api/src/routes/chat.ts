@@ -1,0 +1,88 @@
+/**
+ * `/v1/chat/completions`: OpenAI's surface, on top of a job that is bound to its connection. A
+ * client that leaves takes its job with it, because clients retry without saying that they do, and
+ * a retry must not double the work.
+ */
+import { QarrError, chatRequestSchema } from '@qarr/router-core';
+import type { FastifyReply } from 'fastify';
+import type { Api, ApiDeps } from '../app.ts';
+import { chatCompletion, createChatChunks } from '../chat-chunks.ts';
+import type { ChatChunks } from '../chat-chunks.ts';
+import { setRouteHeaders } from '../route-headers.ts';
+import { routeRequest } from '../route-request.ts';
+import { openEventStream } from '../sse.ts';
+import type { EventStream } from '../sse.ts';
+import { submitJob } from '../submit-job.ts';
+
+export function registerChatRoutes(app: Api, deps: ApiDeps): void {
+  const { store, drain } = deps;
+
+  app.post(
+    '/v1/chat/completions',
+    {
+      schema: {
+        summary: "Chat, as OpenAI's clients do it, or with prompt and system_prompt",
+        body: chatRequestSchema,
+      },
+    },
+    async (request, reply) => {
+      const { body } = request;
+      const route = await routeRequest(body, deps);
+      // An OpenAI stream cannot take back what it has sent.
+      const options = { class: 'interactive', onInterrupt: 'fail' } as const;
+      const { id } = await submitJob(route, options, deps);
+      setRouteHeaders(reply, { route, jobId: id });
+      if (body.stream !== true) return sendAnswer(id, reply);
+      const chunks = createChatChunks(
+        { jobId: id, tier: route.tier, created: Math.floor(Date.now() / 1_000) },
+        { includeUsage: body.stream_options?.include_usage === true },
+      );
+      return streamAnswer(id, { stream: openEventStream(reply, deps), chunks });
+    },
+  );
+
+  async function streamAnswer(
+    id: string,
+    { stream, chunks }: { stream: EventStream; chunks: ChatChunks },
+  ): Promise<void> {
+    const signal = AbortSignal.any([stream.signal, drain.over]);
+    try {
+      for await (const events of store.follow(id, { after: 0, signal })) {
+        await stream.write(chunks.frames(events));
+        if (chunks.isOver) break;
+      }
+      if (!chunks.isOver) {
+        await store.cancel(id);
+        await stream.write(chunks.errorFrame(new QarrError('shutting_down')));
+      }
+    } catch (error) {
+      const problem = error instanceof QarrError ? error : new QarrError('internal_error');
+      app.log.warn({ job: id, cause: problem.code }, 'stream ended');
+      await stream.write(chunks.errorFrame(problem));
+    }
+    stream.close();
+  }
+
+  async function sendAnswer(id: string, reply: FastifyReply) {
+    const leaveDrain = drain.enter();
+    const gone = new AbortController();
+    const onClose = () => gone.abort();
+    if (reply.raw.destroyed) onClose();
+    reply.raw.once('close', onClose);
+    const signal = AbortSignal.any([gone.signal, drain.over]);
+    try {
+      for await (const _events of store.follow(id, { after: 0, signal })) {
+        // Following ends by itself after the terminal event.
+      }
+      if (signal.aborted) await store.cancel(id);
+      if (gone.signal.aborted) return reply.hijack();
+      if (signal.aborted) throw new QarrError('shutting_down');
+      const record = await store.get(id);
+      if (record === null) throw new QarrError('job_not_found');
+      return await reply.send(chatCompletion(record));
+    } finally {
+      reply.raw.off('close', onClose);
+      leaveDrain();
+    }
+  }
+}

@@ -1,0 +1,44 @@
+/** `/healthz` says that the process lives, `/readyz` that it can be given work. */
+import { z } from 'zod';
+import type { Api, ApiDeps } from '../app.ts';
+
+const readinessSchema = z.object({
+  ready: z.boolean(),
+  redis: z.boolean(),
+  stopping: z.boolean(),
+  /** Which tiers have a live worker that pulls. */
+  tiers: z.record(z.string(), z.boolean()),
+});
+
+export function registerHealthRoutes(app: Api, { store, watch, drain }: ApiDeps): void {
+  app.get('/healthz', { schema: { summary: 'The process lives' } }, async () => ({ ok: true }));
+
+  app.get(
+    '/readyz',
+    {
+      schema: {
+        summary: 'Redis answers and at least one tier has a live worker',
+        response: { 200: readinessSchema, 503: readinessSchema },
+      },
+    },
+    async (_request, reply) => {
+      const redis = await answers(store.ping());
+      if (redis) await answers(watch.refresh());
+      const tiers = Object.fromEntries(
+        watch
+          .statuses()
+          .map(({ name, workers }) => [name, workers.some(({ breaker }) => breaker === 'closed')]),
+      );
+      const stopping = drain.isStopping;
+      const ready = redis && !stopping && Object.values(tiers).includes(true);
+      return reply.code(ready ? 200 : 503).send({ ready, redis, stopping, tiers });
+    },
+  );
+}
+
+async function answers(promise: Promise<unknown>): Promise<boolean> {
+  return promise.then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,163 @@
+/** `/v1/jobs`: submit, look up, follow, cancel. */
+import { QarrError, isTerminalState, jobRequestSchema } from '@qarr/router-core';
+import type { JobRecord } from '@qarr/router-core';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Api } from '../app.ts';
+import type { ApiDeps } from '../app.ts';
+import { wholeNumberFrom } from '../error-replies.ts';
+import { streamJobEvents } from '../job-events.ts';
+import { jobObject, jobObjectSchema, jobUrls } from '../job-object.ts';
+import { setRouteHeaders } from '../route-headers.ts';
+import { routeRequest } from '../route-request.ts';
+import { openEventStream } from '../sse.ts';
+import { submitJob } from '../submit-job.ts';
+
+/** A worker stops its engine within a second; a receipt waits a little longer than that. */
+const CANCEL_WAIT_MS = 3_000;
+
+const jobParams = z.object({ id: z.string().max(64) });
+
+const acceptedSchema = z.object({
+  id: z.string(),
+  object: z.literal('job'),
+  status: z.literal('queued'),
+  tier: z.string(),
+  route: z.array(z.string()),
+  position: z.int(),
+  estimated_wait_ms: z.number().nullable(),
+  dropped_messages: z.int(),
+  urls: jobObjectSchema.shape.urls,
+});
+
+const receiptSchema = z.object({
+  id: z.string(),
+  object: z.literal('job.cancellation'),
+  /** `running` means that the worker has been told but has not answered yet. */
+  status: jobObjectSchema.shape.status,
+  ran: z.boolean(),
+  tokens: z.int().nullable(),
+});
+
+export function registerJobRoutes(app: Api, deps: ApiDeps): void {
+  const { store, drain } = deps;
+
+  app.post(
+    '/v1/jobs',
+    { schema: { summary: 'Submit a job', body: jobRequestSchema, response: { 202: acceptedSchema } } },
+    async (request, reply) => {
+      const { body } = request;
+      const route = await routeRequest(body, deps);
+      const submitted = await submitJob(
+        route,
+        {
+          class: body.class ?? 'standard',
+          fallback: body.fallback,
+          onInterrupt: body.on_interrupt ?? 'continue',
+          queueTimeoutMs: body.queue_timeout_ms,
+          runTimeoutMs: body.run_timeout_ms,
+          metadata: body.metadata,
+        },
+        deps,
+      );
+      const urls = jobUrls(submitted.id, request);
+      setRouteHeaders(reply, { route, jobId: submitted.id });
+      reply.header('location', urls.self);
+      return reply.code(202).send({
+        id: submitted.id,
+        object: 'job',
+        status: 'queued',
+        tier: route.tier,
+        route: route.reasons,
+        position: submitted.position,
+        estimated_wait_ms: submitted.estimatedWaitMs,
+        dropped_messages: route.droppedMessages,
+        urls,
+      });
+    },
+  );
+
+  app.get(
+    '/v1/jobs/:id',
+    { schema: { summary: 'Look up a job', params: jobParams, response: { 200: jobObjectSchema } } },
+    async (request) => jobObject(await find(request.params.id), request),
+  );
+
+  app.get(
+    '/v1/jobs/:id/events',
+    {
+      schema: {
+        summary: 'Follow a job as server-sent events, from any event on',
+        params: jobParams,
+        querystring: z.object({ after: z.string().optional() }),
+        produces: ['text/event-stream'],
+      },
+    },
+    async (request, reply) => {
+      const after = lastEventId(request);
+      const { id, state, seq } = await find(request.params.id);
+      if (after > seq) {
+        throw new QarrError('invalid_cursor', {
+          param: 'after',
+          message: `No event has the number ${after}: the newest is ${seq}.`,
+        });
+      }
+      // Nothing will ever follow: this status tells an EventSource not to come back.
+      if (isTerminalState(state) && after === seq) return reply.code(204).send();
+      const stream = openEventStream(reply, deps);
+      const signal = AbortSignal.any([stream.signal, drain.over]);
+      try {
+        await streamJobEvents(stream, store.follow(id, { after, signal }));
+      } catch (error) {
+        const cause = error instanceof QarrError ? error.code : 'internal_error';
+        request.log.warn({ job: id, cause }, 'stream ended');
+        stream.close();
+      }
+    },
+  );
+
+  app.post(
+    '/v1/jobs/:id/cancel',
+    { schema: { summary: 'Cancel a job', params: jobParams, response: { 200: receiptSchema } } },
+    async (request) => {
+      const { id } = request.params;
+      const state = await store.cancel(id);
+      if (state === null) throw new QarrError('job_not_found');
+      if (state === 'running') await untilOver(id);
+      return receipt(await find(id));
+    },
+  );
+
+  async function find(id: string): Promise<JobRecord> {
+    const record = await store.get(id);
+    if (record === null) throw new QarrError('job_not_found');
+    return record;
+  }
+
+  /** Waits for the job's end, but not for ever. */
+  async function untilOver(id: string): Promise<void> {
+    const signal = AbortSignal.timeout(CANCEL_WAIT_MS);
+    const { seq } = await find(id);
+    for await (const _events of store.follow(id, { after: seq, signal })) {
+      // Following ends by itself after the terminal event.
+    }
+  }
+}
+
+function receipt(record: JobRecord): z.infer<typeof receiptSchema> {
+  const { id, state, attempt, usage } = record;
+  const ran = attempt > 0;
+  const tokens = ran ? (usage?.completion_tokens ?? null) : 0;
+  return { id, object: 'job.cancellation', status: state, ran, tokens };
+}
+
+/** The last event that the reader has: the header of a reconnecting EventSource wins. */
+function lastEventId(request: FastifyRequest): number {
+  const header = request.headers['last-event-id'];
+  if (typeof header === 'string' && header !== '') {
+    return wholeNumberFrom(header, { name: 'Last-Event-ID', max: Number.MAX_SAFE_INTEGER });
+  }
+  const { after } = request.query as { after?: string };
+  if (after === undefined) return 0;
+  return wholeNumberFrom(after, { name: 'after', max: Number.MAX_SAFE_INTEGER });
+}

@@ -1,0 +1,78 @@
+/** Starts a worker: `node apps/worker/src/main.ts --tier fast`. */
+import {
+  ConfigurationError,
+  createErrorLog,
+  createLogger,
+  createStopper,
+  runProcess,
+  startOpsServer,
+} from '@qarr/process';
+import { createWorkerStore } from '@qarr/job-store';
+import type { Running } from '@qarr/process';
+import { readConfig } from './config.ts';
+import { createEngine } from './engine.ts';
+import { describeEngine } from './engine-info.ts';
+import { createWorkerMetrics } from './metrics.ts';
+import { startWorker } from './worker.ts';
+import type { TierWorker } from './worker.ts';
+
+process.exit(await runProcess('qarr-worker', start));
+
+async function start(): Promise<Running> {
+  const config = readConfig();
+  const log = createLogger({ name: 'worker', level: config.logLevel }).child({
+    tier: config.tier.name,
+  });
+  const stopper = createStopper();
+  let worker: TierWorker | null = null;
+
+  const store = await createWorkerStore({
+    redisUrl: config.redisUrl,
+    tier: config.tier.name,
+    onCancel: (jobId) => worker?.cancel(jobId),
+    onError: createErrorLog(log, 'redis'),
+  });
+  stopper.add(() => store.stop());
+  const problems = await store.check();
+  for (const problem of problems) log.warn({ problem }, 'unsafe redis');
+  if (problems.length > 0 && !config.allowUnsafeRedis) {
+    await stopper.stop();
+    throw new ConfigurationError(`${problems[0]} (or set QARR_ALLOW_UNSAFE_REDIS=true)`);
+  }
+
+  const baseUrl = config.upstreamUrl.replace(/\/+$/, '').replace(/\/v1$/, '');
+  const engine = createEngine({
+    baseUrl,
+    apiKey: config.upstreamApiKey,
+    timeouts: config.timeouts,
+    connections: config.concurrency,
+  });
+  stopper.add(() => engine.stop());
+
+  const metrics = createWorkerMetrics({
+    tier: config.tier.name,
+    slots() {
+      const running = worker?.running() ?? 0;
+      return { running, free: config.concurrency - running };
+    },
+  });
+  const ops = await startOpsServer({
+    host: config.opsHost,
+    port: config.opsPort,
+    registry: metrics.registry,
+  });
+  stopper.add(() => ops.stop());
+
+  const started = startWorker({
+    config,
+    store,
+    engine,
+    describe: () => describeEngine({ baseUrl, apiKey: config.upstreamApiKey }),
+    metrics,
+    log,
+  });
+  worker = started;
+  stopper.add(() => started.stop({ drainMs: config.drainMs }));
+  log.info({ worker: config.workerId, ops_port: ops.port }, 'worker started');
+  return { stop: stopper.stop, failed: started.failed };
+}

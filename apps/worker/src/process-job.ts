@@ -1,0 +1,267 @@
+/**
+ * The life of one job, as its worker sees it. Read this first.
+ *
+ *   claim    the queue entry becomes an attempt, or is dropped because the job is over or elsewhere
+ *   run      the engine streams; every delta goes to the log of this attempt
+ *   conclude by how it ended: finish the job, try it again, or give it back
+ *
+ * The attempt may be told to stop at any time: its job is cancelled, another attempt has taken
+ * over, its time is up, or this worker is stopping.
+ */
+import { fullJitterMs, jobError } from '@qarr/router-core';
+import type { JobError, Timings, Usage } from '@qarr/router-core';
+import type { AttemptLog, Claim, ClaimedJob, Delivery, Ending, QueueEntry } from '@qarr/job-store';
+import type { Logger } from '@qarr/process';
+import type { EngineOutcome } from './engine.ts';
+import type { EngineFailure } from './engine-failure.ts';
+import type { WorkerMetrics } from './metrics.ts';
+
+/** Tries that may fail, the first one included. */
+const TRIES_MAX = 3;
+const RETRY_BASE_MS = 1_000;
+const RETRY_CAP_MS = 30_000;
+/** For a failure that burns no try: the engine was busy or gone. */
+const ENGINE_BUSY_MS = 1_000;
+
+/** Why an attempt stops before its engine has finished. */
+export type Stop = 'cancel' | 'superseded' | 'time-up' | 'hand-back';
+
+export interface ProcessJobDeps {
+  readonly worker: string;
+  readonly claim: (
+    entry: QueueEntry,
+    delivery: { worker: string; token: string },
+  ) => Promise<Claim>;
+  readonly run: (
+    job: ClaimedJob,
+    options: {
+      signal: AbortSignal;
+      onDelta: (delta: { text: string; reasoning: string }) => void;
+    },
+  ) => Promise<EngineOutcome>;
+  /** The running jobs, so that they can be told to stop. */
+  readonly running: Map<string, (stop: Stop) => void>;
+  readonly onEngineGone: () => void;
+  readonly random: () => number;
+  readonly log: Logger;
+  readonly metrics: WorkerMetrics;
+}
+
+export async function processJob(
+  entry: QueueEntry,
+  delivery: { token: string; signal: AbortSignal },
+  deps: ProcessJobDeps,
+): Promise<Delivery> {
+  const claim = await deps.claim(entry, { worker: deps.worker, token: delivery.token });
+  if (claim.kind === 'drop') {
+    deps.log.info({ job: entry.jobId, reason: claim.reason }, 'entry dropped');
+    return { kind: 'done' };
+  }
+  const { job } = claim;
+  const log = deps.log.child({ job: job.jobId, attempt: job.attempt });
+  log.info({ queue_wait_ms: job.queueWaitMs }, 'attempt started');
+  deps.metrics.started(job);
+
+  const stopping = createStopping(delivery.signal);
+  const attemptLog = claim.openLog(stopping.stop);
+  const timeUp = setTimeout(() => stopping.stop('time-up'), job.runLeftMs);
+  deps.running.set(job.jobId, stopping.stop);
+  const answer = createAnswer(attemptLog, deps.metrics);
+  try {
+    const outcome = await deps.run(job, { signal: stopping.signal, onDelta: answer.add });
+    const conclusion = conclude({ job, outcome, answer, stop: stopping.reason, random: deps.random });
+    if (isEngineGone(outcome)) deps.onEngineGone();
+    return await carryOut({ conclusion, job, entry, attemptLog, answer, outcome, log, deps });
+  } finally {
+    clearTimeout(timeUp);
+    deps.running.delete(job.jobId);
+  }
+}
+
+/** What shall become of the job. */
+export type Conclusion =
+  | { kind: 'finish'; ending: Ending }
+  | { kind: 'again'; failures: 0 | 1; delayMs: number; failure: EngineFailure | null }
+  /** Another attempt owns the job: not a word more from this one. */
+  | { kind: 'leave' };
+
+/** Decides. Pure, but for the answer's clock. */
+export function conclude({
+  job,
+  outcome: { ending, usage },
+  answer,
+  stop,
+  random,
+}: {
+  job: ClaimedJob;
+  outcome: EngineOutcome;
+  answer: Answer;
+  stop: Stop | null;
+  random: () => number;
+}): Conclusion {
+  const timings = answer.timings(job);
+  if (stop === 'superseded') return { kind: 'leave' };
+  if (stop === 'cancel') return cancelled({ usage, timings });
+
+  if (ending.kind === 'whole') {
+    return {
+      kind: 'finish',
+      ending: {
+        event: { type: 'completed', finish_reason: ending.finishReason, usage, timings },
+        result: { ...answer.read(), finish_reason: ending.finishReason },
+      },
+    };
+  }
+  const mayRestart = !answer.hasBegun || job.onInterrupt !== 'fail';
+  if (stop === 'hand-back') {
+    return mayRestart
+      ? { kind: 'again', failures: 0, delayMs: 1, failure: null }
+      : failed({ error: jobError('worker_lost'), usage, timings });
+  }
+  if (ending.kind === 'aborted') return failed({ error: jobError('run_timeout'), usage, timings });
+
+  const { failure } = ending;
+  const failures = job.failures + (failure.burnsAttempt ? 1 : 0);
+  if (failure.retryable && mayRestart && failures < TRIES_MAX) {
+    return {
+      kind: 'again',
+      failures: failure.burnsAttempt ? 1 : 0,
+      delayMs: failure.burnsAttempt
+        ? fullJitterMs({
+            attempt: failures,
+            baseMs: RETRY_BASE_MS,
+            capMs: RETRY_CAP_MS,
+            random: random(),
+          })
+        : ENGINE_BUSY_MS,
+      failure,
+    };
+  }
+  const interrupted = failure.retryable && answer.hasBegun && !mayRestart;
+  const code = interrupted ? 'upstream_interrupted' : failure.code;
+  return failed({ error: { ...jobError(code, failure.message) }, usage, timings });
+}
+
+async function carryOut({
+  conclusion,
+  job,
+  entry,
+  attemptLog,
+  answer,
+  outcome,
+  log,
+  deps,
+}: {
+  conclusion: Conclusion;
+  job: ClaimedJob;
+  entry: QueueEntry;
+  attemptLog: AttemptLog;
+  answer: Answer;
+  outcome: EngineOutcome;
+  log: Logger;
+  deps: ProcessJobDeps;
+}): Promise<Delivery> {
+  if (conclusion.kind === 'leave') {
+    log.warn('attempt superseded');
+    return { kind: 'done' };
+  }
+  const written =
+    conclusion.kind === 'finish'
+      ? await attemptLog.finish(conclusion.ending)
+      : await attemptLog.requeue({ failures: conclusion.failures });
+  if (written === 'superseded') {
+    log.warn('attempt superseded');
+    return { kind: 'done' };
+  }
+  if (written === 'cancel') {
+    // The request to cancel came while the last words were on their way.
+    const { usage } = outcome;
+    const instead = cancelled({ usage, timings: answer.timings(job) });
+    return carryOut({ conclusion: instead, job, entry, attemptLog, answer, outcome, log, deps });
+  }
+  if (conclusion.kind === 'again') {
+    const { delayMs, failures, failure } = conclusion;
+    log.warn({ delay_ms: delayMs, burnt: failures, cause: failure?.code ?? 'hand-back' }, 'again');
+    return { kind: 'again', delayMs };
+  }
+  const { event } = conclusion.ending;
+  log.info({ outcome: event.type, ...(event.timings ?? {}) }, 'job ended');
+  deps.metrics.ended({ event, class: entry.class });
+  return { kind: 'done' };
+}
+
+function failed(details: { error: JobError; usage: Usage | null; timings: Timings }): Conclusion {
+  return { kind: 'finish', ending: { event: { type: 'failed', ...details } } };
+}
+
+function cancelled({ usage, timings }: { usage: Usage | null; timings: Timings }): Conclusion {
+  const tokens = usage?.completion_tokens ?? null;
+  return { kind: 'finish', ending: { event: { type: 'cancelled', ran: true, tokens, usage, timings } } };
+}
+
+function isEngineGone({ ending }: EngineOutcome): boolean {
+  return ending.kind === 'failed' && ending.failure.engineGone;
+}
+
+/** The first reason to stop counts. */
+function createStopping(lockLost: AbortSignal) {
+  const controller = new AbortController();
+  let reason: Stop | null = null;
+  function stop(why: Stop): void {
+    reason ??= why;
+    controller.abort();
+  }
+  lockLost.addEventListener('abort', () => stop('superseded'), { once: true });
+  if (lockLost.aborted) stop('superseded');
+  return {
+    stop,
+    signal: controller.signal,
+    get reason() {
+      return reason;
+    },
+  };
+}
+
+export interface Answer {
+  readonly hasBegun: boolean;
+  add(delta: { text: string; reasoning: string }): void;
+  read(): { text: string; reasoning?: string };
+  timings(job: ClaimedJob): Timings;
+}
+
+/** Collects the answer while it is published. */
+function createAnswer(attemptLog: AttemptLog, metrics: WorkerMetrics): Answer {
+  const beganMs = performance.now();
+  let firstMs: number | null = null;
+  let lastMs = beganMs;
+  let text = '';
+  let reasoning = '';
+  return {
+    get hasBegun() {
+      return firstMs !== null;
+    },
+    add(delta) {
+      const nowMs = performance.now();
+      if (firstMs === null) {
+        firstMs = nowMs;
+        metrics.firstToken(nowMs - beganMs);
+      } else {
+        metrics.nextToken(nowMs - lastMs);
+      }
+      lastMs = nowMs;
+      text += delta.text;
+      reasoning += delta.reasoning;
+      attemptLog.append(delta);
+    },
+    read: () => (reasoning === '' ? { text } : { text, reasoning }),
+    timings: ({ queueWaitMs }) => ({
+      queue_wait_ms: queueWaitMs,
+      ttft_ms: firstMs === null ? null : round(firstMs - beganMs),
+      run_ms: round(performance.now() - beganMs),
+    }),
+  };
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}

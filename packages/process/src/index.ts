@@ -1,0 +1,19 @@
+// Configuration
+export { ConfigurationError, readDeployment, readEnvironment } from './configuration.ts';
+export {
+  DEFAULT_CONFIG_PATH,
+  commonVariables,
+  milliseconds,
+  port,
+  wholeNumber,
+} from './environment.ts';
+
+// Watching
+export { createErrorLog, createLogger } from './logger.ts';
+export type { Logger } from './logger.ts';
+export { portProblem, startOpsServer } from './ops-server.ts';
+export type { OpsServer } from './ops-server.ts';
+
+// Starting and stopping
+export { createStopper, runProcess } from './run-process.ts';
+export type { Running } from './run-process.ts';

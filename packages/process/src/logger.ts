@@ -1,0 +1,36 @@
+import { pino } from 'pino';
+import type { Logger } from 'pino';
+
+export type { Logger };
+
+/** JSON lines on stdout. Never a prompt, an output or a key. */
+export function createLogger({ name, level }: { name: string; level: string }): Logger {
+  return pino({ name, level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime });
+}
+
+/** At most one line a second for each message: a broken connection fails thousands of times. */
+const REPEAT_MS = 1_000;
+
+/** Returns a function that logs errors at a bounded rate, and says how many it left out. */
+export function createErrorLog(log: Logger, message: string): (error: Error) => void {
+  const seen = new Map<string, { atMs: number; leftOut: number }>();
+  return (error) => {
+    const cause = errorCode(error);
+    const last = seen.get(cause);
+    const nowMs = performance.now();
+    if (last !== undefined && nowMs - last.atMs < REPEAT_MS) {
+      last.leftOut += 1;
+      return;
+    }
+    log.warn({ cause, left_out: last?.leftOut ?? 0 }, message);
+    seen.set(cause, { atMs: nowMs, leftOut: 0 });
+  };
+}
+
+/** What went wrong, without the message, which may hold arguments of a command. */
+function errorCode(error: Error): string {
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  // Redis begins its error replies with a word in capitals: OOM, LOADING, READONLY, …
+  const [word = ''] = error.message.split(' ', 1);
+  return /^[A-Z]{2,}$/.test(word) ? word : error.name;
+}

@@ -1,0 +1,65 @@
+/** The port for operators: metrics and liveness, apart from the port for users. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Registry } from 'prom-client';
+import { ConfigurationError } from './configuration.ts';
+
+export interface OpsServer {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+export async function startOpsServer({
+  host,
+  port,
+  registry,
+}: {
+  host: string;
+  port: number;
+  registry: Registry;
+}): Promise<OpsServer> {
+  const server = createServer((request, response) => {
+    const path = request.url?.split('?', 1)[0];
+    if (path === '/metrics') {
+      registry.metrics().then(
+        (text) => response.writeHead(200, { 'content-type': registry.contentType }).end(text),
+        () => response.writeHead(500).end(),
+      );
+    } else if (path === '/healthz') {
+      response.writeHead(200, { 'content-type': 'text/plain' }).end('ok\n');
+    } else {
+      response.writeHead(404, { 'content-type': 'text/plain' }).end('/metrics or /healthz\n');
+    }
+  });
+  const listening = Promise.withResolvers<void>();
+  server.once('error', listening.reject);
+  server.listen(port, host, listening.resolve);
+  try {
+    await listening.promise;
+  } catch (error) {
+    throw portProblem(error, { variable: 'OPS_PORT', host, port });
+  }
+  return {
+    port: (server.address() as AddressInfo).port,
+    async stop() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+/** Turns a failure to listen into a line that says which variable to change. */
+export function portProblem(
+  error: unknown,
+  { variable, host, port }: { variable: string; host: string; port: number },
+): Error {
+  if (!(error instanceof Error) || !('code' in error)) return error as Error;
+  if (error.code === 'EADDRINUSE') {
+    return new ConfigurationError(`${variable}: port ${port} is taken; set another, or 0 for any`);
+  }
+  if (error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL') {
+    return new ConfigurationError(`${variable}: cannot listen on ${host}:${port} (${error.code})`);
+  }
+  return error;
+}
