@@ -1,0 +1,48 @@
+import fastify, { type FastifyInstance } from 'fastify';
+import type { Engine } from './engine/engine.ts';
+import { requireApiKey } from './http/api-key.ts';
+import { replyWithVllmErrors } from './http/error-replies.ts';
+import { addGenerateRoutes } from './http/generate-routes.ts';
+import { acceptJsonOnly } from './http/json-body.ts';
+import type { ServedModel } from './http/model.ts';
+import { createRequestLog } from './http/request-log.ts';
+import { addServerRoutes } from './http/server-routes.ts';
+import { addSimRoutes } from './http/sim-routes.ts';
+import { addTokenizeRoutes } from './http/tokenize-routes.ts';
+import type { EngineMetrics } from './metrics/engine-metrics.ts';
+import type { CacheConfig } from './metrics/exposition.ts';
+import type { Persona } from './personas.ts';
+
+/** uvicorn's timeout_keep_alive, which vLLM leaves at its default. */
+const KEEP_ALIVE_TIMEOUT_MS = 5_000;
+/** A prompt of the longest windows, escaped, still fits. */
+const BODY_BYTES_MAX = 64 * 1024 * 1024;
+
+/** The HTTP surface: which routes there are and what they stand on. */
+export function buildApp(deps: {
+  engine: Engine;
+  metrics: EngineMetrics;
+  model: ServedModel;
+  cache: CacheConfig;
+  persona: Persona;
+  seed: number;
+  apiKey: string | undefined;
+}): FastifyInstance {
+  const app = fastify({
+    bodyLimit: BODY_BYTES_MAX,
+    http: { noDelay: true },
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    // vLLM takes requests until it is gone and ends them with `abort`.
+    return503OnClosing: false,
+  });
+  const requestLog = createRequestLog();
+
+  acceptJsonOnly(app);
+  replyWithVllmErrors(app);
+  if (deps.apiKey !== undefined) requireApiKey(app, deps.apiKey);
+  addGenerateRoutes(app, { ...deps, requestLog });
+  addTokenizeRoutes(app, deps);
+  addServerRoutes(app, deps);
+  addSimRoutes(app, { engine: deps.engine, requestLog });
+  return app;
+}
