@@ -16,10 +16,10 @@ export interface Stores {
 }
 
 /** Everything that it opens is closed, and every key deleted, when the test ends. */
-export function createStores(): Stores {
-  const redisUrl = inject('redisUrl');
+export function createStores({ redisUrl = inject('redisUrl') } = {}): Stores {
   const root = `test-${randomUUID()}`;
   const redis = new Redis(redisUrl);
+  redis.on('error', () => {});
   const errors: Error[] = [];
   const cancelled: string[] = [];
   const opened: { stop(): Promise<void> }[] = [];

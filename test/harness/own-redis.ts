@@ -1,0 +1,25 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { startRedisServer } from './redis-server.ts';
+
+/** A Redis for one test, which may be killed and started again on the same data. */
+export async function createOwnRedis() {
+  const dir = await mkdtemp(join(tmpdir(), 'qarr-redis-'));
+  let server = await startRedisServer({ dir });
+  const { url, port } = server;
+  onTestFinished(async () => {
+    await server.stop();
+    await rm(dir, { recursive: true, force: true });
+  });
+  return {
+    url,
+    async restart() {
+      await server.stop();
+      server = await startRedisServer({ dir, port });
+    },
+    freeze: () => process.kill(server.pid, 'SIGSTOP'),
+    thaw: () => process.kill(server.pid, 'SIGCONT'),
+  };
+}

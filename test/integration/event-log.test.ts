@@ -1,0 +1,208 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AttemptLog, StopReason, WorkerStore } from '@qarr/job-store';
+import type { NewJob } from '@qarr/router-core';
+import type { Redis } from 'ioredis';
+import { describe, expect, it } from 'vitest';
+import { checkLog, readLog, textOf } from '../harness/job-log.ts';
+import { createOwnRedis } from '../harness/own-redis.ts';
+import { createStores, newJob } from '../harness/store.ts';
+import { waitUntil } from '../harness/wait-until.ts';
+
+const FIRST = () => ({ position: 1, estimatedWaitMs: null });
+const TOKENS = 400;
+
+describe('writing while Redis is in trouble', () => {
+  it('loses and doubles nothing when its connections are killed', async () => {
+    const { url } = await createOwnRedis();
+    await expectWholeLog(url, async (redis) => {
+      await redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    });
+  });
+
+  it('loses and doubles nothing when Redis forgets the scripts', async () => {
+    const { url } = await createOwnRedis();
+    await expectWholeLog(url, async (redis) => void (await redis.script('FLUSH')));
+  });
+
+  it('loses and doubles nothing when Redis is killed and comes back', async () => {
+    const redisServer = await createOwnRedis();
+    let kills = 0;
+    await expectWholeLog(redisServer.url, async () => {
+      kills += 1;
+      if (kills === 3) await redisServer.restart();
+    });
+    expect(kills).toBeGreaterThanOrEqual(3);
+  });
+
+  it('loses and doubles nothing when Redis stands still', async () => {
+    const redisServer = await createOwnRedis();
+    let freezes = 0;
+    await expectWholeLog(redisServer.url, async () => {
+      freezes += 1;
+      if (freezes !== 2) return;
+      redisServer.freeze();
+      await sleep(1_500);
+      redisServer.thaw();
+    });
+    expect(freezes).toBeGreaterThanOrEqual(2);
+  });
+});
+
+describe('what it costs', () => {
+  it('publishes nothing where nobody follows, and once per event where somebody does', async () => {
+    const { url } = await createOwnRedis();
+    const stores = createStores({ redisUrl: url });
+    const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const [alone, followed] = [newJob(), newJob()];
+    await store.submit(alone, FIRST);
+    await store.submit(followed, FIRST);
+
+    await writeAll((await start(worker, alone)).log);
+    expect(await calls(stores.redis, 'publish')).toBe(0);
+
+    const reader = readAll(store.follow(followed.id, neverAborted()));
+    await waitUntil('it is followed', () =>
+      stores.redis.hget(`${stores.root}:{${followed.id}}:job`, 'followers'),
+    );
+    await writeAll((await start(worker, followed)).log);
+    const events = await reader;
+    // All but `queued`, which was there before anybody followed.
+    expect(await calls(stores.redis, 'publish')).toBe(events - 1);
+  });
+
+  it('subscribes once per process, however many jobs are followed', async () => {
+    const { url } = await createOwnRedis();
+    const stores = createStores({ redisUrl: url });
+    const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const before = await calls(stores.redis, 'subscribe');
+    const jobs = Array.from({ length: 50 }, () => newJob());
+    await Promise.all(jobs.map((job) => store.submit(job, FIRST)));
+    const readers = jobs.map((job) => readAll(store.follow(job.id, neverAborted())));
+    await Promise.all(jobs.map(async (job) => writeAll((await start(worker, job)).log)));
+    for (const events of await Promise.all(readers)) expect(events).toBeGreaterThan(2);
+    expect(await calls(stores.redis, 'subscribe')).toBe(before);
+  });
+
+  it('merges the text of one turn, and sends the first at once', async () => {
+    const { url } = await createOwnRedis();
+    const stores = createStores({ redisUrl: url });
+    const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const { log } = await start(worker, job);
+    for (let index = 0; index < 100; index += 1) log.append({ text: `${index} ` });
+    await waitUntil('it is logged', async () => (await store.get(job.id))?.seq === 3);
+    const events = await readLog({ ...stores, jobId: job.id });
+    expect(textOf(events).split(' ')).toHaveLength(101);
+  });
+
+  it('is forgotten by followers who leave', async () => {
+    const { url } = await createOwnRedis();
+    const stores = createStores({ redisUrl: url });
+    const store = await stores.producer();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const leaving = new AbortController();
+    for await (const _events of store.follow(job.id, { after: 0, signal: leaving.signal })) {
+      leaving.abort();
+    }
+    const key = `${stores.root}:{${job.id}}:job`;
+    await waitUntil(
+      'nobody follows',
+      async () => (await stores.redis.hget(key, 'followers')) === '',
+    );
+  });
+});
+
+/** Writes a job's text while `trouble` happens every 100 ms, and compares log and reader with it. */
+async function expectWholeLog(
+  redisUrl: string,
+  trouble: (redis: Redis) => Promise<void>,
+): Promise<void> {
+  const stores = createStores({ redisUrl });
+  const [store, worker] = await Promise.all([
+    stores.producer({ followTickMs: 500 }),
+    stores.worker(),
+  ]);
+  const job = newJob();
+  await store.submit(job, FIRST);
+  const { log, stops } = await start(worker, job);
+  const reading = readText(store.follow(job.id, neverAborted()));
+
+  const done = new AbortController();
+  const troubling = (async () => {
+    while (!done.signal.aborted) {
+      await trouble(stores.redis);
+      await sleep(100);
+    }
+  })();
+  const text = await writeAll(log, { pauseMs: 2 });
+  done.abort();
+  await troubling;
+
+  const events = await readLog({ ...stores, jobId: job.id });
+  checkLog(events);
+  expect(textOf(events)).toBe(text);
+  expect(await reading).toBe(text);
+  expect(stops).toEqual([]);
+  expect((await store.get(job.id))?.state).toBe('completed');
+}
+
+async function start(
+  worker: WorkerStore,
+  job: NewJob,
+): Promise<{ log: AttemptLog; stops: StopReason[] }> {
+  const claimed = await worker.claim(
+    { jobId: job.id, epoch: 1, class: job.class },
+    { worker: 'w', token: 't' },
+  );
+  if (claimed.kind !== 'run') throw new Error(`dropped: ${claimed.reason}`);
+  const stops: StopReason[] = [];
+  return { stops, log: claimed.openLog((reason) => stops.push(reason)) };
+}
+
+async function writeAll(log: AttemptLog, { pauseMs = 0 } = {}): Promise<string> {
+  let text = '';
+  for (let index = 0; index < TOKENS; index += 1) {
+    log.append({ text: `${index} ` });
+    text += `${index} `;
+    if (pauseMs > 0) await sleep(pauseMs);
+  }
+  const outcome = await log.finish({
+    event: {
+      type: 'completed',
+      finish_reason: 'stop',
+      usage: null,
+      timings: { queue_wait_ms: 0, ttft_ms: 0, run_ms: 0 },
+    },
+    result: { text, finish_reason: 'stop' },
+  });
+  expect(outcome).toBe('ok');
+  return text;
+}
+
+type Pages = AsyncIterable<{ json: string }[]>;
+
+async function readAll(pages: Pages): Promise<number> {
+  let events = 0;
+  for await (const page of pages) events += page.length;
+  return events;
+}
+
+async function readText(pages: Pages): Promise<string> {
+  let text = '';
+  for await (const page of pages) {
+    for (const { json } of page) text += (JSON.parse(json) as { text?: string }).text ?? '';
+  }
+  return text;
+}
+
+function neverAborted() {
+  return { after: 0, signal: new AbortController().signal };
+}
+
+/** How often Redis has run a command since it started. */
+async function calls(redis: Redis, command: string): Promise<number> {
+  const stats = await redis.info('commandstats');
+  return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
+}

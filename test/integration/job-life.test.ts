@@ -1,0 +1,362 @@
+import type { AttemptLog, Claim, StopReason, WorkerStore } from '@qarr/job-store';
+import { jobError } from '@qarr/router-core';
+import type { NewJob } from '@qarr/router-core';
+import type { Redis } from 'ioredis';
+import { describe, expect, it } from 'vitest';
+import { checkLog, readLog, textOf } from '../harness/job-log.ts';
+import { createStores, newJob } from '../harness/store.ts';
+import { waitUntil } from '../harness/wait-until.ts';
+
+const FIRST = () => ({ position: 1, estimatedWaitMs: null });
+const TIMINGS = { queue_wait_ms: 1, ttft_ms: 2, run_ms: 3 };
+const COMPLETED = {
+  event: { type: 'completed', finish_reason: 'stop', usage: null, timings: TIMINGS },
+  result: { text: 'Hello', finish_reason: 'stop' },
+} as const;
+const CANCELLED = {
+  event: { type: 'cancelled', ran: true, tokens: 3, usage: null, timings: TIMINGS },
+} as const;
+
+describe('submitting', () => {
+  it('writes a record, an event, the indexes and a queue entry without any content', async () => {
+    const { store, stores } = await producer();
+    const job = newJob({ metadata: { a: 'b' }, requestedTier: 'fast' });
+    const place = await store.submit(job, (depth) => ({ position: depth + 1, estimatedWaitMs: 7 }));
+
+    expect(place).toEqual({ position: 1, estimatedWaitMs: 7 });
+    expect(await store.get(job.id)).toMatchObject({
+      state: 'queued',
+      request: job.request,
+      metadata: { a: 'b' },
+      requestedTier: 'fast',
+      attempt: 0,
+    });
+    const queued = { type: 'queued', tier: 'fast', route: ['default'], position: 1 };
+    expect(await readLog({ ...stores, jobId: job.id })).toEqual([
+      { ...queued, estimated_wait_ms: 7 },
+    ]);
+    expect(await stores.redis.zrange(`${stores.root}:open`, '0', '-1')).toEqual([job.id]);
+    expect(await stores.redis.zrange(`${stores.root}:deadlines`, '0', '-1')).toEqual([job.id]);
+    const entry = await stores.redis.hgetall(`{${stores.root}:fast}:${job.id}`);
+    expect(JSON.parse(entry['data'] ?? '')).toEqual({ jobId: job.id, epoch: 1, class: 'standard' });
+    expect((await store.status('fast')).depth).toBe(1);
+  });
+
+  it('makes one job of two submissions with one id', async () => {
+    const { store, stores } = await producer();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    await store.submit({ ...job, reasons: ['other'] }, FIRST);
+    expect((await store.get(job.id))?.reasons).toEqual(['default']);
+    expect((await store.status('fast')).depth).toBe(1);
+    expect(await readLog({ ...stores, jobId: job.id })).toHaveLength(1);
+  });
+
+  it('never lets an unfinished job expire from Redis, and gives a finished one its time', async () => {
+    const { store, worker, stores } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const { log } = await run(worker, job);
+    log.append({ text: 'Hello' });
+    const [record, events] = [`${stores.root}:{${job.id}}:job`, `${stores.root}:{${job.id}}:log`];
+    expect([await stores.redis.pttl(record), await stores.redis.pttl(events)]).toEqual([-1, -1]);
+
+    expect(await log.finish(COMPLETED)).toBe('ok');
+    expect(await stores.redis.pttl(record)).toBeGreaterThan(86_000_000);
+    expect(await stores.redis.pttl(events)).toBeGreaterThan(3_500_000);
+    await waitUntil('the indexes are empty', async () => {
+      const open = await stores.redis.zcard(`${stores.root}:open`);
+      return open + (await stores.redis.zcard(`${stores.root}:deadlines`)) === 0;
+    });
+  });
+});
+
+describe('one attempt', () => {
+  it('runs from claim to result', async () => {
+    const { store, worker, stores } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const { log, claim } = await run(worker, job);
+    expect(claim.job).toMatchObject({ jobId: job.id, attempt: 1, failures: 0, request: job.request });
+    log.append({ text: 'Hel' });
+    log.append({ text: 'lo', reasoning: 'hm' });
+    expect(await log.finish(COMPLETED)).toBe('ok');
+
+    expect(await store.get(job.id)).toMatchObject({
+      state: 'completed',
+      result: COMPLETED.result,
+      timings: TIMINGS,
+    });
+    const events = await readLog({ ...stores, jobId: job.id });
+    expect(events.map((event) => event.type)).toEqual(['queued', 'started', 'delta', 'completed']);
+    expect(events[2]).toEqual({ type: 'delta', text: 'Hello', reasoning: 'hm' });
+  });
+
+  it('is claimed once, however often one delivery asks', async () => {
+    const { store, worker } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    await run(worker, job, 'same');
+    const again = await run(worker, job, 'same');
+    expect(again.claim.job.attempt).toBe(1);
+    expect((await store.get(job.id))?.seq).toBe(2);
+  });
+
+  it('is handed back without burning a try, and its text is voided for the next', async () => {
+    const { store, worker, stores } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const first = await run(worker, job, 't1');
+    first.log.append({ text: 'Hel' });
+    await waitUntil('the text is logged', async () => (await store.get(job.id))?.seq === 3);
+    expect(await first.log.requeue({ failures: 0 })).toBe('ok');
+    expect(await first.log.requeue({ failures: 0 })).toBe('ok');
+    expect((await store.get(job.id))?.state).toBe('queued');
+
+    const second = await run(worker, job, 't2');
+    expect(second.claim.job).toMatchObject({ attempt: 2, failures: 0 });
+    expect(await second.log.finish(COMPLETED)).toBe('ok');
+    const events = await readLog({ ...stores, jobId: job.id });
+    checkLog(events);
+    expect(events.map((event) => event.type)).toEqual(
+      ['queued', 'started', 'delta', 'reset', 'started', 'completed'],
+    );
+  });
+
+  it('counts the tries that failed', async () => {
+    const { store, worker } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const first = await run(worker, job, 't1');
+    expect(await first.log.requeue({ failures: 1 })).toBe('ok');
+    const second = await run(worker, job, 't2');
+    expect(second.claim.job.failures).toBe(1);
+  });
+});
+
+describe('fencing', () => {
+  it('refuses every write of an attempt that was taken over', async () => {
+    const { store, worker, stores } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const zombie = await run(worker, job, 't1');
+    zombie.log.append({ text: 'old ' });
+    await waitUntil('the text is logged', async () => (await store.get(job.id))?.seq === 3);
+
+    const owner = await run(worker, job, 't2');
+    expect(owner.claim.job.attempt).toBe(2);
+    zombie.log.append({ text: 'ghost' });
+    await waitUntil('the zombie is told', () => zombie.stops.length > 0);
+    expect(zombie.stops).toEqual(['superseded']);
+    expect(await zombie.log.finish(COMPLETED)).toBe('superseded');
+    expect(await zombie.log.requeue({ failures: 0 })).toBe('superseded');
+
+    owner.log.append({ text: 'new' });
+    expect(await owner.log.finish(COMPLETED)).toBe('ok');
+    expect(await zombie.log.finish(COMPLETED)).toBe('superseded');
+    const events = await readLog({ ...stores, jobId: job.id });
+    checkLog(events);
+    expect(textOf(events)).toBe('new');
+    expect(JSON.stringify(events)).not.toContain('ghost');
+  });
+
+  it('drops an entry of another epoch, of a finished job and of no job', async () => {
+    const { store, worker } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const stale = await claim(worker, job, { epoch: 2 });
+    expect(stale).toEqual({ kind: 'drop', reason: 'stale' });
+    const { log } = await run(worker, job);
+    await log.finish(COMPLETED);
+    expect(await claim(worker, job)).toEqual({ kind: 'drop', reason: 'completed' });
+    expect(await claim(worker, newJob())).toEqual({ kind: 'drop', reason: 'gone' });
+  });
+
+  it('gives up a job that has ended three workers', async () => {
+    const { store, worker } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    for (const token of ['t1', 't2', 't3']) await run(worker, job, token);
+    expect(await claim(worker, job, { token: 't4' })).toEqual({ kind: 'drop', reason: 'failed' });
+    expect((await store.get(job.id))?.error).toEqual(jobError('poison'));
+  });
+
+  it('fails a job whose worker died after text, where text must not be sent twice', async () => {
+    const { store, worker } = await both();
+    const job = newJob({ onInterrupt: 'fail' });
+    await store.submit(job, FIRST);
+    const { log } = await run(worker, job, 't1');
+    log.append({ text: 'Hel' });
+    await waitUntil('the text is logged', async () => (await store.get(job.id))?.seq === 3);
+    expect(await claim(worker, job, { token: 't2' })).toEqual({ kind: 'drop', reason: 'failed' });
+    expect((await store.get(job.id))?.error?.code).toBe('worker_lost');
+  });
+});
+
+describe('cancelling', () => {
+  it('ends a waiting job, which then never runs', async () => {
+    const { store, worker, stores } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    expect(await store.cancel(job.id)).toBe('cancelled');
+    expect(await store.cancel(job.id)).toBe('cancelled');
+    expect((await store.status('fast')).depth).toBe(0);
+    expect(await claim(worker, job)).toEqual({ kind: 'drop', reason: 'cancelled' });
+    const events = await readLog({ ...stores, jobId: job.id });
+    expect(events.at(-1)).toMatchObject({ type: 'cancelled', ran: false, tokens: 0 });
+  });
+
+  it('tells the worker of a running job, which can end it in no other way', async () => {
+    const { store, worker, stores } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const { log } = await run(worker, job);
+    expect(await store.cancel(job.id)).toBe('running');
+    await waitUntil('the control message', () => stores.cancelled.includes(job.id));
+    log.append({ text: 'late' });
+    expect(await log.finish(COMPLETED)).toBe('cancel');
+    expect(await log.requeue({ failures: 1 })).toBe('cancel');
+    expect(await log.finish(CANCELLED)).toBe('ok');
+    expect(await store.cancel(job.id)).toBe('cancelled');
+    const events = await readLog({ ...stores, jobId: job.id });
+    checkLog(events);
+    expect(events.at(-1)).toEqual(CANCELLED.event);
+  });
+
+  it('reaches a worker that missed the message with its next text', async () => {
+    const { store, worker } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const { log, stops } = await run(worker, job);
+    await store.cancel(job.id);
+    log.append({ text: 'Hel' });
+    await waitUntil('the worker is told', () => stops.length > 0);
+    expect(stops).toEqual(['cancel']);
+  });
+
+  it('ends a job whose worker died before it could', async () => {
+    const { store, worker } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    await run(worker, job, 't1');
+    await store.cancel(job.id);
+    expect(await claim(worker, job, { token: 't2' })).toEqual({ kind: 'drop', reason: 'cancelled' });
+  });
+
+  it('knows nothing of a job that does not exist', async () => {
+    const { store } = await producer();
+    expect(await store.cancel('job_nope')).toBeNull();
+  });
+});
+
+describe('deadlines', () => {
+  it('expires what was not started in time, by the sweep or by the claim', async () => {
+    const { store, worker, stores } = await both();
+    const [swept, claimed] = [newJob({ queueTimeoutMs: 1 }), newJob({ queueTimeoutMs: 1 })];
+    await store.submit(swept, FIRST);
+    await waitUntil('the sweep', async () => {
+      await store.sweep();
+      return (await store.get(swept.id))?.state === 'expired';
+    });
+    expect((await store.get(swept.id))?.error).toEqual(jobError('queue_timeout'));
+    expect((await store.status('fast')).depth).toBe(0);
+
+    await store.submit(claimed, FIRST);
+    const { queueDeadline = 0 } = (await store.get(claimed.id)) ?? {};
+    await waitUntil('the deadline', async () => (await redisTimeMs(stores.redis)) > queueDeadline);
+    expect(await claim(worker, claimed)).toEqual({ kind: 'drop', reason: 'expired' });
+  });
+
+  it('does not expire what was started in time', async () => {
+    const { store, worker, stores } = await both();
+    const job = newJob({ queueTimeoutMs: 300 });
+    await store.submit(job, FIRST);
+    const { log } = await run(worker, job);
+    const { queueDeadline = 0 } = (await store.get(job.id)) ?? {};
+    await waitUntil('the deadline', async () => (await redisTimeMs(stores.redis)) > queueDeadline);
+    await store.sweep();
+    expect(await log.requeue({ failures: 1 })).toBe('ok');
+    await store.sweep();
+    expect((await store.get(job.id))?.state).toBe('queued');
+    const again = await run(worker, job, 't2');
+    expect(again.claim.job.attempt).toBe(2);
+  });
+
+  it('does not start again what has used up its time', async () => {
+    const { store, worker } = await both();
+    const job = newJob({ runTimeoutMs: 1 });
+    await store.submit(job, FIRST);
+    const { log } = await run(worker, job, 't1');
+    expect(await log.requeue({ failures: 1 })).toBe('ok');
+    const dropped = await waitUntil('the time is up', async () => {
+      const next = await claim(worker, job, { token: crypto.randomUUID() });
+      return next.kind === 'drop' ? next : null;
+    });
+    expect(dropped).toEqual({ kind: 'drop', reason: 'failed' });
+    expect((await store.get(job.id))?.error?.code).toBe('run_timeout');
+  });
+});
+
+describe('sweeping', () => {
+  it('gives a job that never reached its queue to it', async () => {
+    const stores = createStores();
+    const store = await stores.producer({ mendAfterMs: 0 });
+    const job = newJob();
+    await store.submit(job, FIRST);
+    // As if the process had died between the record and the queue.
+    const keys = await stores.redis.keys(`{${stores.root}:fast}:*`);
+    await stores.redis.del(...keys);
+    expect((await store.status('fast')).depth).toBe(0);
+    await waitUntil('the entry is back', async () => {
+      await store.sweep();
+      return (await store.status('fast')).depth === 1;
+    });
+    await store.sweep();
+    expect((await store.status('fast')).depth).toBe(1);
+  });
+
+  it('forgets an index entry without a job', async () => {
+    const stores = createStores();
+    const store = await stores.producer({ mendAfterMs: 0 });
+    await stores.redis.zadd(`${stores.root}:open`, 1, 'job_ghost');
+    await stores.redis.zadd(`${stores.root}:deadlines`, 1, 'job_ghost');
+    await store.sweep();
+    expect(await stores.redis.zcard(`${stores.root}:open`)).toBe(0);
+    expect(await stores.redis.zcard(`${stores.root}:deadlines`)).toBe(0);
+  });
+});
+
+async function redisTimeMs(redis: Redis): Promise<number> {
+  const [seconds, micros] = await redis.time();
+  return Number(seconds) * 1_000 + Number(micros) / 1_000;
+}
+
+async function producer() {
+  const stores = createStores();
+  return { stores, store: await stores.producer() };
+}
+
+async function both() {
+  const stores = createStores();
+  const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+  return { stores, store, worker };
+}
+
+function claim(
+  worker: WorkerStore,
+  job: NewJob,
+  { epoch = 1, token = 't1' } = {},
+): Promise<Claim> {
+  return worker.claim({ jobId: job.id, epoch, class: job.class }, { worker: 'w', token });
+}
+
+async function run(
+  worker: WorkerStore,
+  job: NewJob,
+  token = 't1',
+): Promise<{ claim: Extract<Claim, { kind: 'run' }>; log: AttemptLog; stops: StopReason[] }> {
+  const claimed = await claim(worker, job, { token });
+  if (claimed.kind !== 'run') throw new Error(`dropped: ${claimed.reason}`);
+  const stops: StopReason[] = [];
+  return { claim: claimed, stops, log: claimed.openLog((reason) => stops.push(reason)) };
+}

@@ -1,0 +1,171 @@
+/**
+ * Random histories of several virtual workers, late ones among them, against a small model of what
+ * each call may answer. In the end the log must tell a legal life.
+ */
+import type { AttemptLog, WorkerStore, ProducerStore } from '@qarr/job-store';
+import { JOB_TRANSITIONS } from '@qarr/router-core';
+import type { JobState, NewJob } from '@qarr/router-core';
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { checkLog, readLog, textOf } from '../harness/job-log.ts';
+import { createStores, newJob } from '../harness/store.ts';
+import type { Stores } from '../harness/store.ts';
+
+const WORKERS = 4;
+const HISTORIES = 500;
+
+type Operation =
+  | { kind: 'claim'; worker: number }
+  | { kind: 'append'; worker: number }
+  | { kind: 'finish'; worker: number }
+  | { kind: 'requeue'; worker: number }
+  | { kind: 'cancel' }
+  | { kind: 'submit' };
+
+const worker = fc.nat(WORKERS - 1);
+const operation: fc.Arbitrary<Operation> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('claim' as const), worker }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('append' as const), worker }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('finish' as const), worker }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('requeue' as const), worker }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'cancel' as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'submit' as const }) },
+);
+
+it('keeps every invariant over random histories', async () => {
+  const stores = createStores();
+  const [store, workers] = await Promise.all([stores.producer(), stores.worker()]);
+  await fc.assert(
+    fc.asyncProperty(fc.array(operation, { minLength: 1, maxLength: 30 }), async (operations) => {
+      await live({ stores, store, workers, operations });
+    }),
+    { numRuns: HISTORIES },
+  );
+});
+
+interface Held {
+  readonly attempt: number;
+  readonly log: AttemptLog;
+  text: string;
+}
+
+async function live({
+  stores,
+  store,
+  workers,
+  operations,
+}: {
+  stores: Stores;
+  store: ProducerStore;
+  workers: WorkerStore;
+  operations: Operation[];
+}): Promise<void> {
+  const job = newJob();
+  await submit(store, job);
+  const held = new Map<number, Held>();
+  const seen: JobState[] = ['queued'];
+  let attempt = 0;
+  let deaths = 0;
+  let cancelRequested = false;
+  let deliveries = 0;
+  let state = 'queued' as JobState;
+
+  function move(next: JobState): void {
+    if (next !== state) seen.push(next);
+    state = next;
+  }
+
+  for (const step of operations) {
+    const mine = 'worker' in step ? held.get(step.worker) : undefined;
+    const isCurrent = mine?.attempt === attempt && state === 'running';
+    switch (step.kind) {
+      case 'submit':
+        await submit(store, job);
+        break;
+      case 'claim': {
+        deliveries += 1;
+        const claimed = await workers.claim(
+          { jobId: job.id, epoch: 1, class: job.class },
+          { worker: `w${step.worker}`, token: `delivery-${deliveries}` },
+        );
+        if (JOB_TRANSITIONS[state].length === 0) {
+          expect(claimed).toEqual({ kind: 'drop', reason: state });
+        } else if (cancelRequested) {
+          expect(claimed).toEqual({ kind: 'drop', reason: 'cancelled' });
+          move('cancelled');
+        } else if (state === 'running' && (deaths += 1) >= 3) {
+          expect(claimed).toEqual({ kind: 'drop', reason: 'failed' });
+          move('failed');
+        } else {
+          if (claimed.kind !== 'run') throw new Error(`dropped: ${claimed.reason}`);
+          attempt += 1;
+          expect(claimed.job.attempt).toBe(attempt);
+          held.set(step.worker, { attempt, log: claimed.openLog(() => {}), text: '' });
+          if (state === 'running') seen.push('queued');
+          seen.push('running');
+          state = 'running';
+        }
+        break;
+      }
+      case 'append':
+        mine?.log.append({ text: `${mine.attempt};` });
+        if (isCurrent && mine) mine.text += `${mine.attempt};`;
+        // What an attempt writes is either in the log now or refused for good.
+        await turns();
+        break;
+      case 'finish': {
+        const outcome = await mine?.log.finish({
+          event: {
+            type: 'completed',
+            finish_reason: 'stop',
+            usage: null,
+            timings: { queue_wait_ms: 0, ttft_ms: 0, run_ms: 0 },
+          },
+          result: { text: mine.text, finish_reason: 'stop' },
+        });
+        if (mine === undefined) break;
+        if (isCurrent) expect(outcome).toBe(cancelRequested ? 'cancel' : 'ok');
+        else if (mine.attempt === attempt && state === 'completed') expect(outcome).toBe('ok');
+        else expect(outcome).toBe('superseded');
+        if (outcome === 'ok') move('completed');
+        break;
+      }
+      case 'requeue': {
+        const outcome = await mine?.log.requeue({ failures: 0 });
+        if (mine === undefined) break;
+        if (isCurrent) expect(outcome).toBe(cancelRequested ? 'cancel' : 'ok');
+        else if (mine.attempt === attempt && state === 'queued') expect(outcome).toBe('ok');
+        else expect(outcome).toBe('superseded');
+        if (outcome === 'ok') move('queued');
+        break;
+      }
+      case 'cancel': {
+        const answer = await store.cancel(job.id);
+        if (state === 'queued') move('cancelled');
+        if (state === 'running') cancelRequested = true;
+        expect(answer).toBe(state);
+        break;
+      }
+      default:
+        step satisfies never;
+    }
+  }
+
+  const record = await store.get(job.id);
+  expect(record).toMatchObject({ state, attempt });
+  for (const [index, next] of seen.slice(1).entries()) {
+    expect(JOB_TRANSITIONS[seen[index] ?? 'queued']).toContain(next);
+  }
+  const events = await readLog({ ...stores, jobId: job.id });
+  checkLog(events);
+  if (state === 'completed') expect(textOf(events)).toBe(record?.result?.text);
+}
+
+async function submit(store: ProducerStore, job: NewJob): Promise<void> {
+  await store.submit(job, () => ({ position: 1, estimatedWaitMs: null }));
+}
+
+/** Lets pending appends leave. */
+async function turns(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}
