@@ -5,7 +5,12 @@ const redis = 'test/harness/global-redis.ts';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['{apps,packages}/*/src/**/*.test.ts', 'scripts/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['{apps,packages}/*/src/**/*.test.ts', 'test/workspace/**/*.test.ts'],
+        },
+      },
       {
         test: {
           name: 'integration',

@@ -54,9 +54,20 @@ export async function startRedisServer({
   const child = spawn(
     'redis-server',
     [
-      ...['--port', String(usedPort), '--bind', '127.0.0.1', '--dir', usedDir],
-      ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''],
-      ...['--maxmemory-policy', 'noeviction'],
+      '--port',
+      String(usedPort),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      usedDir,
+      '--appendonly',
+      'yes',
+      '--appendfsync',
+      'everysec',
+      '--save',
+      '',
+      '--maxmemory-policy',
+      'noeviction',
     ],
     { stdio: 'ignore' },
   );

@@ -9,7 +9,7 @@ export async function waitUntil<T>(
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
     const value = await condition();
-    if (value) return value as NonNullable<T>;
+    if (value) return value;
     if (performance.now() > deadlineMs) throw new Error(`Not within ${timeoutMs} ms: ${name}`);
     await sleep(everyMs);
   }

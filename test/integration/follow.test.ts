@@ -40,7 +40,10 @@ describe('following', () => {
   });
 });
 
-async function claim(worker: WorkerStore, job: NewJob): Promise<{ job: ClaimedJob; log: AttemptLog }> {
+async function claim(
+  worker: WorkerStore,
+  job: NewJob,
+): Promise<{ job: ClaimedJob; log: AttemptLog }> {
   const claimed = await worker.claim(
     { jobId: job.id, epoch: 1, class: job.class },
     { worker: 'w1', token: 't1' },
@@ -79,7 +82,10 @@ async function readWithInterruptions(
     const leaving = new AbortController();
     const limit = visit < index % 4 ? 20 + index : Number.POSITIVE_INFINITY;
     let taken = 0;
-    for await (const events of store.follow(job.id, { after: seen.length, signal: leaving.signal })) {
+    for await (const events of store.follow(job.id, {
+      after: seen.length,
+      signal: leaving.signal,
+    })) {
       for (const event of events) {
         expect(event.seq).toBe(seen.length + 1);
         seen.push(line(event));

@@ -76,8 +76,13 @@ describe('one attempt', () => {
     const { store, worker, stores } = await both();
     const job = newJob();
     await store.submit(job, FIRST);
-    const { log, claim } = await run(worker, job);
-    expect(claim.job).toMatchObject({ jobId: job.id, attempt: 1, failures: 0, request: job.request });
+    const { log, claim: claimed } = await run(worker, job);
+    expect(claimed.job).toMatchObject({
+      jobId: job.id,
+      attempt: 1,
+      failures: 0,
+      request: job.request,
+    });
     log.append({ text: 'Hel' });
     log.append({ text: 'lo', reasoning: 'hm' });
     expect(await log.finish(COMPLETED)).toBe('ok');
@@ -118,9 +123,14 @@ describe('one attempt', () => {
     expect(await second.log.finish(COMPLETED)).toBe('ok');
     const events = await readLog({ ...stores, jobId: job.id });
     checkLog(events);
-    expect(events.map((event) => event.type)).toEqual(
-      ['queued', 'started', 'delta', 'reset', 'started', 'completed'],
-    );
+    expect(events.map((event) => event.type)).toEqual([
+      'queued',
+      'started',
+      'delta',
+      'reset',
+      'started',
+      'completed',
+    ]);
   });
 
   it('counts the tries that failed', async () => {
@@ -240,7 +250,10 @@ describe('cancelling', () => {
     await store.submit(job, FIRST);
     await run(worker, job, 't1');
     await store.cancel(job.id);
-    expect(await claim(worker, job, { token: 't2' })).toEqual({ kind: 'drop', reason: 'cancelled' });
+    expect(await claim(worker, job, { token: 't2' })).toEqual({
+      kind: 'drop',
+      reason: 'cancelled',
+    });
   });
 
   it('knows nothing of a job that does not exist', async () => {
@@ -342,11 +355,7 @@ async function both() {
   return { stores, store, worker };
 }
 
-function claim(
-  worker: WorkerStore,
-  job: NewJob,
-  { epoch = 1, token = 't1' } = {},
-): Promise<Claim> {
+function claim(worker: WorkerStore, job: NewJob, { epoch = 1, token = 't1' } = {}): Promise<Claim> {
   return worker.claim({ jobId: job.id, epoch, class: job.class }, { worker: 'w', token });
 }
 

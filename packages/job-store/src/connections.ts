@@ -74,18 +74,19 @@ export async function subscribe({
   redis.on('error', onError);
   redis.on('message', (_channel, message) => onMessage(message));
 
-  const stand = Promise.withResolvers<void>();
-  redis.on('ready', () => {
-    redis.subscribe(channel).then(
-      () => {
-        stand.resolve();
-        onReady();
-      },
+  const stands = Promise.withResolvers<void>();
+  async function subscribeAnew(): Promise<void> {
+    try {
+      await redis.subscribe(channel);
+    } catch {
       // The connection broke again: its next `ready` subscribes.
-      () => {},
-    );
-  });
-  await stand.promise;
+      return;
+    }
+    stands.resolve();
+    onReady();
+  }
+  redis.on('ready', () => void subscribeAnew());
+  await stands.promise;
   return {
     async stop() {
       redis.disconnect();

@@ -56,7 +56,10 @@ export function createConsumer({
   tier: string;
   concurrency: number;
   paused: boolean;
-  deliver: (entry: QueueEntry, delivery: { token: string; signal: AbortSignal }) => Promise<Delivery>;
+  deliver: (
+    entry: QueueEntry,
+    delivery: { token: string; signal: AbortSignal },
+  ) => Promise<Delivery>;
   onError: (error: Error) => void;
 }): Consumer {
   let running = 0;

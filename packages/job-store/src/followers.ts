@@ -84,12 +84,15 @@ export async function createFollowers({
     },
   });
 
-  const ticker = setInterval(() => {
-    const dueMs = performance.now() - tickMs;
-    everyCursor((cursor) => {
-      if (cursor.readAtMs < dueMs) sendToLog(cursor);
-    });
-  }, Math.min(tickMs, 1_000));
+  const ticker = setInterval(
+    () => {
+      const dueMs = performance.now() - tickMs;
+      everyCursor((cursor) => {
+        if (cursor.readAtMs < dueMs) sendToLog(cursor);
+      });
+    },
+    Math.min(tickMs, 1_000),
+  );
 
   function join(jobId: string): Cursor {
     const cursor = { jobId, buffer: createLiveBuffer(), wake: () => {}, readAtMs: 0 };

@@ -176,7 +176,8 @@ export async function createProducerStore({
       )) as ['gone'] | [JobState, string, number];
       if (reply[0] === 'gone') return null;
       const [state, tier, epoch] = reply;
-      if (state === 'running') await answered(redis.publish(keys.controlChannel, `cancel ${jobId}`));
+      if (state === 'running')
+        await answered(redis.publish(keys.controlChannel, `cancel ${jobId}`));
       if (state === 'cancelled') {
         // It will not run in any case; this only tidies up.
         await queues.remove(tier, { jobId, epoch }).catch(onError);
