@@ -1,0 +1,349 @@
+/** The API as the real process it is, with a Redis of its own, and workers whose engine is the test. */
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { HEARTBEAT_MS, createWorkerStore } from '@qarr/job-store';
+import type { AttemptLog, ClaimedJob, Delivery, Ending, StopReason } from '@qarr/job-store';
+import { jobError } from '@qarr/router-core';
+import type { ErrorCode, Usage, WorkerStatus } from '@qarr/router-core';
+import { Redis } from 'ioredis';
+import { startRedisServer } from './redis-server.ts';
+import { waitUntil } from './wait-until.ts';
+
+const MAIN = fileURLToPath(new URL('../../apps/api/src/main.ts', import.meta.url));
+const TIERS = ['fast', 'balanced', 'precise'];
+const WORKER_SLOTS = 50;
+/** Pino's number for `error`. */
+const LOG_LEVEL_ERROR = 50;
+
+export type Environment = Readonly<Record<string, string>>;
+
+export interface ApiProcess {
+  readonly url: string;
+  readonly opsUrl: string;
+  readonly port: number;
+  readonly pid: number;
+  /** What it has logged, as parsed lines. */
+  readonly logs: readonly Readonly<Record<string, unknown>>[];
+  kill(signal: NodeJS.Signals): void;
+  /** Sends SIGTERM unless it has ended. Resolves to the exit code, null when a signal ended it. */
+  stop(): Promise<number | null>;
+  readonly exited: Promise<number | null>;
+}
+
+export interface ApiWorld {
+  readonly api: ApiProcess;
+  readonly redisServer: Awaited<ReturnType<typeof startRedisServer>>;
+  readonly redis: Redis;
+  /** Another replica. */
+  startApi(environment?: Environment): Promise<ApiProcess>;
+  startWorker(tier: string, status?: Partial<WorkerStatus>): Promise<TestWorker>;
+  /** Ids of all jobs that Redis knows. */
+  jobIds(): Promise<string[]>;
+  /** Stops all of it. Throws when an API has logged an error or written to stderr. */
+  stop(): Promise<void>;
+}
+
+export async function startApiWorld(environment: Environment = {}): Promise<ApiWorld> {
+  const redisServer = await startRedisServer();
+  const redis = new Redis(redisServer.url, { maxRetriesPerRequest: null });
+  redis.on('error', () => {});
+  const stops: (() => Promise<unknown>)[] = [() => redisServer.stop()];
+  stops.push(async () => redis.disconnect());
+
+  async function startApi(more: Environment = {}): Promise<ApiProcess> {
+    const api = await spawnApi({ REDIS_URL: redisServer.url, ...environment, ...more });
+    stops.push(() => api.stop());
+    return api;
+  }
+  return {
+    api: await startApi(),
+    redisServer,
+    redis,
+    startApi,
+    async startWorker(tier, status) {
+      const worker = await startTestWorker({ redisUrl: redisServer.url, redis, tier, status });
+      stops.push(() => worker.stop());
+      return worker;
+    },
+    async jobIds() {
+      const names = await redis.keys('*:job');
+      return names.flatMap((name) => /\{(job_\w+)\}:job$/.exec(name)?.[1] ?? []);
+    },
+    async stop() {
+      for (const stop of stops.toReversed()) await stop();
+    },
+  };
+}
+
+async function spawnApi(environment: Environment): Promise<ApiProcess> {
+  const child = spawn(process.execPath, [MAIN], {
+    // Nothing of this machine's settings: neither variables nor a configuration file.
+    cwd: tmpdir(),
+    env: { PORT: '0', OPS_PORT: '0', ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const logs: Record<string, unknown>[] = [];
+  let stderr = '';
+  createInterface(child.stdout).on('line', (line) => logs.push(JSON.parse(line)));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
+
+  const started = await waitUntil('the API starts', () => {
+    if (child.exitCode !== null) throw new Error(`The API does not start: ${stderr}`);
+    return logs.find(({ msg }) => msg === 'api started');
+  });
+  const { port } = started['address'] as { port: number };
+  return {
+    url: `http://127.0.0.1:${port}`,
+    opsUrl: `http://127.0.0.1:${String(started['ops_port'])}`,
+    port,
+    pid: child.pid ?? 0,
+    logs,
+    exited,
+    kill: (signal) => void child.kill(signal),
+    async stop() {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+      const code = await exited;
+      const errors = logs.filter(({ level }) => Number(level) >= LOG_LEVEL_ERROR);
+      if (errors.length > 0) throw new Error(`The API logged ${JSON.stringify(errors)}`);
+      if (stderr !== '') throw new Error(`The API wrote to stderr: ${stderr}`);
+      return code;
+    },
+  };
+}
+
+/** One attempt at a job, under the test's control. */
+export interface TestAttempt {
+  readonly job: ClaimedJob;
+  /** Why it was told to stop, if it was. */
+  readonly stopped: StopReason | 'told' | null;
+  /** Adds text and waits until it is in the log, so that it is an event of its own. */
+  say(text: string): Promise<void>;
+  complete(usage?: Usage | null): Promise<void>;
+  fail(code: ErrorCode): Promise<void>;
+  /** Ends as cancelled, having made so many tokens. */
+  giveUp(tokens: number): Promise<void>;
+  /** Gives it back to its queue, as a worker does that stops. */
+  handBack(): Promise<void>;
+}
+
+export interface TestWorker {
+  /** The next attempt that was pulled; one of this job, where one is named. */
+  next(jobId?: string): Promise<TestAttempt>;
+  stop(): Promise<void>;
+}
+
+async function startTestWorker({
+  redisUrl,
+  redis,
+  tier,
+  status,
+}: {
+  redisUrl: string;
+  redis: Redis;
+  tier: string;
+  status: Partial<WorkerStatus> | undefined;
+}): Promise<TestWorker> {
+  if (!TIERS.includes(tier)) throw new Error(`There is no tier ${tier}`);
+  const id = `worker-${randomUUID()}`;
+  const running = new Map<string, { tell: () => void; release: () => void }>();
+  const pulled: TestAttempt[] = [];
+  const store = await createWorkerStore({
+    redisUrl,
+    tier,
+    onCancel: (jobId) => running.get(jobId)?.tell(),
+    onError: () => {},
+  });
+  const beat = () => store.beat(workerStatus({ id, running: running.size, ...status }));
+  await beat();
+  const beating = setInterval(() => void beat().catch(() => {}), HEARTBEAT_MS);
+
+  const consumer = store.consume({
+    concurrency: WORKER_SLOTS,
+    paused: false,
+    async deliver(entry, { token }) {
+      const claim = await store.claim(entry, { worker: id, token });
+      if (claim.kind === 'drop') return { kind: 'done' };
+      const over = Promise.withResolvers<Delivery>();
+      let stopped: TestAttempt['stopped'] = null;
+      running.set(entry.jobId, {
+        tell: () => void (stopped ??= 'told'),
+        release: () => over.resolve({ kind: 'done' }),
+      });
+      const log = claim.openLog((reason) => void (stopped ??= reason));
+      pulled.push({
+        ...testAttempt({ job: claim.job, log, redis, end: over.resolve }),
+        get stopped() {
+          return stopped;
+        },
+      });
+      return over.promise.finally(() => running.delete(entry.jobId));
+    },
+  });
+
+  return {
+    async next(jobId) {
+      return waitUntil('an attempt is pulled', () => {
+        const index = pulled.findIndex(({ job }) => jobId === undefined || job.jobId === jobId);
+        return index === -1 ? undefined : pulled.splice(index, 1)[0];
+      });
+    },
+    async stop() {
+      clearInterval(beating);
+      await consumer.pause();
+      for (const { release } of running.values()) release();
+      await store.leave(id);
+      await store.stop();
+    },
+  };
+}
+
+function testAttempt({
+  job,
+  log,
+  redis,
+  end,
+}: {
+  job: ClaimedJob;
+  log: AttemptLog;
+  redis: Redis;
+  end: (delivery: Delivery) => void;
+}): Omit<TestAttempt, 'stopped'> {
+  let text = '';
+  const seq = async () => Number(await redis.hget(`qarr:{${job.jobId}}:job`, 'seq'));
+
+  async function finish(ending: Ending): Promise<void> {
+    const outcome = await log.finish(ending);
+    if (outcome !== 'ok') throw new Error(`The end was refused: ${outcome}`);
+    end({ kind: 'done' });
+  }
+  return {
+    job,
+    async say(more) {
+      const before = await seq();
+      text += more;
+      log.append({ text: more });
+      await waitUntil('the text is in the log', async () => (await seq()) > before);
+    },
+    complete: (usage = USAGE) =>
+      finish({
+        event: { type: 'completed', finish_reason: 'stop', usage, timings: TIMINGS },
+        result: { text, finish_reason: 'stop' },
+      }),
+    fail: (code) =>
+      finish({ event: { type: 'failed', error: jobError(code), usage: null, timings: TIMINGS } }),
+    giveUp: (tokens) =>
+      finish({
+        event: { type: 'cancelled', ran: true, tokens, usage: usageOf(tokens), timings: TIMINGS },
+      }),
+    async handBack() {
+      await log.requeue({ failures: 0 });
+      end({ kind: 'again', delayMs: 1 });
+    },
+  };
+}
+
+export const USAGE: Usage = usageOf(2);
+export const TIMINGS = { queue_wait_ms: 1, ttft_ms: 2, run_ms: 3 };
+
+function usageOf(completionTokens: number): Usage {
+  return {
+    prompt_tokens: 5,
+    completion_tokens: completionTokens,
+    total_tokens: 5 + completionTokens,
+  };
+}
+
+function workerStatus(fields: Partial<WorkerStatus> & { id: string }): WorkerStatus {
+  return {
+    host: 'test',
+    pid: process.pid,
+    slots: WORKER_SLOTS,
+    running: 0,
+    breaker: 'closed',
+    upstream: 'http://127.0.0.1:1',
+    model: 'test-model',
+    max_model_len: null,
+    service_ms: 100,
+    ...fields,
+  };
+}
+
+/** A POST of JSON, as an application does it. */
+export function postJson(url: string, body: unknown, init: RequestInit = {}): Promise<Response> {
+  return fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+    ...init,
+  });
+}
+
+/** A response that is read as it comes. */
+export interface StreamReader {
+  readonly response: Response;
+  /** All that has arrived. */
+  readonly text: string;
+  /** Waits until this has arrived. */
+  until(text: string): Promise<void>;
+  /** Waits for the end and returns the whole. */
+  end(): Promise<string>;
+  leave(): void;
+}
+
+export async function openStream(url: string, init: RequestInit = {}): Promise<StreamReader> {
+  const leaving = new AbortController();
+  const response = await fetch(url, { ...init, signal: leaving.signal });
+  let text = '';
+  const whole = (async () => {
+    const decoder = new TextDecoder();
+    for await (const bytes of response.body ?? []) text += decoder.decode(bytes, { stream: true });
+    return text;
+  })();
+  // Somebody who leaves does not wait for the end.
+  whole.catch(() => {});
+  return {
+    response,
+    get text() {
+      return text;
+    },
+    until: async (part) => void (await waitUntil(`${part} arrives`, () => text.includes(part))),
+    end: () => whole,
+    leave: () => leaving.abort(),
+  };
+}
+
+/** A connection without an HTTP client, for what no client would send. */
+export interface RawConnection {
+  readonly socket: Socket;
+  /** All that has arrived. */
+  readonly text: string;
+  until(text: string): Promise<void>;
+  /** Waits until the server has closed, and returns the whole. */
+  closed(): Promise<string>;
+}
+
+export function connectRaw(port: number, firstBytes: string | Buffer = ''): RawConnection {
+  const socket = connect(port, '127.0.0.1');
+  let text = '';
+  socket.on('data', (bytes) => (text += bytes.toString()));
+  // A reset is a close as well: tests look at what has arrived.
+  socket.on('error', () => {});
+  socket.write(firstBytes);
+  return {
+    socket,
+    get text() {
+      return text;
+    },
+    until: async (part) => void (await waitUntil(`${part} arrives`, () => text.includes(part))),
+    async closed() {
+      await waitUntil('the server closes', () => socket.destroyed);
+      return text;
+    },
+  };
+}
