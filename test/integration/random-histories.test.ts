@@ -47,6 +47,8 @@ interface Held {
   readonly attempt: number;
   readonly log: AttemptLog;
   text: string;
+  /** It has finished or given the job back: a worker writes nothing after that. */
+  hasEnded: boolean;
 }
 
 async function live({
@@ -100,7 +102,12 @@ async function live({
           if (claimed.kind !== 'run') throw new Error(`dropped: ${claimed.reason}`);
           attempt += 1;
           expect(claimed.job.attempt).toBe(attempt);
-          held.set(step.worker, { attempt, log: claimed.openLog(() => {}), text: '' });
+          held.set(step.worker, {
+            attempt,
+            log: claimed.openLog(() => {}),
+            text: '',
+            hasEnded: false,
+          });
           if (state === 'running') seen.push('queued');
           seen.push('running');
           state = 'running';
@@ -108,8 +115,9 @@ async function live({
         break;
       }
       case 'append':
-        mine?.log.append({ text: `${mine.attempt};` });
-        if (isCurrent && mine) mine.text += `${mine.attempt};`;
+        if (mine === undefined || mine.hasEnded) break;
+        mine.log.append({ text: `${mine.attempt};` });
+        if (isCurrent) mine.text += `${mine.attempt};`;
         // What an attempt writes is either in the log now or refused for good.
         await turns();
         break;
@@ -127,6 +135,7 @@ async function live({
         if (isCurrent) expect(outcome).toBe(cancelRequested ? 'cancel' : 'ok');
         else if (mine.attempt === attempt && state === 'completed') expect(outcome).toBe('ok');
         else expect(outcome).toBe('superseded');
+        mine.hasEnded ||= outcome === 'ok';
         if (outcome === 'ok') move('completed');
         break;
       }
@@ -136,6 +145,7 @@ async function live({
         if (isCurrent) expect(outcome).toBe(cancelRequested ? 'cancel' : 'ok');
         else if (mine.attempt === attempt && state === 'queued') expect(outcome).toBe('ok');
         else expect(outcome).toBe('superseded');
+        mine.hasEnded ||= outcome === 'ok';
         if (outcome === 'ok') move('queued');
         break;
       }

@@ -2,7 +2,7 @@
  * The job store as a server sees it: submit, look up, follow, cancel, and mend what a crash left.
  * It fails fast: a call that Redis does not answer in time throws `queue_unavailable`.
  */
-import { QarrError, isTerminalState } from '@qarr/router-core';
+import { QarrError } from '@qarr/router-core';
 import type { JobRecord, JobState, NewJob, TierStatus } from '@qarr/router-core';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
 import { closeIndex } from './event-log.ts';
@@ -15,14 +15,13 @@ import { checkRedis } from './redis-check.ts';
 import { DEFAULT_RETENTION, DUE_EVENTS } from './retention.ts';
 import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
+import { createSweeper } from './sweeper.ts';
 import { createWorkers, redisNow } from './workers.ts';
 
 /** A reader that has seen nothing for this long looks at the log. */
 const FOLLOW_TICK_MS = 15_000;
 /** A queued job is given to its queue once more after this time: nothing where it is there. */
 const MEND_AFTER_MS = 10_000;
-/** Jobs looked at in one sweep, of each kind. */
-const SWEEP_JOBS = 100;
 
 export interface QueuePlace {
   /** 1 is next. */
@@ -84,41 +83,7 @@ export async function createProducerStore({
     tickMs: followTickMs,
     onError,
   });
-  let mendCursorMs = 0;
-
-  async function expire(jobId: string): Promise<void> {
-    const reply = (await runScript(redis, 'expire', {
-      keys: [keys.job(jobId), keys.log(jobId)],
-      args: [jobId, DUE_EVENTS.expired, retention.resultMs, retention.logMs],
-    })) as ['gone'] | [JobState, string, number, number];
-    if (reply[0] === 'gone') return closeIndex(redis, keys, jobId);
-    const [state, tier, epoch] = reply;
-    // Only its first start has a deadline.
-    if (state === 'running' || state === 'queued') await redis.zrem(keys.deadlines, jobId);
-    if (state === 'expired') await queues.remove(tier, { jobId, epoch });
-    if (isTerminalState(state)) await closeIndex(redis, keys, jobId);
-  }
-
-  /** Gives jobs that have been open for a while to their queue, in case they never got there. */
-  async function mend(now: number): Promise<void> {
-    const due = await redis.zrangebyscore(
-      keys.open,
-      mendCursorMs,
-      now - mendAfterMs,
-      'WITHSCORES',
-      'LIMIT',
-      0,
-      SWEEP_JOBS,
-    );
-    for (let index = 0; index < due.length; index += 2) {
-      const jobId = due[index] ?? '';
-      mendCursorMs = Number(due[index + 1]) + 1;
-      const record = await lookUp(jobId);
-      if (record === null || isTerminalState(record.state)) await closeIndex(redis, keys, jobId);
-      else if (record.state === 'queued') await queues.add(record.tier, entryOf(record));
-    }
-    if (due.length < 2 * SWEEP_JOBS) mendCursorMs = 0;
-  }
+  const sweeper = createSweeper({ redis, keys, queues, retention, mendAfterMs });
 
   async function lookUp(jobId: string): Promise<JobRecord | null> {
     return parseRecord(await redis.hgetall(keys.job(jobId)));
@@ -194,12 +159,7 @@ export async function createProducerStore({
         })(),
       ),
 
-    async sweep() {
-      const now = await redisNow(redis);
-      const due = await redis.zrangebyscore(keys.deadlines, 0, now, 'LIMIT', 0, SWEEP_JOBS);
-      for (const jobId of due) await expire(jobId);
-      await mend(now);
-    },
+    sweep: sweeper.sweep,
 
     async stop() {
       await followers.stop();
@@ -207,10 +167,6 @@ export async function createProducerStore({
       await disconnect(redis);
     },
   };
-}
-
-function entryOf(record: JobRecord) {
-  return { jobId: record.id, epoch: record.epoch, class: record.class };
 }
 
 /** A failure of Redis, whatever it was, is one thing to a caller: the outcome is unknown. */
