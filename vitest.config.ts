@@ -8,7 +8,11 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{apps,packages}/*/src/**/*.test.ts', 'test/workspace/**/*.test.ts'],
+          include: [
+            '{apps,packages}/*/src/**/*.test.ts',
+            'scripts/**/*.test.ts',
+            'test/workspace/**/*.test.ts',
+          ],
         },
       },
       {

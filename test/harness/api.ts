@@ -84,7 +84,7 @@ async function spawnApi(environment: Environment): Promise<ApiProcess> {
   const child = spawn(process.execPath, [MAIN], {
     // Nothing of this machine's settings: neither variables nor a configuration file.
     cwd: tmpdir(),
-    env: { PORT: '0', OPS_PORT: '0', ...environment },
+    env: { PORT: '0', OPS_PORT: '0', QARR_DRAIN_MS: '200', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const logs: Record<string, unknown>[] = [];

@@ -51,45 +51,34 @@ export async function startRedisServer({
 }: { port?: number; dir?: string } = {}): Promise<RedisServer & { pid: number; port: number }> {
   const usedPort = port ?? (await freePort());
   const usedDir = dir ?? (await mkdtemp(join(tmpdir(), 'qarr-redis-')));
-  const child = spawn(
-    'redis-server',
-    [
-      '--port',
-      String(usedPort),
-      '--bind',
-      '127.0.0.1',
-      '--dir',
-      usedDir,
-      '--appendonly',
-      'yes',
-      '--appendfsync',
-      'everysec',
-      '--save',
-      '',
-      '--maxmemory-policy',
-      'noeviction',
-    ],
-    { stdio: 'ignore' },
-  );
-  const failed = new Promise<never>((_resolve, reject) => {
-    child.once('error', () =>
-      reject(
-        new Error('Tests need Redis: set TEST_REDIS_URL, start Docker, or install redis-server'),
-      ),
-    );
+  // The shell ends the server when this process is gone, however it went.
+  const options = {
+    port: usedPort,
+    bind: '127.0.0.1',
+    dir: usedDir,
+    appendonly: 'yes',
+    appendfsync: 'everysec',
+    save: '',
+    'maxmemory-policy': 'noeviction',
+  };
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  // The shell ends the server when this process is gone, however it went.
+  const script = 'redis-server "$@" >/dev/null & echo $!; cat; kill -9 $!';
+  const child = spawn('sh', ['-c', script, 'sh', ...args], { stdio: ['pipe', 'pipe', 'ignore'] });
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const firstLine = new Promise<string>((resolve) => {
+    child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString('utf8')));
   });
+  const pid = Number(await firstLine);
   const url = `redis://127.0.0.1:${usedPort}`;
-  await Promise.race([failed, untilPong(url)]);
+  await untilPong(url);
   return {
     url,
     port: usedPort,
-    pid: child.pid ?? 0,
+    pid,
     async stop() {
-      if (child.exitCode === null && child.signalCode === null) {
-        const gone = new Promise((resolve) => child.once('exit', resolve));
-        child.kill('SIGKILL');
-        await gone;
-      }
+      child.stdin.end();
+      await exited;
       if (dir === undefined) await rm(usedDir, { recursive: true, force: true });
     },
   };
@@ -107,7 +96,9 @@ async function untilPong(url: string): Promise<void> {
         await sleep(20);
       }
     }
-    throw new Error(`Redis at ${url} did not answer within ${START_TIMEOUT_MS} ms`);
+    throw new Error(
+      `Redis at ${url} did not answer. Set TEST_REDIS_URL, start Docker, or install redis-server`,
+    );
   } finally {
     redis.disconnect();
   }

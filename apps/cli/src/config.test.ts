@@ -1,0 +1,123 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CliError, EXIT_BAD_USE, messageOf } from './cli-error.ts';
+import { readConfig } from './config.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'qarr cli '));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+/** The message, when it is one line for people and the exit code says that the use was bad. */
+function problemOf(env: NodeJS.ProcessEnv): string {
+  try {
+    readConfig({ env, folder });
+  } catch (error) {
+    if (!(error instanceof CliError) || error.exitCode !== EXIT_BAD_USE) throw error;
+    return messageOf(error);
+  }
+  throw new Error('it was accepted');
+}
+
+describe('readConfig', () => {
+  test('starts a simulator and one worker for each tier of the default deployment', () => {
+    const config = readConfig({ env: {}, folder });
+    expect(config).toMatchObject({ host: '127.0.0.1', port: 8080, opsPort: 9464 });
+    expect(config.redisUrl).toBeNull();
+    expect(config.configFile).toBeNull();
+    expect(
+      config.tiers.map(({ name, engineUrls, workers }) => [name, engineUrls, workers]),
+    ).toEqual([
+      ['fast', [], 1],
+      ['balanced', [], 1],
+      ['precise', [], 1],
+    ]);
+  });
+
+  test('takes engines, their keys and worker counts by the names of the tiers', () => {
+    writeFileSync(
+      path.join(folder, 'qarr.config.yaml'),
+      'tiers: [{ name: high-precision }]\nrouting: { rules: [{ when: default, tier: high-precision }] }\n',
+    );
+    const config = readConfig({
+      env: {
+        QARR_HIGH_PRECISION_URL: 'http://gpu:8000/v1',
+        QARR_HIGH_PRECISION_API_KEY: 'secret',
+        QARR_WORKERS_HIGH_PRECISION: '3',
+      },
+      folder,
+    });
+    expect(config.configFile).toBe(path.join(folder, 'qarr.config.yaml'));
+    expect(config.tiers).toEqual([
+      expect.objectContaining({
+        name: 'high-precision',
+        engineUrls: ['http://gpu:8000/v1'],
+        engineSource: 'QARR_HIGH_PRECISION_URL',
+        engineApiKey: 'secret',
+        workers: 3,
+      }),
+    ]);
+  });
+
+  test('gives each engine of the configuration file its worker', () => {
+    const upstreams = '["http://one:8000", "http://two:8000"]';
+    writeFileSync(
+      path.join(folder, 'qarr.config.yaml'),
+      `tiers: [{ name: fast, upstreams: ${upstreams} }]\nrouting: { rules: [{ when: default, tier: fast }] }\n`,
+    );
+    const [tier] = readConfig({ env: {}, folder }).tiers;
+    expect(tier).toMatchObject({
+      engineUrls: ['http://one:8000', 'http://two:8000'],
+      engineSource: 'qarr.config.yaml',
+      workers: 2,
+    });
+  });
+
+  test('treats an empty variable as not set', () => {
+    expect(readConfig({ env: { PORT: '', REDIS_URL: ' ' }, folder })).toMatchObject({
+      port: 8080,
+      redisUrl: null,
+    });
+  });
+
+  test('keeps the keys of engines from what all processes inherit', () => {
+    const env = { QARR_FAST_API_KEY: 'secret', QARR_UPSTREAM_API_KEY: 'secret', HOME: '/home' };
+    expect(readConfig({ env, folder }).childEnv).toEqual({ HOME: '/home' });
+  });
+
+  test.each([
+    [{ PORT: 'web' }, 'PORT must be a whole number from 0 to 65535 (it is "web")'],
+    [{ PORT: '70000' }, 'PORT must be a whole number from 0 to 65535 (it is "70000")'],
+    [{ OPS_PORT: '-1' }, 'OPS_PORT must be a whole number from 0 to 65535 (it is "-1")'],
+    [{ OPS_PORT: '8080' }, 'OPS_PORT must differ from PORT (both are 8080)'],
+    [
+      { REDIS_URL: 'http://user:secret@redis' },
+      'REDIS_URL must be a URL that begins with redis://… or rediss://…',
+    ],
+    [
+      { QARR_FAST_URL: 'gpu:8000' },
+      'QARR_FAST_URL must be a URL that begins with http://… or https://…',
+    ],
+    [
+      { QARR_WORKERS_PRECISE: '17' },
+      'QARR_WORKERS_PRECISE must be a whole number from 1 to 16 (it is "17")',
+    ],
+    [
+      { QARR_SIM_TIME_SCALE: 'fast' },
+      'QARR_SIM_TIME_SCALE must be a number from 0 to 1000 (it is "fast")',
+    ],
+  ])('refuses %j in one line', (env, message) => {
+    expect(problemOf(env)).toBe(message);
+  });
+
+  test('says which file is missing, unreadable or wrong', () => {
+    expect(problemOf({ QARR_CONFIG: 'missing.yaml' })).toMatch(/^QARR_CONFIG .*missing\.yaml/);
+    writeFileSync(path.join(folder, 'bad.yaml'), 'tiers: [');
+    expect(problemOf({ QARR_CONFIG: 'bad.yaml' })).toMatch(/^bad\.yaml: /);
+    writeFileSync(path.join(folder, 'bad.yaml'), 'tires: []');
+    expect(problemOf({ QARR_CONFIG: 'bad.yaml' })).toMatch(/^bad\.yaml: .*tires/);
+  });
+});

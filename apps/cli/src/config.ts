@@ -1,0 +1,193 @@
+/** What `qarr up` should start: the environment and the configuration file, read once. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { createDeployment } from '@qarr/router-core';
+import type { Deployment, TierConfig } from '@qarr/router-core';
+import { parse } from 'yaml';
+import { badValue, messageOf } from './cli-error.ts';
+
+const DEFAULT_CONFIG_FILE = 'qarr.config.yaml';
+const PORT_MAX = 65_535;
+/** The simulator's own limit. */
+const SIM_TIME_SCALE_MAX = 1000;
+/** More processes than this on one machine is a mistake, not a wish. */
+const WORKERS_MAX = 16;
+
+export interface UpConfig {
+  /** The folder in which it runs; everything that it writes lies in `.qarr` there. */
+  readonly folder: string;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** 0: any free port. */
+  readonly opsPort: number;
+  /** Null: a Redis of its own. */
+  readonly redisUrl: string | null;
+  /** Absolute path; null when there is no file. */
+  readonly configFile: string | null;
+  readonly tiers: readonly TierPlan[];
+  /** Factor on the simulators' times: 0.5 is twice as fast. Null: as fast as the real cards. */
+  readonly simTimeScale: string | null;
+  /** Whether a terminal may be coloured (https://no-color.org). */
+  readonly colours: boolean;
+  /** What the processes inherit: everything but the keys of engines and what is set for each. */
+  readonly childEnv: NodeJS.ProcessEnv;
+}
+
+export interface TierPlan {
+  readonly name: string;
+  readonly precision: string;
+  readonly model: string | null;
+  readonly maxModelLen: number;
+  /** Engines that run already; empty: a simulator is started. */
+  readonly engineUrls: readonly string[];
+  /** Where the URLs come from, for messages: a variable or the configuration file. */
+  readonly engineSource: string;
+  readonly engineApiKey: string | null;
+  readonly workers: number;
+}
+
+/** Throws a CliError of one line that names the variable and what is allowed. */
+export function readConfig({
+  env = process.env,
+  folder = process.cwd(),
+}: {
+  env?: NodeJS.ProcessEnv;
+  folder?: string;
+} = {}): UpConfig {
+  const port = wholeNumber({ env, name: 'PORT', min: 0, max: PORT_MAX, ifUnset: 8080 });
+  const opsPort = wholeNumber({ env, name: 'OPS_PORT', min: 0, max: PORT_MAX, ifUnset: 9464 });
+  if (port !== 0 && port === opsPort) {
+    throw badValue(`OPS_PORT must differ from PORT (both are ${port})`);
+  }
+  const { configFile, deployment } = readDeployment({ env, folder });
+  const tiers = deployment.tiers.map((tier) => planTier(tier, { env, configFile }));
+  return Object.freeze({
+    folder,
+    host: text(env, 'HOST') ?? '127.0.0.1',
+    port,
+    opsPort,
+    redisUrl: url({ env, name: 'REDIS_URL', protocols: ['redis:', 'rediss:'] }),
+    configFile,
+    tiers,
+    simTimeScale: simTimeScale(env),
+    colours: text(env, 'NO_COLOR') === null,
+    childEnv: inheritable(env, tiers),
+  });
+}
+
+function readDeployment({ env, folder }: { env: NodeJS.ProcessEnv; folder: string }): {
+  configFile: string | null;
+  deployment: Deployment;
+} {
+  const named = text(env, 'QARR_CONFIG');
+  const configFile = path.resolve(folder, named ?? DEFAULT_CONFIG_FILE);
+  let source: string;
+  try {
+    source = readFileSync(configFile, 'utf8');
+  } catch (error) {
+    const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (isAbsent && named === null) {
+      return { configFile: null, deployment: createDeployment(undefined) };
+    }
+    throw badValue(`QARR_CONFIG must name a file that can be read: ${messageOf(error)}`);
+  }
+  try {
+    return { configFile, deployment: createDeployment(parse(source)) };
+  } catch (error) {
+    throw badValue(`${named ?? DEFAULT_CONFIG_FILE}: ${messageOf(error)}`);
+  }
+}
+
+function planTier(
+  tier: TierConfig,
+  { env, configFile }: { env: NodeJS.ProcessEnv; configFile: string | null },
+): TierPlan {
+  const prefix = variableName(tier.name);
+  const given = url({ env, name: `QARR_${prefix}_URL`, protocols: ['http:', 'https:'] });
+  const engineUrls = given === null ? tier.upstreams : [given];
+  return {
+    name: tier.name,
+    precision: tier.precision,
+    model: tier.model ?? null,
+    maxModelLen: tier.max_model_len,
+    engineUrls,
+    engineSource: given === null ? path.basename(configFile ?? '') : `QARR_${prefix}_URL`,
+    engineApiKey: text(env, `QARR_${prefix}_API_KEY`),
+    workers: wholeNumber({
+      env,
+      name: `QARR_WORKERS_${prefix}`,
+      min: 1,
+      max: WORKERS_MAX,
+      // A worker and its engine are one unit: each engine of the file gets its worker.
+      ifUnset: Math.min(Math.max(engineUrls.length, 1), WORKERS_MAX),
+    }),
+  };
+}
+
+/** `high-precision` -> `HIGH_PRECISION`. */
+function variableName(tierName: string): string {
+  return tierName.toUpperCase().replaceAll('-', '_');
+}
+
+/** A key is given to the workers of its tier only, and what describes one worker to none. */
+function inheritable(env: NodeJS.ProcessEnv, tiers: readonly TierPlan[]): NodeJS.ProcessEnv {
+  const keys = tiers.map((tier) => `QARR_${variableName(tier.name)}_API_KEY`);
+  const withheld = new Set([...keys, 'QARR_UPSTREAM_URL', 'QARR_UPSTREAM_API_KEY', 'QARR_CONFIG']);
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !withheld.has(name)));
+}
+
+/** Set to nothing is the same as not set. */
+function text(env: NodeJS.ProcessEnv, name: string): string | null {
+  const value = env[name]?.trim() ?? '';
+  return value === '' ? null : value;
+}
+
+function wholeNumber({
+  env,
+  name,
+  min,
+  max,
+  ifUnset,
+}: {
+  env: NodeJS.ProcessEnv;
+  name: string;
+  min: number;
+  max: number;
+  ifUnset: number;
+}): number {
+  const value = text(env, name);
+  if (value === null) return ifUnset;
+  const number = /^\d{1,6}$/.test(value) ? Number(value) : Number.NaN;
+  if (number >= min && number <= max) return number;
+  throw badValue(`${name} must be a whole number from ${min} to ${max} (it is "${value}")`);
+}
+
+function simTimeScale(env: NodeJS.ProcessEnv): string | null {
+  const value = text(env, 'QARR_SIM_TIME_SCALE');
+  if (value === null) return null;
+  if (/^\d+(?:\.\d+)?$/.test(value) && Number(value) <= SIM_TIME_SCALE_MAX) return value;
+  throw badValue(
+    `QARR_SIM_TIME_SCALE must be a number from 0 to ${SIM_TIME_SCALE_MAX} (it is "${value}")`,
+  );
+}
+
+function url({
+  env,
+  name,
+  protocols,
+}: {
+  env: NodeJS.ProcessEnv;
+  name: string;
+  protocols: readonly string[];
+}): string | null {
+  const value = text(env, name);
+  if (value === null) return null;
+  const parsed = URL.parse(value);
+  if (parsed !== null && parsed.hostname !== '' && protocols.includes(parsed.protocol)) {
+    return value;
+  }
+  // The value is not repeated: it may hold a password.
+  const forms = protocols.map((protocol) => `${protocol}//…`).join(' or ');
+  throw badValue(`${name} must be a URL that begins with ${forms}`);
+}

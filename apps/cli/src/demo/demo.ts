@@ -1,0 +1,112 @@
+/** Asks one question of each tier, and shows how the answer comes. */
+import type { JobEvent, TerminalEvent } from '@qarr/router-core';
+import { CliError } from '../cli-error.ts';
+import type { TierPlan } from '../config.ts';
+import { promptsFor } from './demo-prompts.ts';
+import type { DemoPrompt } from './demo-prompts.ts';
+import { followJob } from './follow-job.ts';
+import type { Screen } from '../screen.ts';
+import { submitJob } from './submit-job.ts';
+
+/** An engine that needs longer for a hundred tokens is not worth a demonstration. */
+const ANSWER_MS_MAX = 120_000;
+const SHOWN_PROMPT_CHARS = 100;
+
+interface DemoDeps {
+  readonly baseUrl: string;
+  readonly screen: Screen;
+  readonly signal: AbortSignal;
+}
+
+/** Throws a CliError of one line when an answer does not come to a good end. */
+export async function runDemo({
+  tiers,
+  ...deps
+}: DemoDeps & { tiers: readonly TierPlan[] }): Promise<void> {
+  const prompts = promptsFor(tiers.map((tier) => tier.name));
+  for (const [index, prompt] of prompts.entries()) {
+    const limit = AbortSignal.timeout(ANSWER_MS_MAX);
+    try {
+      deps.screen.line();
+      deps.screen.line(deps.screen.style('dim', `── ${index + 1} of ${prompts.length}`));
+      await showAnswer(prompt, { ...deps, tiers, signal: AbortSignal.any([deps.signal, limit]) });
+    } catch (error) {
+      deps.signal.throwIfAborted();
+      if (!limit.aborted) throw error;
+      throw new CliError(`the answer took more than ${ANSWER_MS_MAX / 1000} s`, { cause: error });
+    }
+  }
+}
+
+async function showAnswer(
+  { prompt, maxTokens }: DemoPrompt,
+  { baseUrl, screen, signal, tiers }: DemoDeps & { tiers: readonly TierPlan[] },
+): Promise<void> {
+  screen.line(`${screen.style('bold', 'prompt')}  ${shorten(prompt)}`);
+  const submittedAtMs = performance.now();
+  const job = await submitJob({ baseUrl, body: { prompt, max_tokens: maxTokens }, signal });
+  const precision = tiers.find((tier) => tier.name === job.tier)?.precision ?? 'unknown';
+  const quantized = precision === 'unknown' ? '' : ` (${precision})`;
+  screen.line(
+    `${screen.style('bold', 'tier')}    ${screen.style('cyan', job.tier)}${quantized}, because: ${job.route.join(', ')}`,
+  );
+  let firstTextMs: number | null = null;
+  for await (const event of followJob({ eventsUrl: job.eventsUrl, signal })) {
+    if (event.type === 'delta') firstTextMs ??= performance.now() - submittedAtMs;
+    showEvent(event, screen);
+    if (isEnd(event)) {
+      const totalMs = performance.now() - submittedAtMs;
+      screen.line(screen.style('dim', summarise(event, { firstTextMs, totalMs })));
+    }
+  }
+}
+
+function showEvent(event: JobEvent, screen: Screen): void {
+  switch (event.type) {
+    case 'delta':
+      screen.write(event.text);
+      return;
+    case 'reset':
+      screen.line(screen.style('dim', '(interrupted; the answer starts again)'));
+      return;
+    case 'queued':
+    case 'started':
+    case 'completed':
+      return;
+    case 'failed':
+    case 'expired':
+      throw new CliError(`the answer failed (${event.error.code}): ${event.error.message}`);
+    case 'cancelled':
+      throw new CliError('the answer was cancelled');
+    default:
+      event satisfies never;
+  }
+}
+
+function isEnd(event: JobEvent): event is Extract<TerminalEvent, { type: 'completed' }> {
+  return event.type === 'completed';
+}
+
+/** `queue wait 3 ms · first token 41 ms · 87 tokens · 1.9 s`, as far as it is known. */
+function summarise(
+  { usage, timings }: Extract<TerminalEvent, { type: 'completed' }>,
+  { firstTextMs, totalMs }: { firstTextMs: number | null; totalMs: number },
+): string {
+  return [
+    `queue wait ${milliseconds(timings.queue_wait_ms)}`,
+    ...(firstTextMs === null ? ['no text'] : [`first token ${milliseconds(firstTextMs)}`]),
+    ...(usage === null ? [] : [`${usage.completion_tokens} tokens`]),
+    `${(totalMs / 1000).toFixed(1)} s`,
+  ].join(' · ');
+}
+
+function milliseconds(value: number): string {
+  return `${Math.round(value)} ms`;
+}
+
+/** The beginning of a prompt, on one line. */
+export function shorten(prompt: string): string {
+  const line = prompt.replaceAll(/\s+/g, ' ').trim();
+  if (line.length <= SHOWN_PROMPT_CHARS) return line;
+  return `${line.slice(0, SHOWN_PROMPT_CHARS - 1).trimEnd()}…`;
+}

@@ -1,0 +1,29 @@
+/** What to try next, once everything serves. */
+import path from 'node:path';
+import type { Screen } from './screen.ts';
+
+const QUESTION = 'Explain in two sentences how a queue protects a slow service.';
+
+export function invite({
+  baseUrl,
+  logFolder,
+  screen,
+}: {
+  baseUrl: string;
+  logFolder: string;
+  screen: Screen;
+}): void {
+  const json = "-H 'content-type: application/json'";
+  const streamed = JSON.stringify({ prompt: QUESTION, stream: true });
+  const job = JSON.stringify({ prompt: QUESTION });
+  const logs = path.relative(process.cwd(), logFolder);
+  screen.line();
+  screen.line(
+    `${screen.style('bold', `Serving at ${baseUrl}`)}, logs in ${logs}; Ctrl-C stops everything.`,
+  );
+  screen.line();
+  screen.line('Stream an answer:');
+  screen.line(`  curl -N ${baseUrl}/v1/chat/completions ${json} -d '${streamed}'`);
+  screen.line('Submit a job, and follow it at the urls.events of the answer (curl -N <url>):');
+  screen.line(`  curl ${baseUrl}/v1/jobs ${json} -d '${job}'`);
+}

@@ -1,0 +1,81 @@
+/** The `qarr` command. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { CliError, EXIT_BAD_USE, messageOf, oneLine } from './cli-error.ts';
+import { readConfig } from './config.ts';
+import { createScreen } from './screen.ts';
+import { listenForStopSignals } from './stop-signals.ts';
+import { up } from './up.ts';
+
+/** What a shell reports for a process that Ctrl-C ended. */
+const EXIT_KILLED = 130;
+
+process.exitCode = await run(process.argv.slice(2));
+
+/** Returns the exit code; whatever goes wrong is one line on stderr. */
+async function run(args: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  const program = createProgram({
+    async onUp(options) {
+      exitCode = await runUp(options);
+    },
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    // Commander has said by then what is wrong, or was only asked for its help or version.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_BAD_USE;
+    process.stderr.write(`qarr: ${describe(error)}\n`);
+    return error instanceof CliError ? error.exitCode : 1;
+  }
+}
+
+function createProgram({
+  onUp,
+}: {
+  onUp: (options: { exitAfterDemo?: boolean }) => Promise<void>;
+}): Command {
+  const program = new Command('qarr')
+    .description('A queue-based inference system in front of self-hosted vLLM.')
+    .version(readVersion())
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => write(`qarr: ${oneLine(text.replace(/^error: /, ''))}\n`),
+    });
+  program
+    .command('up')
+    .description('Start a whole system on this machine, show it working, and serve until Ctrl-C.')
+    .option('--exit-after-demo', 'stop everything after the three answers')
+    .action(onUp);
+  return program;
+}
+
+async function runUp({ exitAfterDemo = false }: { exitAfterDemo?: boolean }): Promise<number> {
+  const config = readConfig();
+  const { stdout, stderr } = process;
+  const screen = createScreen({ stdout, stderr, colours: stdout.isTTY && config.colours });
+  const signals = listenForStopSignals({ onStop: () => screen.line('stopping…') });
+  // Whoever read the output is gone (`npm start | head`): there is nobody left to serve.
+  stdout.on('error', () => signals.request());
+  stderr.on('error', () => signals.request());
+  await up({
+    config,
+    screen,
+    stopSignal: signals.stop,
+    killSignal: signals.kill,
+    exitsAfterDemo: exitAfterDemo,
+  });
+  return signals.kill.aborted ? EXIT_KILLED : 0;
+}
+
+function readVersion(): string {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return /"version": *"([^"]+)"/.exec(manifest)?.[1] ?? 'unknown';
+}
+
+/** A mistake of ours keeps its stack trace; whatever the user can mend is one line. */
+function describe(error: unknown): string {
+  if (error instanceof CliError || !(error instanceof Error)) return messageOf(error);
+  return `this should not have happened: ${error.stack ?? error.message}`;
+}

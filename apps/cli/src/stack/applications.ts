@@ -1,0 +1,10 @@
+/** Where the other processes of the workspace lie. */
+import path from 'node:path';
+
+const appsFolder = path.resolve(import.meta.dirname, '..', '..', '..');
+
+export const APPLICATIONS = {
+  api: path.join(appsFolder, 'api', 'src', 'main.ts'),
+  worker: path.join(appsFolder, 'worker', 'src', 'main.ts'),
+  simulator: path.join(appsFolder, 'vllm-sim', 'src', 'main.ts'),
+} as const;

@@ -1,0 +1,54 @@
+/** Starts the workers of every tier. */
+import { APPLICATIONS } from './applications.ts';
+import type { Cleanup } from '../processes/cleanup.ts';
+import type { UpConfig } from '../config.ts';
+import type { TierEngines } from './engines.ts';
+import { DRAIN_MS, STOP_SHARES_MS } from './stop-shares.ts';
+import type { SupervisedProcess } from '../processes/supervised-process.ts';
+import type { Supervisor } from '../processes/supervisor.ts';
+
+export interface TierWorker {
+  readonly tierName: string;
+  readonly process: SupervisedProcess;
+}
+
+/** Each worker has one engine; more workers than engines take turns. They stop all at once. */
+export function startWorkers({
+  engines,
+  config,
+  env,
+  supervisor,
+  cleanup,
+}: {
+  engines: readonly TierEngines[];
+  config: UpConfig;
+  env: NodeJS.ProcessEnv;
+  supervisor: Supervisor;
+  cleanup: Cleanup;
+}): TierWorker[] {
+  const workers: TierWorker[] = [];
+  cleanup.add(async () => {
+    await Promise.all(workers.map((worker) => worker.process.stop(STOP_SHARES_MS.worker)));
+  });
+  for (const { tier, urls } of engines) {
+    for (let index = 0; index < tier.workers; index++) {
+      const apiKey = tier.engineApiKey;
+      const supervised = supervisor.start({
+        name: tier.workers === 1 ? `worker-${tier.name}` : `worker-${tier.name}-${index + 1}`,
+        command: process.execPath,
+        args: () => [APPLICATIONS.worker, '--tier', tier.name],
+        cwd: config.folder,
+        env: {
+          ...env,
+          OPS_PORT: '0',
+          QARR_DRAIN_MS: String(DRAIN_MS.worker),
+          QARR_UPSTREAM_URL: urls[index % urls.length],
+          ...(apiKey === null ? {} : { QARR_UPSTREAM_API_KEY: apiKey }),
+        },
+        whenItEnds: 'restart',
+      });
+      workers.push({ tierName: tier.name, process: supervised });
+    }
+  }
+  return workers;
+}

@@ -1,0 +1,166 @@
+/**
+ * The life of `qarr up`: everything is started in order, asked three questions, serves, and is
+ * stopped in the opposite order. Read this first.
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { startApi, waitUntilReady } from './stack/api.ts';
+import { createCleanup } from './processes/cleanup.ts';
+import type { Cleanup } from './processes/cleanup.ts';
+import { messageOf } from './cli-error.ts';
+import type { UpConfig } from './config.ts';
+import { runDemo } from './demo/demo.ts';
+import { startEngines } from './stack/engines.ts';
+import { invite } from './invitation.ts';
+import { acquireLock } from './processes/lock.ts';
+import { freePort, reachableHost, requireFreePort } from './processes/ports.ts';
+import { requireGivenRedis, startOwnRedis, withoutPassword } from './stack/redis.ts';
+import type { Screen } from './screen.ts';
+import { createSupervisor } from './processes/supervisor.ts';
+import type { Supervisor } from './processes/supervisor.ts';
+import { startWorkers } from './stack/workers.ts';
+
+export interface UpDeps {
+  readonly config: UpConfig;
+  readonly screen: Screen;
+  /** Aborted: stop everything in order. */
+  readonly stopSignal: AbortSignal;
+  /** Aborted: end everything at once. */
+  readonly killSignal: AbortSignal;
+  readonly exitsAfterDemo: boolean;
+}
+
+/** Resolves when all is stopped, as it was asked to; throws a CliError of one line otherwise. */
+export async function up(deps: UpDeps): Promise<void> {
+  const cleanup = createCleanup();
+  const over = new AbortController();
+  try {
+    await startAndServe(deps, { cleanup, overSignal: over.signal });
+  } catch (error) {
+    // What a stop interrupted is not a failure.
+    if (!deps.stopSignal.aborted) throw error;
+  } finally {
+    // Of several things that are waited for at once, one failed: the others are not waited for.
+    over.abort();
+    await cleanup.stop();
+    deps.screen.line('stopped');
+  }
+}
+
+async function startAndServe(
+  { config, screen, stopSignal, killSignal, exitsAfterDemo }: UpDeps,
+  { cleanup, overSignal }: { cleanup: Cleanup; overSignal: AbortSignal },
+): Promise<void> {
+  const folder = path.join(config.folder, '.qarr');
+  const logFolder = path.join(folder, 'logs');
+  const say = (line: string) => screen.line(line);
+  const lock = await acquireLock({ folder, say });
+  cleanup.add(() => lock.release());
+  // What an earlier run wrote would be read as this one's.
+  rmSync(logFolder, { recursive: true, force: true });
+  mkdirSync(logFolder);
+
+  const supervisor = createSupervisor({ lock, logFolder, say });
+  killSignal.addEventListener('abort', () => supervisor.killAll(), { once: true });
+  const signal = AbortSignal.any([stopSignal, supervisor.failed, overSignal]);
+
+  const baseUrl = await start({ config, screen, folder, supervisor, cleanup, signal });
+  supervisor.serving();
+  try {
+    await runDemo({ baseUrl, tiers: config.tiers, screen, signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (exitsAfterDemo) throw error;
+    screen.problem(`qarr: ${messageOf(error)}`);
+  }
+  if (exitsAfterDemo) return;
+  invite({ baseUrl, logFolder, screen });
+  await aborted(signal);
+  if (stopSignal.aborted) return;
+  signal.throwIfAborted();
+}
+
+/** Everything up to the moment at which it serves; returns the base URL. */
+async function start({
+  config,
+  screen,
+  folder,
+  supervisor,
+  cleanup,
+  signal,
+}: {
+  config: UpConfig;
+  screen: Screen;
+  folder: string;
+  supervisor: Supervisor;
+  cleanup: Cleanup;
+  signal: AbortSignal;
+}): Promise<string> {
+  const port = await choosePorts(config);
+  const baseUrl = `http://${hostInUrl(reachableHost(config.host))}:${port}`;
+  const env: NodeJS.ProcessEnv = {
+    ...config.childEnv,
+    ...(config.configFile === null ? {} : { QARR_CONFIG: config.configFile }),
+    // Each start after the first saves the time to compile.
+    NODE_COMPILE_CACHE: path.join(folder, 'compile-cache'),
+  };
+  const deps = { config, env, supervisor, cleanup, signal };
+
+  const redisUrl = await screen.step('Redis', () => provideRedis({ ...deps, folder }));
+  const engines = await screen.step('engines', async () => {
+    const result = await startEngines(deps);
+    const summary = result
+      .map(({ tier, description }) => `${tier.name}: ${description}`)
+      .join('; ');
+    return { result, summary };
+  });
+  await screen.step('workers and API', async () => {
+    const withRedis = { ...deps, env: { ...env, REDIS_URL: redisUrl } };
+    const workers = startWorkers({ ...withRedis, engines });
+    const api = startApi({ ...withRedis, port });
+    await waitUntilReady({ baseUrl, api, workers, signal });
+    const summary = `${workers.length} ${workers.length === 1 ? 'worker' : 'workers'}, ${baseUrl}`;
+    return { result: undefined, summary };
+  });
+  return baseUrl;
+}
+
+/** Returns the API's port. */
+async function choosePorts({ host, port, opsPort }: UpConfig): Promise<number> {
+  if (port !== 0) await requireFreePort({ host, port, variable: 'PORT' });
+  if (opsPort !== 0) await requireFreePort({ host, port: opsPort, variable: 'OPS_PORT' });
+  return port === 0 ? freePort(host) : port;
+}
+
+async function provideRedis({
+  config,
+  folder,
+  ...deps
+}: {
+  config: UpConfig;
+  folder: string;
+  env: NodeJS.ProcessEnv;
+  supervisor: Supervisor;
+  cleanup: Cleanup;
+  signal: AbortSignal;
+}): Promise<{ result: string; summary: string }> {
+  const { redisUrl } = config;
+  if (redisUrl !== null) {
+    await requireGivenRedis(redisUrl, deps.signal);
+    return { result: redisUrl, summary: `${withoutPassword(redisUrl)} (REDIS_URL)` };
+  }
+  const url = await startOwnRedis({ folder, ...deps });
+  return { result: url, summary: `its own at ${url}, data in .qarr/redis` };
+}
+
+function hostInUrl(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** Resolves when the signal is aborted. */
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

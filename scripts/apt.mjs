@@ -1,0 +1,70 @@
+/** Installs redis-server on Debian and its relatives. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { runTool } from './tool.mjs';
+
+const ANSWER_TIMEOUT_MS = 3000;
+const APT_ENV = [
+  'DEBIAN_FRONTEND=noninteractive',
+  // Without systemd, the package's start script looks at the run level, and starts nothing in 1.
+  'RUNLEVEL=1',
+  'PREVLEVEL=1',
+];
+/** Another installation that is under way, such as a nightly upgrade, is waited for. */
+const INSTALL = [
+  'install',
+  '--yes',
+  '--no-install-recommends',
+  '--option=DPkg::Lock::Timeout=60',
+  'redis-server',
+];
+const PID_FILE = '/run/redis/redis-server.pid';
+
+/**
+ * Does nothing where there is no apt-get, or no right to use it.
+ * @param {import('./redis.mjs').SetUp} setUp
+ */
+export async function installByApt({ root, env, stops, progress }) {
+  if (!existsSync('/usr/bin/apt-get')) return;
+  const asRoot = rootPrefix();
+  if (asRoot === null) return;
+  /** @param {string[]} args */
+  const run = async (...args) => {
+    const [command = 'env', ...rest] = [...asRoot, ...args];
+    return (await runTool({ command, args: rest, cwd: root, env, stops })).code === 0;
+  };
+  /** @param {string[]} args */
+  const apt = (...args) => run('env', ...APT_ENV, 'apt-get', ...args);
+
+  progress.start('installing redis-server by apt-get');
+  const isInstalled = (await apt(...INSTALL)) || ((await apt('update')) && (await apt(...INSTALL)));
+  if (!isInstalled) return;
+  const wasStopped = await stopService(run);
+  progress.done(
+    `redis-server installed by apt-get${wasStopped ? '; its system service is stopped, because the stack starts its own' : ''}`,
+  );
+}
+
+/**
+ * The package may have started a service on port 6379, which nobody asked for.
+ * @param {(...args: string[]) => Promise<boolean>} run
+ */
+async function stopService(run) {
+  if (existsSync('/run/systemd/system')) {
+    return run('systemctl', 'disable', '--quiet', '--now', 'redis-server.service');
+  }
+  return existsSync(PID_FILE) && run('service', 'redis-server', 'stop');
+}
+
+/**
+ * What to put before a command so that it runs as root; null when there is no such right.
+ * @returns {string[] | null}
+ */
+function rootPrefix() {
+  if (process.getuid?.() === 0) return [];
+  const { status } = spawnSync('sudo', ['-n', 'true'], {
+    timeout: ANSWER_TIMEOUT_MS,
+    stdio: 'ignore',
+  });
+  return status === 0 ? ['sudo', '-n'] : null;
+}
