@@ -27,8 +27,10 @@ export function createStores({ redisUrl = inject('redisUrl') } = {}): Stores {
 
   onTestFinished(async () => {
     for (const store of opened.toReversed()) await store.stop();
-    const names = await redis.keys(`*${root}*`);
-    if (names.length > 0) await redis.del(...names);
+    if (redis.status === 'ready') {
+      const names = await redis.keys(`*${root}*`);
+      if (names.length > 0) await redis.del(...names);
+    }
     redis.disconnect();
   });
 

@@ -48,7 +48,7 @@ describe('a pin', () => {
     expect(route({ model: 'fast' }, { servedModels })).toMatchObject({ reasons: ['pinned'] });
     expect(route({ model: 'gpt' }, { servedModels })).toMatchObject({
       kind: 'refused',
-      code: 'unknown_model',
+      code: 'model_not_found',
       param: 'model',
       message: 'The model "gpt" does not exist; use auto or one of: fast, balanced, precise.',
     });
@@ -216,15 +216,14 @@ describe('for any text', () => {
 });
 
 /**
- * A pattern that looks at a text more than a constant number of times makes the last step at least
- * 16 times slower than the first; a linear one takes 4 times as long. Ratios, not durations: the
- * machine may be slow or busy. Both sizes are measured in turn, so that both meet the same load.
+ * Linear work takes a few milliseconds here; work that looks back over what it has read takes
+ * 50,000 times as many steps, and seconds. The limit lies far from both, so that neither a
+ * slow machine nor a busy one changes the verdict.
  */
 describe('the time it takes grows no faster than the text', () => {
-  const SMALL_CHARS = 250_000;
-  const LARGE_CHARS = 1_000_000;
-  const RATIO_MAX = 12;
-  const RUNS = 5;
+  const CHARS = 100_000;
+  const LIMIT_MS = 500;
+  const RUNS_MAX = 2;
 
   it.each([
     'def',
@@ -237,7 +236,6 @@ describe('the time it takes grows no faster than the text', () => {
     ' ',
     '\n',
     '\r\n',
-    'a\n',
     'import ',
     'import a b\n',
     'from a import b, ',
@@ -245,34 +243,33 @@ describe('the time it takes grows no faster than the text', () => {
     'SELECT a,\n',
     'select (\n',
     'insert into a(\n',
-    'class ',
     'class A<',
+    'private A<a<b>',
     'a',
     '漢',
     '😀',
     '\ud83d',
-    '\udc00',
     'const a::',
     'function f(',
     'private a b(',
-    'a =>\n',
+    'if a = b\n',
+    'ab(;\n',
+    'a.b(=>=',
     'a {',
     ': : : \n',
+    'x：',
     '> 1. ',
     'The quick brown fox jumps over the lazy dog. ',
   ])('%j', (unit) => {
-    const small = { prompt: filled(unit, SMALL_CHARS) };
-    const large = { prompt: filled(unit, LARGE_CHARS) };
-    route(small);
-    route(large);
-
-    const smallMs: number[] = [];
-    const largeMs: number[] = [];
-    for (let run = 0; run < RUNS; run += 1) {
-      smallMs.push(duration(() => route(small)));
-      largeMs.push(duration(() => route(large)));
+    const request = { prompt: filled(unit, CHARS) };
+    let leastMs = durationMs(() => route(request));
+    for (let run = 1; run < RUNS_MAX && leastMs > LIMIT_MS; run += 1) {
+      leastMs = Math.min(
+        leastMs,
+        durationMs(() => route(request)),
+      );
     }
-    expect(median(largeMs) / median(smallMs)).toBeLessThan(RATIO_MAX);
+    expect(leastMs).toBeLessThan(LIMIT_MS);
   });
 });
 
@@ -284,12 +281,8 @@ function filled(unit: string, chars: number): string {
   return unit.repeat(Math.ceil(chars / unit.length)).slice(0, chars);
 }
 
-function duration(run: () => unknown): number {
+function durationMs(run: () => unknown): number {
   const startedAt = performance.now();
   run();
   return performance.now() - startedAt;
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

@@ -16,7 +16,7 @@ export type Routing =
     }
   | {
       kind: 'refused';
-      code: 'context_length_exceeded' | 'unknown_tier' | 'unknown_model' | 'conflicting_pin';
+      code: 'context_length_exceeded' | 'unknown_tier' | 'model_not_found' | 'conflicting_pin';
       param: 'tier' | 'model' | 'messages' | 'max_tokens';
       message: string;
       /** The tier whose window was too small. */
@@ -102,7 +102,7 @@ function readPin(
   if (byModel === undefined && isNamed(model)) {
     if (servedModels.length > 0 && !servedModels.includes(model)) {
       const message = `The model ${quote(model)} does not exist; use auto or one of: ${known}.`;
-      return { kind: 'refused', code: 'unknown_model', param: 'model', message };
+      return { kind: 'refused', code: 'model_not_found', param: 'model', message };
     }
   }
   if (byTier !== undefined && byModel !== undefined && byTier !== byModel) {

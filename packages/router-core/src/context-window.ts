@@ -9,8 +9,8 @@ export interface WindowUse {
 }
 
 /**
- * Estimates of prompt tokens are off by up to a quarter on ordinary text; beyond that distance
- * from the limit, an exact count cannot change the decision.
+ * How far an estimate is taken to be off, as a part of the window. Beyond that distance from the
+ * limit, an exact count is not expected to change the decision, and is not worth a call.
  */
 const ESTIMATE_ERROR = 0.25;
 

@@ -12,7 +12,7 @@ const tierNameSchema = z
   .regex(/^[a-z][a-z0-9-]{0,31}$/, 'must be 1 to 32 of a-z, 0-9 and -, beginning with a letter')
   .refine((name) => name !== 'auto', 'must not be "auto", which means: classify');
 
-export const tierSchema = z.strictObject({
+const tierSchema = z.strictObject({
   name: tierNameSchema,
   /** What the weights are quantized to; shown to users, never interpreted. */
   precision: z.string().min(1).default('unknown'),
@@ -31,7 +31,7 @@ const DEFAULT_TIERS: z.input<typeof tierSchema>[] = [
   { name: 'precise', precision: 'bf16', max_model_len: 32_768 },
 ];
 
-export const deploymentSchema = z.strictObject({
+const deploymentSchema = z.strictObject({
   /** From the least to the most precise. */
   tiers: z
     .array(tierSchema)

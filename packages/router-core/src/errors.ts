@@ -15,7 +15,8 @@ export const ERROR_TABLE = {
   unknown_tier: row(400, 'invalid_request_error', false, 'There is no such tier.'),
   context_length_exceeded: row(400, 'invalid_request_error', false, 'Too long for the model.'),
   invalid_cursor: row(400, 'invalid_request_error', false, 'No event with that number exists.'),
-  unknown_model: row(404, 'invalid_request_error', false, 'There is no such model.'),
+  upstream_rejected: row(400, 'invalid_request_error', false, 'The engine refused the request.'),
+  model_not_found: row(404, 'invalid_request_error', false, 'There is no such model.'),
   job_not_found: row(404, 'invalid_request_error', false, 'There is no such job.'),
   unknown_route: row(404, 'invalid_request_error', false, 'There is no such route.'),
   request_timeout: row(408, 'invalid_request_error', true, 'The request took too long to arrive.'),
@@ -25,7 +26,6 @@ export const ERROR_TABLE = {
   header_too_large: row(431, 'invalid_request_error', false, 'The headers are too large.'),
   internal_error: row(500, 'server_error', true, 'Something went wrong on our side.'),
   poison: row(500, 'server_error', false, 'The job ended several workers and was given up.'),
-  upstream_rejected: row(400, 'invalid_request_error', false, 'The engine refused the request.'),
   upstream_error: row(502, 'server_error', true, 'The engine failed.'),
   upstream_interrupted: row(502, 'server_error', true, 'The engine stopped in the middle.'),
   upstream_timeout: row(504, 'server_error', true, 'The engine took too long.'),
@@ -78,10 +78,6 @@ export class QarrError extends Error {
 
 export function errorRow(code: ErrorCode): ErrorRow {
   return ERROR_TABLE[code];
-}
-
-export function isErrorCode(code: string): code is ErrorCode {
-  return Object.hasOwn(ERROR_TABLE, code);
 }
 
 export function errorBody(error: {

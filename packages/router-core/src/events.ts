@@ -1,8 +1,9 @@
 /**
  * What a reader of a job sees: the union of its logged events.
  *
- * A log is `queued`, then `started` (once per attempt), `delta`s, perhaps a `reset`, and exactly
- * one terminal event, which is the last. Events are numbered from 1 without a gap.
+ * A log is `queued`, then for each attempt `started` and its `delta`s, and exactly one terminal
+ * event, which is the last. Before the `started` of an attempt whose predecessor had published
+ * text stands a `reset`: that text is void. Events are numbered from 1 without a gap.
  */
 import { z } from 'zod';
 import { ERROR_TABLE } from './errors.ts';
@@ -11,7 +12,7 @@ import type { ErrorCode } from './errors.ts';
 const errorCodes = Object.keys(ERROR_TABLE) as [ErrorCode, ...ErrorCode[]];
 
 /** Why an engine stopped by itself. Anything else is a failure, whatever the HTTP status said. */
-export const FINISH_REASONS = ['stop', 'length', 'tool_calls', 'content_filter'] as const;
+const FINISH_REASONS = ['stop', 'length', 'tool_calls', 'content_filter'] as const;
 export const finishReasonSchema = z.enum(FINISH_REASONS);
 export type FinishReason = z.infer<typeof finishReasonSchema>;
 
@@ -103,7 +104,6 @@ export const jobEventSchema = z.discriminatedUnion('type', [
 ]);
 export type JobEvent = z.infer<typeof jobEventSchema>;
 export type JobEventType = JobEvent['type'];
-export type DeltaEvent = z.infer<typeof delta>;
 export type TerminalEvent = z.infer<
   typeof completed | typeof failed | typeof cancelled | typeof expired
 >;
@@ -115,7 +115,12 @@ export interface LoggedEvent {
   readonly json: string;
 }
 
-const TERMINAL_TYPES: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'expired']);
+const TERMINAL_TYPES: ReadonlySet<string> = new Set([
+  'completed',
+  'failed',
+  'cancelled',
+  'expired',
+]);
 
 export function isTerminalType(type: string): type is TerminalEvent['type'] {
   return TERMINAL_TYPES.has(type);

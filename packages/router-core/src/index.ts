@@ -2,10 +2,10 @@
 export { classify } from './classify.ts';
 export type { Routing } from './classify.ts';
 export { dropOldestTurns, fits, nearLimit } from './context-window.ts';
-export { DEFAULT_POLICY, DEFAULT_ROUTING_RULES, createPolicy } from './routing-policy.ts';
-export type { RoutingPolicy, TierWindow } from './routing-policy.ts';
+export { DEFAULT_POLICY } from './routing-policy.ts';
+export type { RoutingPolicy } from './routing-policy.ts';
 export { extractFeatures } from './text-features.ts';
-export type { RequestFeatures, RoutableRequest } from './text-features.ts';
+export type { RequestFeatures } from './text-features.ts';
 
 // Configuration
 export { createDeployment, firstProblem } from './deployment.ts';
@@ -16,10 +16,8 @@ export {
   JOB_TRANSITIONS,
   canTransition,
   isTerminalState,
-  jobClassSchema,
   jobRecordSchema,
   jobResultSchema,
-  jobStateSchema,
 } from './job.ts';
 export type {
   Fallback,
@@ -36,8 +34,9 @@ export { estimateWaitMs, workerStatusSchema } from './tier-status.ts';
 export type { TierStatus, WorkerStatus } from './tier-status.ts';
 
 // Wire shapes
-export { chatRequestSchema, jobRequestSchema, toEngineRequest } from './requests.ts';
+export { chatRequestSchema, jobRequestSchema } from './requests.ts';
 export type { ChatRequest, JobRequest } from './requests.ts';
+export { toEngineRequest } from './to-engine-request.ts';
 export { engineRequestSchema } from './engine-request.ts';
 export type { EngineMessage, EngineRequest } from './engine-request.ts';
 export {
@@ -50,7 +49,6 @@ export {
   usageSchema,
 } from './events.ts';
 export type {
-  DeltaEvent,
   FinishReason,
   JobError,
   JobEvent,
@@ -62,5 +60,5 @@ export type {
 } from './events.ts';
 
 // Errors
-export { ERROR_TABLE, QarrError, errorBody, errorRow, isErrorCode } from './errors.ts';
-export type { ErrorBody, ErrorCode, ErrorRow } from './errors.ts';
+export { ERROR_TABLE, QarrError, errorBody, errorRow } from './errors.ts';
+export type { ErrorCode } from './errors.ts';

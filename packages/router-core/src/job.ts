@@ -11,15 +11,8 @@ import { z } from 'zod';
 import { finishReasonSchema, jobErrorSchema, timingsSchema, usageSchema } from './events.ts';
 import { engineRequestSchema } from './engine-request.ts';
 
-export const JOB_STATES = [
-  'queued',
-  'running',
-  'completed',
-  'failed',
-  'cancelled',
-  'expired',
-] as const;
-export const jobStateSchema = z.enum(JOB_STATES);
+const JOB_STATES = ['queued', 'running', 'completed', 'failed', 'cancelled', 'expired'] as const;
+const jobStateSchema = z.enum(JOB_STATES);
 export type JobState = z.infer<typeof jobStateSchema>;
 
 /** From each state, the states that may follow. The Lua scripts of the job store obey this table. */
@@ -41,7 +34,7 @@ export function isTerminalState(state: JobState): boolean {
 }
 
 /** Who may be served first: connected clients, then jobs, then batches. */
-export const JOB_CLASSES = ['interactive', 'standard', 'batch'] as const;
+const JOB_CLASSES = ['interactive', 'standard', 'batch'] as const;
 export const jobClassSchema = z.enum(JOB_CLASSES);
 export type JobClass = z.infer<typeof jobClassSchema>;
 

@@ -1,21 +1,28 @@
 /**
- * The bodies that clients send, as schemas, and what becomes of them.
+ * The bodies that clients send, as schemas.
  *
  * Three kinds of fields: those that are understood; those that do not change the answer, which are
  * accepted and ignored; and those that would change it but are not offered, which are refused,
  * because an answer that quietly ignores them would be wrong.
+ *
+ * A null is not a value here: the HTTP edge takes the fields that are null out of a body before it
+ * is checked. All text is bounded by the size of the body.
  */
 import { z } from 'zod';
-import type { EngineMessage, EngineRequest } from './engine-request.ts';
 import { fallbackSchema, jobClassSchema, onInterruptSchema } from './job.ts';
+import { textOf } from './to-engine-request.ts';
+import { unsupportedFields, unsupportedMessageFields } from './unsupported-fields.ts';
 
 /** Far above any context window today; a larger number is a mistake or an attack. */
-export const MAX_TOKENS_MAX = 1_000_000;
-/** A body is bounded in bytes already; this bounds the work per message. */
-export const MESSAGES_MAX = 4096;
+const MAX_TOKENS_MAX = 1_000_000;
+/** A body is bounded in bytes already; these bound the work per message and per part. */
+const MESSAGES_MAX = 4096;
+const TEXT_PARTS_MAX = 1024;
 /** OpenAI's own limit is 4 stop strings. */
 const STOP_STRINGS_MAX = 4;
 const STOP_STRING_CHARS_MAX = 256;
+const STOP_ERROR = `must be a string or a list of at most ${STOP_STRINGS_MAX} strings`;
+/** Model ids may be paths; nothing that is named here is longer. */
 const NAME_CHARS_MAX = 256;
 /** OpenAI's limits of `metadata`. */
 const METADATA_PAIRS_MAX = 16;
@@ -24,10 +31,7 @@ const METADATA_VALUE_CHARS_MAX = 512;
 /** A day: the longest that a job may wait, or run. */
 const TIMEOUT_MS_MAX = 86_400_000;
 
-const textPartSchema = z.object(
-  { type: z.literal('text', 'must be "text": other content is not supported'), text: z.string() },
-  'must be a text part: { "type": "text", "text": "…" }',
-);
+const textPartSchema = z.object({ type: z.literal('text'), text: z.string() });
 
 const messageSchema = z.object(
   {
@@ -35,18 +39,19 @@ const messageSchema = z.object(
       ['system', 'developer', 'user', 'assistant'],
       'must be "system", "developer", "user" or "assistant"',
     ),
+    ...unsupportedMessageFields,
     content: z.union(
-      [z.string(), z.array(textPartSchema), z.null()],
-      'must be a string or a list of text parts',
+      [z.string(), z.array(textPartSchema).max(TEXT_PARTS_MAX), z.null()],
+      `must be a string or a list of at most ${TEXT_PARTS_MAX} parts, each { "type": "text", "text": "…" }`,
     ),
-    name: z.string().max(NAME_CHARS_MAX).optional(),
+    name: name().nullish(),
   },
   'must be an object with role and content',
 );
 
 const generationFields = {
-  model: z.string('must be a string').min(1).max(NAME_CHARS_MAX).optional(),
-  tier: z.string('must be a string').min(1).max(NAME_CHARS_MAX).optional(),
+  model: name().optional(),
+  tier: name().optional(),
   messages: z
     .array(messageSchema, 'must be a list of messages')
     .min(1, 'must hold at least one message')
@@ -64,69 +69,35 @@ const generationFields = {
   frequency_penalty: numberBetween(-2, 2).optional(),
   repetition_penalty: numberBetween(0.01, 2).optional(),
   seed: wholeNumber(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).optional(),
-  stop: z
-    .union(
-      [stopString(), z.array(stopString()).max(STOP_STRINGS_MAX)],
-      `must be a string or a list of at most ${STOP_STRINGS_MAX} strings, each of 1 to ${STOP_STRING_CHARS_MAX} characters`,
-    )
-    .optional(),
+  stop: z.union([stopString(), stopList()], STOP_ERROR).optional(),
   min_tokens: wholeNumber(0, MAX_TOKENS_MAX).optional(),
   ignore_eos: z.boolean('must be true or false').optional(),
   stream: z.boolean('must be true or false').optional(),
   stream_options: z
-    .object({ include_usage: z.boolean('must be true or false').optional() }, 'must be an object')
+    .object({ include_usage: z.boolean('must be true or false').nullish() }, 'must be an object')
     .optional(),
-  truncation: z.enum(['auto', 'disabled'], 'must be "auto" or "disabled"').optional(),
+  truncation: z
+    .enum(['auto', 'disabled'], 'must be "auto" or "disabled"')
+    .optional()
+    .describe('auto: leave out the oldest turns of a conversation that is too long'),
 };
 
-/** Accepted because official clients send them, and ignored because they do not change the answer. */
-const ignoredFields = Object.fromEntries(
-  [
-    'user',
-    'store',
-    'service_tier',
-    'safety_identifier',
-    'prompt_cache_key',
-    'prompt_cache_options',
-    'prompt_cache_retention',
-    'parallel_tool_calls',
-  ].map((name) => [name, z.unknown().optional()]),
-);
-
-/** For each field that is not offered: the values that mean "not used", which are harmless. */
-const UNSUPPORTED_FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
-  n: (value) => value === 1,
-  tools: isEmptyList,
-  tool_choice: (value) => value === 'none' || value === 'auto',
-  functions: isEmptyList,
-  function_call: (value) => value === 'none' || value === 'auto',
-  response_format: (value) => z.object({ type: z.literal('text') }).safeParse(value).success,
-  logprobs: (value) => value === false,
-  top_logprobs: (value) => value === 0,
-  logit_bias: (value) => JSON.stringify(value) === '{}',
-  modalities: (value) => JSON.stringify(value) === '["text"]',
-  audio: () => false,
-  prediction: () => false,
-  reasoning_effort: () => false,
-  verbosity: (value) => value === 'medium',
-  web_search_options: () => false,
-  best_of: (value) => value === 1,
-  echo: (value) => value === false,
-  suffix: () => false,
-  webhook_url: () => false,
-};
-const unsupportedFields = Object.fromEntries(
-  Object.keys(UNSUPPORTED_FIELDS).map((name) => [name, z.unknown().optional()]),
-);
+/** What a JSON schema is to say beside the fields: a conversation comes in one of two forms. */
+const ONE_FORM = { oneOf: [{ required: ['messages'] }, { required: ['prompt'] }] };
 
 /** `POST /v1/chat/completions`: OpenAI's body, or the short form with `prompt`. */
 export const chatRequestSchema = z
   .object(
-    { ...unsupportedFields, ...ignoredFields, metadata: z.unknown().optional(), ...generationFields },
+    {
+      ...unsupportedFields,
+      metadata: z.unknown().optional().describe('Accepted and ignored.'),
+      ...generationFields,
+    },
     'must be a JSON object',
   )
   .superRefine(checkConversation)
-  .superRefine(refuseUnsupported);
+  .superRefine(checkTokens)
+  .meta(ONE_FORM);
 export type ChatRequest = z.infer<typeof chatRequestSchema>;
 
 /** `POST /v1/jobs`: the same fields and the job's own. Unknown fields are refused. */
@@ -134,7 +105,6 @@ export const jobRequestSchema = z
   .strictObject(
     {
       ...unsupportedFields,
-      ...ignoredFields,
       ...generationFields,
       class: jobClassSchema.optional(),
       fallback: fallbackSchema.optional(),
@@ -142,14 +112,16 @@ export const jobRequestSchema = z
       queue_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
       run_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
       metadata: z
-        .record(
-          z.string().max(METADATA_KEY_CHARS_MAX),
-          z.string('must be a string').max(METADATA_VALUE_CHARS_MAX),
-          'must be an object of strings',
-        )
+        .record(z.string().max(METADATA_KEY_CHARS_MAX), text(METADATA_VALUE_CHARS_MAX), {
+          error: (issue) =>
+            issue.code === 'invalid_key'
+              ? `must have keys of at most ${METADATA_KEY_CHARS_MAX} characters`
+              : 'must be an object of strings',
+        })
         .refine((value) => Object.keys(value).length <= METADATA_PAIRS_MAX, {
           error: `must hold at most ${METADATA_PAIRS_MAX} pairs`,
         })
+        .meta({ maxProperties: METADATA_PAIRS_MAX })
         .optional(),
     },
     {
@@ -160,63 +132,9 @@ export const jobRequestSchema = z
     },
   )
   .superRefine(checkConversation)
-  .superRefine(refuseUnsupported);
+  .superRefine(checkTokens)
+  .meta(ONE_FORM);
 export type JobRequest = z.infer<typeof jobRequestSchema>;
-
-/**
- * What is sent to the engine: the understood fields, with the defaults that routing assumed.
- *
- * `developer` becomes `system` and text parts become one string, because older engines and many
- * chat templates know nothing else.
- */
-export function toEngineRequest(
-  request: ChatRequest | JobRequest,
-  { maxTokens, temperature }: { maxTokens: number; temperature: number },
-): EngineRequest {
-  const engine: EngineRequest = {
-    messages: conversation(request),
-    max_tokens: maxTokens,
-    temperature,
-  };
-  const { stop } = request;
-  if (stop !== undefined) engine.stop = typeof stop === 'string' ? [stop] : stop;
-  for (const name of FORWARDED_AS_THEY_ARE) {
-    if (request[name] !== undefined) Object.assign(engine, { [name]: request[name] });
-  }
-  return engine;
-}
-
-const FORWARDED_AS_THEY_ARE = [
-  'top_p',
-  'top_k',
-  'min_p',
-  'presence_penalty',
-  'frequency_penalty',
-  'repetition_penalty',
-  'seed',
-  'min_tokens',
-  'ignore_eos',
-] as const;
-
-function conversation(request: ChatRequest | JobRequest): EngineMessage[] {
-  if (request.messages === undefined) {
-    const system = request.system_prompt;
-    return [
-      ...(system ? [{ role: 'system' as const, content: system }] : []),
-      { role: 'user' as const, content: request.prompt ?? '' },
-    ];
-  }
-  return request.messages.map(({ role, content, name }) => ({
-    role: role === 'developer' ? 'system' : role,
-    content: textOf(content),
-    ...(name === undefined ? {} : { name }),
-  }));
-}
-
-function textOf(content: string | { text: string }[] | null): string {
-  if (content === null) return '';
-  return typeof content === 'string' ? content : content.map((part) => part.text).join('\n');
-}
 
 interface Conversation {
   messages?: z.infer<typeof messageSchema>[] | undefined;
@@ -237,21 +155,17 @@ function checkConversation(request: Conversation, context: z.RefinementCtx): voi
   }
 }
 
-function refuseUnsupported(request: Record<string, unknown>, context: z.RefinementCtx): void {
-  for (const [name, isHarmless] of Object.entries(UNSUPPORTED_FIELDS)) {
-    const value = request[name];
-    if (value === undefined || isHarmless(value)) continue;
-    context.addIssue({
-      code: 'custom',
-      path: [name],
-      message: 'is not supported',
-      params: { code: 'unsupported_parameter' },
-    });
-  }
-}
-
-function isEmptyList(value: unknown): boolean {
-  return Array.isArray(value) && value.length === 0;
+function checkTokens(
+  request: {
+    min_tokens?: number | undefined;
+    max_tokens?: number | undefined;
+    max_completion_tokens?: number | undefined;
+  },
+  context: z.RefinementCtx,
+): void {
+  const { min_tokens = 0, max_tokens, max_completion_tokens } = request;
+  if (min_tokens <= (max_completion_tokens ?? max_tokens ?? MAX_TOKENS_MAX)) return;
+  context.addIssue({ code: 'custom', path: ['min_tokens'], message: 'must not exceed max_tokens' });
 }
 
 function wholeNumber(min: number, max: number) {
@@ -264,6 +178,19 @@ function numberBetween(min: number, max: number) {
   return z.number(error).min(min, error).max(max, error);
 }
 
+function name() {
+  return text(NAME_CHARS_MAX).min(1, 'must not be empty');
+}
+
+function text(charsMax: number) {
+  return z.string('must be a string').max(charsMax, `must have at most ${charsMax} characters`);
+}
+
+function stopList() {
+  return z.array(stopString()).max(STOP_STRINGS_MAX, STOP_ERROR);
+}
+
 function stopString() {
-  return z.string().min(1).max(STOP_STRING_CHARS_MAX);
+  const error = `must be a string of 1 to ${STOP_STRING_CHARS_MAX} characters`;
+  return z.string(error).min(1, error).max(STOP_STRING_CHARS_MAX, error);
 }

@@ -43,13 +43,13 @@ export interface WrittenRule {
   when: string;
 }
 
-/** vLLM's own default for chat models is 1.0; ours is what most chat applications send. */
+/** Of a request that names none: warm, so that only who asks for precision by a low one gets it. */
 const DEFAULT_TEMPERATURE = 0.7;
 
 /** Tokens. A request without a limit is sent upstream with this one. */
 const DEFAULT_MAX_TOKENS = 512;
 
-/** Characters. Six conditions fit in half of it; a longer rule is a mistake in the file. */
+/** Characters. A rule that compares every feature needs about half; a longer one is a mistake. */
 const WHEN_CHARS_MAX = 200;
 
 /** Far more than anyone can reason about; each request may read all of them. */
@@ -58,8 +58,8 @@ const TIERS_MAX = 16;
 
 const comparedFeatureSchema = z.enum(['words', 'max_tokens', 'temperature', 'prompt_tokens']);
 const operatorSchema = z.enum(['>', '>=', '<', '<=']);
-export type ComparedFeature = z.infer<typeof comparedFeatureSchema>;
-export type Operator = z.infer<typeof operatorSchema>;
+type ComparedFeature = z.infer<typeof comparedFeatureSchema>;
+type Operator = z.infer<typeof operatorSchema>;
 
 const tierSchema = z.object({
   name: z
@@ -121,7 +121,7 @@ export function createPolicy(policy: {
   throw new Error(`Routing policy: ${field || 'policy'}: ${issue?.message ?? 'not valid'}`);
 }
 
-/** The windows are those of an 8B model whose KV cache shares one 24 GB card with the weights. */
+/** What holds without a configuration; the windows are replaced by what the engines say of theirs. */
 export const DEFAULT_POLICY: RoutingPolicy = createPolicy({
   tiers: [
     { name: 'fast', maxModelLen: 2048 },

@@ -26,7 +26,7 @@ export interface RoutableMessage {
 }
 
 /** Parts without text (images, audio) count nothing. */
-export interface RoutableContentPart {
+interface RoutableContentPart {
   type: string;
   text?: string | undefined;
 }

@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import { ERROR_TABLE, QarrError, errorBody, errorRow } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
+
+const codes = Object.keys(ERROR_TABLE) as ErrorCode[];
+
+describe.each(codes)('%s', (code) => {
+  const { httpStatus, type, retryable, message } = errorRow(code);
+
+  it('has an HTTP status of an error', () => {
+    expect(Number.isInteger(httpStatus)).toBe(true);
+    expect(httpStatus).toBeGreaterThanOrEqual(400);
+    expect(httpStatus).toBeLessThan(600);
+  });
+
+  it('blames the side that its status blames', () => {
+    expect(type).toBe(httpStatus < 500 ? 'invalid_request_error' : 'server_error');
+  });
+
+  it('is one sentence or more', () => {
+    expect(message).toMatch(/^[A-Z"a-z].*\.$/);
+  });
+
+  it('never calls a wrong request retryable', () => {
+    const mayPass = httpStatus >= 500 || httpStatus === 408;
+    expect(retryable && !mayPass).toBe(false);
+  });
+});
+
+describe('the table', () => {
+  it('has one failure of ours that trying again does not mend', () => {
+    const lasting = codes.filter((code) => !errorRow(code).retryable);
+    expect(lasting.filter((code) => errorRow(code).httpStatus >= 500)).toEqual(['poison']);
+  });
+
+  it('uses the codes of OpenAI for what OpenAI has codes for', () => {
+    expect(errorRow('model_not_found').httpStatus).toBe(404);
+    expect(errorRow('context_length_exceeded').httpStatus).toBe(400);
+  });
+});
+
+describe('an error', () => {
+  it("says the table's words where it has none of its own", () => {
+    expect(new QarrError('poison').message).toBe(ERROR_TABLE.poison.message);
+    expect(new QarrError('poison', { message: 'Thrice.' }).message).toBe('Thrice.');
+  });
+
+  it('keeps its cause, and the field that is wrong', () => {
+    const cause = new Error('why');
+    expect(new QarrError('invalid_request', { cause, param: 'tier' })).toMatchObject({
+      name: 'QarrError',
+      code: 'invalid_request',
+      param: 'tier',
+      cause,
+    });
+    expect(new QarrError('invalid_request').param).toBeNull();
+  });
+});
+
+describe('the body of an error', () => {
+  it('has exactly the four keys that official clients read', () => {
+    for (const code of codes) {
+      expect(errorBody(new QarrError(code, { param: 'x', cause: 1 }))).toStrictEqual({
+        error: {
+          message: ERROR_TABLE[code].message,
+          type: ERROR_TABLE[code].type,
+          param: 'x',
+          code,
+        },
+      });
+    }
+  });
+
+  it('has a null where no field is to blame', () => {
+    expect(errorBody({ code: 'poison', message: 'm' }).error.param).toBeNull();
+  });
+});

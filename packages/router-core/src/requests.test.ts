@@ -1,0 +1,232 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { chatRequestSchema, jobRequestSchema } from './requests.ts';
+
+const schemas = { chat: chatRequestSchema, job: jobRequestSchema };
+const user = (content: unknown) => ({ role: 'user', content });
+
+/** The path and the words of the first problem of a body; undefined when there is none. */
+function problem(schema: z.ZodType, body: unknown): string | undefined {
+  const issue = schema.safeParse(body).error?.issues[0];
+  return issue && `${issue.path.map(String).join('.')}: ${issue.message}`;
+}
+
+/** The least, the greatest, and what lies just outside. */
+const NUMBERS: [field: string, min: number, max: number, step: number][] = [
+  ['max_tokens', 1, 1_000_000, 1],
+  ['max_completion_tokens', 1, 1_000_000, 1],
+  ['min_tokens', 0, 1_000_000, 1],
+  ['temperature', 0, 2, 0.001],
+  ['top_p', 0, 1, 0.001],
+  ['top_k', -1, 1_000_000, 1],
+  ['min_p', 0, 1, 0.001],
+  ['presence_penalty', -2, 2, 0.001],
+  ['frequency_penalty', -2, 2, 0.001],
+  ['repetition_penalty', 0.01, 2, 0.001],
+  ['seed', Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, 1],
+];
+const JOB_NUMBERS: typeof NUMBERS = [
+  ['queue_timeout_ms', 1, 86_400_000, 1],
+  ['run_timeout_ms', 1, 86_400_000, 1],
+];
+
+const WRONG: [field: string, values: unknown[]][] = [
+  ['model', ['', 'm'.repeat(257), 1]],
+  ['tier', ['', 't'.repeat(257), 1]],
+  ['prompt', ['', 1, ['x']]],
+  ['system_prompt', [1]],
+  ['messages', ['x', [], Array.from({ length: 4097 }, () => user('x'))]],
+  ['stop', ['', 'x'.repeat(257), 1, [''], ['a', 'b', 'c', 'd', 'e']]],
+  ['ignore_eos', [1, 'true']],
+  ['stream', [1, 'true']],
+  ['stream_options', [true, { include_usage: 1 }]],
+  ['truncation', ['none', true]],
+];
+const JOB_WRONG: typeof WRONG = [
+  ['class', ['urgent', 1]],
+  ['fallback', ['sideways', true]],
+  ['on_interrupt', ['retry', true]],
+  [
+    'metadata',
+    [
+      'x',
+      { a: 1 },
+      { a: 'v'.repeat(513) },
+      { ['k'.repeat(65)]: 'v' },
+      Object.fromEntries(Array.from({ length: 17 }, (_, index) => [`k${index}`, 'v'])),
+    ],
+  ],
+];
+const RIGHT: Record<string, unknown>[] = [
+  { model: 'm'.repeat(256), tier: 'fast' },
+  { system_prompt: '' },
+  { stop: 'x'.repeat(256) },
+  { stop: [] },
+  { stop: ['a', 'b', 'c', 'd'] },
+  { ignore_eos: true, stream: false, truncation: 'disabled' },
+  { stream: true, stream_options: { include_usage: true, include_obfuscation: false } },
+];
+const JOB_RIGHT: typeof RIGHT = [
+  { class: 'batch', fallback: 'any', on_interrupt: 'restart' },
+  { metadata: { ['k'.repeat(64)]: 'v'.repeat(512) } },
+];
+
+describe.each([
+  ['chat', NUMBERS, WRONG, RIGHT],
+  ['job', [...NUMBERS, ...JOB_NUMBERS], [...WRONG, ...JOB_WRONG], [...RIGHT, ...JOB_RIGHT]],
+] as const)('a %s request', (kind, numbers, wrong, right) => {
+  const schema = schemas[kind];
+
+  it.each(numbers)('takes %s from %d to %d', (field, min, max, step) => {
+    const given = (value: unknown) => problem(schema, { prompt: 'Hi', [field]: value });
+    expect([min, max].map(given)).toEqual([undefined, undefined]);
+    const outside = [min - step, max + step, Number.NaN, Number.POSITIVE_INFINITY, String(min)];
+    for (const value of outside) expect(given(value)).toMatch(new RegExp(`^${field}: must be a `));
+    if (step === 1 && max < Number.MAX_SAFE_INTEGER) expect(given(min + 0.5)).toContain('whole');
+  });
+
+  it.each(wrong)('refuses a wrong %s, by name', (field, values) => {
+    for (const value of values) {
+      expect(problem(schema, { prompt: 'Hi', [field]: value })).toMatch(
+        new RegExp(`^${field}[.:]`),
+      );
+    }
+  });
+
+  it.each(right)('takes %j', (fields) => {
+    expect(schema.parse({ prompt: 'Hi', ...fields })).toMatchObject({ prompt: 'Hi' });
+  });
+
+  it('takes what JSON schema says that it takes', () => {
+    const { properties = {}, ...rest } = z.toJSONSchema(schema, { io: 'input' });
+    expect(rest).toMatchObject({ oneOf: [{ required: ['messages'] }, { required: ['prompt'] }] });
+    for (const [field, min, max] of numbers) {
+      expect(properties[field]).toMatchObject({ minimum: min, maximum: max });
+    }
+    expect(properties['messages']).toMatchObject({ minItems: 1, maxItems: 4096 });
+    expect(Object.keys(properties)).toEqual(expect.arrayContaining(wrong.map(([field]) => field)));
+  });
+});
+
+describe.each(Object.entries(schemas))('the conversation of a %s request', (_kind, schema) => {
+  it.each<[string, unknown, string | undefined]>([
+    ['a prompt', { prompt: 'Hi' }, undefined],
+    ['a prompt with a system prompt', { prompt: 'Hi', system_prompt: 'S' }, undefined],
+    ['messages', { messages: [user('Hi')] }, undefined],
+    ['neither', {}, 'messages: is required (or prompt)'],
+    ['only a system prompt', { system_prompt: 'S' }, 'messages: is required (or prompt)'],
+    ['both', { prompt: 'Hi', messages: [user('Hi')] }, 'prompt: excludes messages'],
+    [
+      'messages and a system prompt',
+      { system_prompt: 'S', messages: [user('Hi')] },
+      'system_prompt: excludes messages',
+    ],
+    [
+      'no text at all',
+      { messages: [user(''), user([]), user(null)] },
+      'messages: must hold some text',
+    ],
+    ['some text', { messages: [user(''), user([{ type: 'text', text: 'x' }])] }, undefined],
+    ['no object', ['x'], ': must be a JSON object'],
+    ['nothing', undefined, ': must be a JSON object'],
+  ])('with %s', (_name, body, expected) => {
+    expect(problem(schema, body)).toBe(expected);
+  });
+
+  it.each<[string, unknown, string]>([
+    ['a role of another kind', { role: 'tool', content: 'x' }, 'messages.0.role: must be "system"'],
+    ['no content', { role: 'user' }, 'messages.0.content: must be a string'],
+    ['an image', user([{ type: 'image_url' }]), 'messages.0.content: must be a string or'],
+    ['a part without text', user([{ type: 'text' }]), 'messages.0.content: must be a string or'],
+    [
+      'too many parts',
+      user(Array.from({ length: 1025 }, () => ({ type: 'text', text: 'x' }))),
+      'messages.0.content: must be',
+    ],
+    ['a long name', { ...user('x'), name: 'n'.repeat(257) }, 'messages.0.name: must have at most'],
+    ['a text', 'Hi', 'messages.0: must be an object'],
+    [
+      'a call of a tool',
+      { role: 'assistant', content: null, tool_calls: [{ id: '1' }] },
+      'messages.0.tool_calls: is not supported',
+    ],
+  ])('refuses a message with %s', (_name, message, expected) => {
+    expect(problem(schema, { messages: [message] })).toContain(expected);
+  });
+
+  it('takes the messages of earlier answers as official clients send them back', () => {
+    const answer = { role: 'assistant', content: 'Hello', refusal: null, annotations: [] };
+    const nulls = { audio: null, function_call: null, tool_calls: null };
+    const { messages } = schema.parse({ messages: [{ ...answer, ...nulls }, user('Hi')] });
+    expect(messages?.[0]).not.toHaveProperty('annotations');
+  });
+
+  it('needs min_tokens to leave room below max_tokens', () => {
+    const body = { prompt: 'Hi', min_tokens: 8, max_tokens: 7 };
+    expect(problem(schema, body)).toBe('min_tokens: must not exceed max_tokens');
+    expect(problem(schema, { ...body, max_completion_tokens: 8 })).toBeUndefined();
+  });
+});
+
+describe.each(Object.entries(schemas))(
+  'a field that is not offered, in a %s request',
+  (_kind, schema) => {
+    it.each<[field: string, harmful: unknown, harmless?: unknown]>([
+      ['n', 2, 1],
+      ['tools', [{ type: 'function' }], []],
+      ['tool_choice', 'required', 'auto'],
+      ['functions', [{}], []],
+      ['function_call', { name: 'f' }, 'none'],
+      ['response_format', { type: 'json_object' }, { type: 'text' }],
+      ['logprobs', true, false],
+      ['top_logprobs', 1, 0],
+      ['logit_bias', { 1: 5 }, {}],
+      ['modalities', ['text', 'audio'], ['text']],
+      ['audio', {}],
+      ['prediction', {}],
+      ['reasoning_effort', 'low'],
+      ['verbosity', 'low', 'medium'],
+      ['web_search_options', {}],
+      ['best_of', 2, 1],
+      ['echo', true, false],
+      ['suffix', 'x', ''],
+      ['chat_template', '{{ x }}'],
+      ['chat_template_kwargs', { enable_thinking: false }, {}],
+      ['guided_json', {}],
+      ['structured_outputs', {}],
+      ['prompt_embeds', 'x'],
+      ['media_io_kwargs', { video: {} }, {}],
+      ['stop_token_ids', [1], []],
+      ['logprob_token_ids', [1], []],
+      ['use_beam_search', true, false],
+      ['webhook_url', 'https://example.com'],
+    ])('%s is refused by name, unless it is not used', (field, harmful, harmless) => {
+      const [issue] = schema.safeParse({ prompt: 'Hi', [field]: harmful }).error?.issues ?? [];
+      expect(issue).toMatchObject({
+        path: [field],
+        message: 'is not supported',
+        params: { code: 'unsupported_parameter' },
+      });
+      expect(problem(schema, { prompt: 'Hi', [field]: harmless })).toBeUndefined();
+    });
+
+    it('is ignored where it changes nothing', () => {
+      const fields = { user: 'u', store: true, service_tier: 'flex', parallel_tool_calls: false };
+      expect(problem(schema, { prompt: 'Hi', ...fields })).toBeUndefined();
+    });
+  },
+);
+
+describe('an unknown field', () => {
+  it('is dropped from a chat request, and so are the fields of jobs', () => {
+    const body = { prompt: 'Hi', top_q: 1, queue_timeout_ms: -1 };
+    expect(chatRequestSchema.parse(body)).toStrictEqual({ prompt: 'Hi' });
+    expect(problem(chatRequestSchema, { prompt: 'Hi', metadata: { any: 1 } })).toBeUndefined();
+  });
+
+  it('is refused in a job request', () => {
+    expect(problem(jobRequestSchema, { prompt: 'Hi', top_q: 1 })).toBe(
+      ': unknown parameter: top_q',
+    );
+  });
+});

@@ -1,0 +1,108 @@
+/** Fields of OpenAI's and vLLM's requests that are not understood here, and what becomes of them. */
+import { z } from 'zod';
+
+/** Accepted because official clients send them, and ignored because they do not change the answer. */
+const IGNORED = [
+  'user',
+  'store',
+  'service_tier',
+  'safety_identifier',
+  'prompt_cache_key',
+  'prompt_cache_options',
+  'prompt_cache_retention',
+  'parallel_tool_calls',
+];
+
+/**
+ * Would change the answer, or what is sent of it. For each: whether a value means "not used", which
+ * is harmless; with any other the field is refused.
+ */
+const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
+  // OpenAI's
+  n: (value) => value === 1,
+  tools: isEmptyList,
+  tool_choice: (value) => value === 'none' || value === 'auto',
+  functions: isEmptyList,
+  function_call: (value) => value === 'none' || value === 'auto',
+  response_format: (value) => z.object({ type: z.literal('text') }).safeParse(value).success,
+  logprobs: (value) => value === false,
+  top_logprobs: (value) => value === 0,
+  logit_bias: isEmptyObject,
+  modalities: (value) => Array.isArray(value) && value.every((item) => item === 'text'),
+  audio: never,
+  prediction: never,
+  reasoning_effort: never,
+  verbosity: (value) => value === 'medium',
+  web_search_options: never,
+  best_of: (value) => value === 1,
+  echo: (value) => value === false,
+  suffix: (value) => value === '',
+  // vLLM's
+  chat_template: never,
+  chat_template_kwargs: isEmptyObject,
+  add_generation_prompt: (value) => value === true,
+  continue_final_message: (value) => value === false,
+  documents: isEmptyList,
+  prompt_embeds: never,
+  mm_processor_kwargs: isEmptyObject,
+  media_io_kwargs: isEmptyObject,
+  truncate_prompt_tokens: never,
+  structured_outputs: never,
+  guided_json: never,
+  guided_regex: never,
+  guided_choice: never,
+  guided_grammar: never,
+  use_beam_search: (value) => value === false,
+  logits_processors: isEmptyList,
+  stop_token_ids: isEmptyList,
+  bad_words: isEmptyList,
+  allowed_token_ids: isEmptyList,
+  prompt_logprobs: never,
+  logprob_token_ids: isEmptyList,
+  include_stop_str_in_output: (value) => value === false,
+  skip_special_tokens: (value) => value === true,
+  // Ours, not offered yet
+  webhook_url: never,
+};
+
+/** Parts of the conversation that no tier is given. */
+export const unsupportedMessageFields = {
+  tool_calls: unsupported(isNullOr(isEmptyList)),
+  function_call: unsupported(isNullOr(never)),
+  audio: unsupported(isNullOr(never)),
+};
+
+export const unsupportedFields = {
+  ...Object.fromEntries(Object.entries(REFUSED).map(([name, is]) => [name, unsupported(is)])),
+  ...Object.fromEntries(
+    IGNORED.map((name) => [name, z.unknown().optional().describe('Accepted and ignored.')]),
+  ),
+};
+
+function unsupported(isHarmless: (value: unknown) => boolean) {
+  return z
+    .unknown()
+    .refine(isHarmless, {
+      error: 'is not supported',
+      params: { code: 'unsupported_parameter' },
+    })
+    .optional()
+    .describe('Not supported: refused, unless its value means that it is not used.');
+}
+
+/** Official clients send the messages of earlier answers back as they got them, with their nulls. */
+function isNullOr(isHarmless: (value: unknown) => boolean): (value: unknown) => boolean {
+  return (value) => value === null || isHarmless(value);
+}
+
+function never(): boolean {
+  return false;
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
+
+function isEmptyObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+}
