@@ -16,7 +16,7 @@ import { beginsLikeSql, isSqlAt } from './sql-statement.ts';
  * In doubt it is code, because a wrong yes costs GPU time and a wrong no costs correctness.
  *
  * Linear in the text: each line is scanned once, patterns are sticky and their repetitions are
- * bounded or exclude what follows them, and only so many SQL statements are looked at.
+ * bounded or exclude what follows them, and only so many lines and SQL statements are looked at.
  */
 export function containsCode(text: string): boolean {
   return containsFence(text) || containsConstruct(text);
@@ -28,13 +28,22 @@ const CONSTRUCT_UNITS_MIN = 4;
 /** Statements looked at; a text where so many lines only begin like SQL is not SQL. */
 const SQL_TRIES_MAX = 200;
 
+/**
+ * Lines looked at. A megabyte of prose has some 20,000; a text with more lines than this is a list
+ * of crumbs, and longer than any context window.
+ */
+const LINES_MAX = 50_000;
+
 function containsConstruct(text: string): boolean {
   const line: Line = { start: 0, end: -1, hasArrow: false, hasBrace: false, afterLabels: [] };
   const sqlTries = { left: SQL_TRIES_MAX };
 
-  while (line.end < text.length) {
+  let lines = 0;
+
+  while (line.end < text.length && lines < LINES_MAX) {
     scanLine(text, line);
     if (line.end - line.start < CONSTRUCT_UNITS_MIN) continue;
+    lines += 1;
 
     const head = skipMarkers(text, line.start, line.end);
     if (opensStatement(text, head, sqlTries)) return true;
