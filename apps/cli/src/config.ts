@@ -134,7 +134,11 @@ function variableName(tierName: string): string {
 function inheritable(env: NodeJS.ProcessEnv, tiers: readonly TierPlan[]): NodeJS.ProcessEnv {
   const keys = tiers.map((tier) => `QARR_${variableName(tier.name)}_API_KEY`);
   const withheld = new Set([...keys, 'QARR_UPSTREAM_URL', 'QARR_UPSTREAM_API_KEY', 'QARR_CONFIG']);
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !withheld.has(name)));
+  return {
+    // For trying things out on one machine a Redis as it comes will do; the API warns of it.
+    QARR_ALLOW_VOLATILE_REDIS: 'true',
+    ...Object.fromEntries(Object.entries(env).filter(([name]) => !withheld.has(name))),
+  };
 }
 
 /** Set to nothing is the same as not set. */

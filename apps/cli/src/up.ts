@@ -14,7 +14,7 @@ import { startEngines } from './stack/engines.ts';
 import { invite } from './invitation.ts';
 import { acquireLock } from './processes/lock.ts';
 import { freePort, reachableHost, requireFreePort } from './processes/ports.ts';
-import { requireGivenRedis, startOwnRedis, withoutPassword } from './stack/redis.ts';
+import { startOwnRedis, withoutPassword } from './stack/redis.ts';
 import type { Screen } from './screen.ts';
 import { createSupervisor } from './processes/supervisor.ts';
 import type { Supervisor } from './processes/supervisor.ts';
@@ -118,7 +118,8 @@ async function start({
     const withRedis = { ...deps, env: { ...env, REDIS_URL: redisUrl } };
     const workers = startWorkers({ ...withRedis, engines });
     const api = startApi({ ...withRedis, port });
-    await waitUntilReady({ baseUrl, api, workers, signal });
+    const warnings = await waitUntilReady({ baseUrl, api, workers, signal });
+    for (const warning of warnings) screen.line(`warning: ${warning}`);
     const summary = `${workers.length} ${workers.length === 1 ? 'worker' : 'workers'}, ${baseUrl}`;
     return { result: undefined, summary };
   });
@@ -146,7 +147,6 @@ async function provideRedis({
 }): Promise<{ result: string; summary: string }> {
   const { redisUrl } = config;
   if (redisUrl !== null) {
-    await requireGivenRedis(redisUrl, deps.signal);
     return { result: redisUrl, summary: `${withoutPassword(redisUrl)} (REDIS_URL)` };
   }
   const url = await startOwnRedis({ folder, ...deps });

@@ -13,18 +13,36 @@ import {
 import type { TierConfig } from '@qarr/router-core';
 import { z } from 'zod';
 
-const environmentSchema = z.object({
+/** Such parts of a URL would show in logs, or would not reach the engine. */
+const PLAIN = 'without user, query or fragment';
+
+export const environmentSchema = z.object({
   ...commonVariables,
-  /** The engine's base URL; replaces the tier's `upstreams`. */
-  QARR_UPSTREAM_URL: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
-  /** Sent to the engine as a bearer token. */
-  QARR_UPSTREAM_API_KEY: z.string().optional(),
-  /** Jobs that run at once. */
-  QARR_CONCURRENCY: wholeNumber(1, 4_096).default(32),
-  QARR_CONNECT_TIMEOUT_MS: milliseconds(1, 600_000).default(2_000),
-  QARR_HEADERS_TIMEOUT_MS: milliseconds(1, 3_600_000).default(60_000),
-  QARR_FIRST_TOKEN_TIMEOUT_MS: milliseconds(1, 3_600_000).default(60_000),
-  QARR_IDLE_TIMEOUT_MS: milliseconds(1, 3_600_000).default(30_000),
+  QARR_UPSTREAM_URL: z
+    .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
+    .refine(isPlainUrl, `must be an http(s) URL ${PLAIN}`)
+    .optional()
+    .describe("The engine's base URL, with or without `/v1`; replaces the tier's `upstreams`"),
+  // Secrets in files end with a newline.
+  QARR_UPSTREAM_API_KEY: z
+    .string()
+    .trim()
+    .regex(/^[!-~]+$/, 'must be printable ASCII without spaces')
+    .optional()
+    .describe('Sent to the engine as a bearer token'),
+  QARR_CONCURRENCY: wholeNumber(1, 4_096).default(32).describe('Jobs that run at once'),
+  QARR_CONNECT_TIMEOUT_MS: milliseconds(1, 600_000)
+    .default(2_000)
+    .describe('To connect to the engine, in ms'),
+  QARR_HEADERS_TIMEOUT_MS: milliseconds(1, 3_600_000)
+    .default(60_000)
+    .describe("From the request to the response's headers, in ms"),
+  QARR_FIRST_TOKEN_TIMEOUT_MS: milliseconds(1, 3_600_000)
+    .default(60_000)
+    .describe('From the request to the first text, in ms'),
+  QARR_IDLE_TIMEOUT_MS: milliseconds(1, 3_600_000)
+    .default(30_000)
+    .describe('Between two chunks of the answer, in ms'),
 });
 
 export interface EngineTimeouts {
@@ -33,7 +51,7 @@ export interface EngineTimeouts {
   readonly headersMs: number;
   /** From the request to the first text. */
   readonly firstTokenMs: number;
-  /** Between two pieces of the response. */
+  /** Between two chunks of the answer. */
   readonly idleMs: number;
 }
 
@@ -42,7 +60,8 @@ export interface WorkerConfig {
   readonly workerId: string;
   readonly host: string;
   readonly redisUrl: string;
-  readonly allowUnsafeRedis: boolean;
+  readonly allowVolatileRedis: boolean;
+  /** Base URL of the engine, without a final `/v1`. */
   readonly upstreamUrl: string;
   readonly upstreamApiKey: string | undefined;
   readonly concurrency: number;
@@ -58,9 +77,10 @@ export function readConfig({
   environment = process.env,
 }: { argv?: readonly string[]; environment?: NodeJS.ProcessEnv } = {}): WorkerConfig {
   const variables = readEnvironment(environmentSchema, environment);
+  const configPath = variables.QARR_CONFIG ?? DEFAULT_CONFIG_PATH;
   const { tiers } = readDeployment({
-    path: variables.QARR_CONFIG,
-    isDefault: variables.QARR_CONFIG === DEFAULT_CONFIG_PATH,
+    path: configPath,
+    isDefault: variables.QARR_CONFIG === undefined,
   });
   const name = tierFlag(argv);
   const names = tiers.map((tier) => tier.name).join(', ');
@@ -72,7 +92,12 @@ export function readConfig({
   const upstreamUrl = variables.QARR_UPSTREAM_URL ?? tier.upstreams[0];
   if (upstreamUrl === undefined) {
     throw new ConfigurationError(
-      `tier ${name} has no engine: set QARR_UPSTREAM_URL, or the tier's upstreams in ${variables.QARR_CONFIG}`,
+      `tier ${name} has no engine: set QARR_UPSTREAM_URL, or the tier's upstreams in ${configPath}`,
+    );
+  }
+  if (!isPlainUrl(upstreamUrl)) {
+    throw new ConfigurationError(
+      `${configPath}: upstreams of tier ${name} must be http(s) URLs ${PLAIN}`,
     );
   }
   return Object.freeze({
@@ -80,8 +105,8 @@ export function readConfig({
     workerId: `${name}-${hostname()}-${process.pid}`,
     host: hostname(),
     redisUrl: variables.REDIS_URL,
-    allowUnsafeRedis: variables.QARR_ALLOW_UNSAFE_REDIS,
-    upstreamUrl,
+    allowVolatileRedis: variables.QARR_ALLOW_VOLATILE_REDIS,
+    upstreamUrl: upstreamUrl.replace(/\/+$/, '').replace(/\/v1$/, ''),
     upstreamApiKey: variables.QARR_UPSTREAM_API_KEY,
     concurrency: variables.QARR_CONCURRENCY,
     opsHost: variables.HOST,
@@ -95,6 +120,12 @@ export function readConfig({
       idleMs: variables.QARR_IDLE_TIMEOUT_MS,
     },
   });
+}
+
+function isPlainUrl(text: string): boolean {
+  const url = URL.parse(text);
+  if (url === null) return false;
+  return [url.username, url.password, url.search, url.hash].every((part) => part === '');
 }
 
 function tierFlag(argv: readonly string[]): string | undefined {

@@ -25,8 +25,9 @@ const chunkSchema = z.object({
         finish_reason: z.string().nullish(),
       }),
     )
-    .optional(),
-  usage: usageSchema.nullish(),
+    .nullish(),
+  /** What nobody can read is as good as none. */
+  usage: usageSchema.nullish().catch(null),
   error: z.unknown().optional(),
 });
 
@@ -38,7 +39,8 @@ export type EngineChunk =
       finishReason: string | null;
       usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number } | null;
     }
-  | { kind: 'error'; status: number | null }
+  /** `detail` is for recognising what it is about; it may quote the prompt. */
+  | { kind: 'error'; status: number | null; detail: string }
   | { kind: 'malformed' };
 
 /** Reads the data of one server-sent event, which is not `[DONE]`. */
@@ -52,7 +54,9 @@ export function parseChunk(data: string): EngineChunk {
   const parsed = chunkSchema.safeParse(json);
   if (!parsed.success) return { kind: 'malformed' };
   const { choices, usage, error } = parsed.data;
-  if (error !== undefined && error !== null) return { kind: 'error', status: errorStatus(error) };
+  if (error !== undefined && error !== null) {
+    return { kind: 'error', status: errorStatus(error), detail: JSON.stringify(error) };
+  }
   const choice = choices?.[0];
   return {
     kind: 'delta',

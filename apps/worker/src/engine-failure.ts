@@ -28,21 +28,29 @@ export function failureOfStatus(status: number, body: string): EngineFailure {
   if (status === 429 || status === 503) {
     return failure('upstream_error', { message, retryable: true, burnsAttempt: false });
   }
-  if (status >= 500) return failure('upstream_error', { message, retryable: true });
-  if (status === 401 || status === 403 || status === 404) {
-    // Our address, key or model name is wrong, not the client's request.
-    return failure('upstream_error', { message, retryable: false });
+  if (REQUEST_REFUSED.has(status)) {
+    return failure('upstream_rejected', {
+      message: `The engine refused the request with ${status}.`,
+      retryable: false,
+    });
   }
-  return failure('upstream_rejected', {
-    message: `The engine refused the request with ${status}.`,
-    retryable: false,
-  });
+  // Below 500, our address, key or model name is wrong, not the client's request.
+  return failure('upstream_error', { message, retryable: status >= 500 });
 }
 
+/** The request itself is at fault: it is not valid, too large, or not what the model can do. */
+const REQUEST_REFUSED: ReadonlySet<number> = new Set([400, 413, 422, 501]);
+
 /** From an error event inside a stream whose status was 200. */
-export function failureOfErrorEvent(status: number | null): EngineFailure {
+export function failureOfErrorEvent({
+  status,
+  detail,
+}: {
+  status: number | null;
+  detail: string;
+}): EngineFailure {
   if (status !== null && status >= 400 && status < 500 && status !== 429) {
-    return failureOfStatus(status, '');
+    return failureOfStatus(status, detail);
   }
   return failure('upstream_error', {
     message: 'The engine reported an error inside its answer.',
@@ -51,34 +59,31 @@ export function failureOfErrorEvent(status: number | null): EngineFailure {
 }
 
 /** From a connection that could not be made, or broke. */
-export function failureOfConnection(error: Error, { hasHeaders }: { hasHeaders: boolean }): EngineFailure {
+export function failureOfConnection(
+  error: Error,
+  { wasSent }: { wasSent: boolean },
+): EngineFailure {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
-  if (NEVER_CONNECTED.has(code)) {
-    return {
-      ...failure('upstream_error', {
-        message: `The engine cannot be reached (${code}).`,
-        retryable: true,
-        burnsAttempt: false,
-      }),
-      engineGone: true,
-    };
+  if (wasSent) {
+    return failure('upstream_error', {
+      message: `The engine broke off (${code}).`,
+      retryable: true,
+    });
   }
-  return failure('upstream_error', {
-    message: hasHeaders ? 'The engine broke off.' : `The engine broke off (${code}).`,
-    retryable: true,
-  });
+  return {
+    ...failure('upstream_error', {
+      message: `The engine cannot be reached (${code}).`,
+      retryable: true,
+      burnsAttempt: false,
+    }),
+    engineGone: true,
+  };
 }
 
-const NEVER_CONNECTED: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
-
-export function failureOfTimeout(phase: 'headers' | 'first token' | 'idle', ms: number): EngineFailure {
+export function failureOfTimeout(
+  phase: 'headers' | 'first token' | 'idle',
+  ms: number,
+): EngineFailure {
   return failure('upstream_timeout', {
     message: `The engine exceeded its ${phase} timeout of ${ms} ms.`,
     retryable: true,
@@ -88,13 +93,18 @@ export function failureOfTimeout(phase: 'headers' | 'first token' | 'idle', ms: 
 /** The stream ended, and not with a reason that means a whole answer. */
 export function failureOfEnding(finishReason: string | null): EngineFailure {
   return failure('upstream_error', {
-    message:
-      finishReason === null
-        ? 'The engine ended its answer without a finish reason.'
-        : `The engine ended its answer with "${finishReason.slice(0, 32)}".`,
+    message: `The engine ended its answer with ${nameOfEnding(finishReason)}.`,
     retryable: true,
   });
 }
+
+function nameOfEnding(finishReason: string | null): string {
+  if (finishReason === null) return 'no finish reason';
+  return BROKEN_ENDINGS.has(finishReason) ? `"${finishReason}"` : 'an unknown finish reason';
+}
+
+/** What engines are known to say when they did not finish. */
+const BROKEN_ENDINGS: ReadonlySet<string> = new Set(['abort', 'error', 'repetition']);
 
 export function failureOfProtocol(message: string): EngineFailure {
   return failure('upstream_error', { message, retryable: true });

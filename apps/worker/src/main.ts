@@ -1,11 +1,12 @@
 /** Starts a worker: `node apps/worker/src/main.ts --tier fast`. */
 import {
-  ConfigurationError,
   createErrorLog,
   createLogger,
   createStopper,
+  requireSafeRedis,
   runProcess,
   startOpsServer,
+  within,
 } from '@qarr/process';
 import { createWorkerStore } from '@qarr/job-store';
 import type { Running } from '@qarr/process';
@@ -15,6 +16,9 @@ import { describeEngine } from './engine-info.ts';
 import { createWorkerMetrics } from './metrics.ts';
 import { startWorker } from './worker.ts';
 import type { TierWorker } from './worker.ts';
+
+/** A Redis that is gone must not keep a process that has nothing more to say. */
+const STORE_STOP_MS = 5_000;
 
 process.exit(await runProcess('qarr-worker', start));
 
@@ -32,17 +36,11 @@ async function start(): Promise<Running> {
     onCancel: (jobId) => worker?.cancel(jobId),
     onError: createErrorLog(log, 'redis'),
   });
-  stopper.add(() => store.stop());
-  const problems = await store.check();
-  for (const problem of problems) log.warn({ problem }, 'unsafe redis');
-  if (problems.length > 0 && !config.allowUnsafeRedis) {
-    await stopper.stop();
-    throw new ConfigurationError(`${problems[0]} (or set QARR_ALLOW_UNSAFE_REDIS=true)`);
-  }
+  stopper.add(() => within(STORE_STOP_MS, store.stop()));
+  requireSafeRedis(await store.check(), { allowVolatile: config.allowVolatileRedis, log });
 
-  const baseUrl = config.upstreamUrl.replace(/\/+$/, '').replace(/\/v1$/, '');
   const engine = createEngine({
-    baseUrl,
+    baseUrl: config.upstreamUrl,
     apiKey: config.upstreamApiKey,
     timeouts: config.timeouts,
     connections: config.concurrency,
@@ -67,7 +65,7 @@ async function start(): Promise<Running> {
     config,
     store,
     engine,
-    describe: () => describeEngine({ baseUrl, apiKey: config.upstreamApiKey }),
+    describe: () => describeEngine({ baseUrl: config.upstreamUrl, apiKey: config.upstreamApiKey }),
     metrics,
     log,
   });

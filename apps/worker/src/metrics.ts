@@ -53,13 +53,19 @@ export function createWorkerMetrics({
   slotGauge.set({ tier, state: 'running' }, 0);
 
   function histogram(name: string, help: string) {
-    return new Histogram({ name, help, labelNames: ['tier'] as const, buckets: SECONDS, registers });
+    return new Histogram({
+      name,
+      help,
+      labelNames: ['tier'] as const,
+      buckets: SECONDS,
+      registers,
+    });
   }
 
   return {
     registry,
     started(job) {
-      if (job.attempt === 1) queueWait.observe({ tier }, job.queueWaitMs / 1_000);
+      if (job.attempt === 1) queueWait.observe({ tier }, Math.max(0, job.queueWaitMs) / 1_000);
     },
     firstToken(ms) {
       ttft.observe({ tier }, ms / 1_000);

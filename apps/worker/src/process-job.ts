@@ -12,6 +12,8 @@ import { fullJitterMs, jobError } from '@qarr/router-core';
 import type { JobError, Timings, Usage } from '@qarr/router-core';
 import type { AttemptLog, Claim, ClaimedJob, Delivery, Ending, QueueEntry } from '@qarr/job-store';
 import type { Logger } from '@qarr/process';
+import { createAnswer } from './answer.ts';
+import type { Answer } from './answer.ts';
 import type { EngineOutcome } from './engine.ts';
 import type { EngineFailure } from './engine-failure.ts';
 import type { WorkerMetrics } from './metrics.ts';
@@ -22,6 +24,8 @@ const RETRY_BASE_MS = 1_000;
 const RETRY_CAP_MS = 30_000;
 /** For a failure that burns no try: the engine was busy or gone. */
 const ENGINE_BUSY_MS = 1_000;
+/** Timers cannot wait longer, 24 days. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** Why an attempt stops before its engine has finished. */
 export type Stop = 'cancel' | 'superseded' | 'time-up' | 'hand-back';
@@ -64,17 +68,25 @@ export async function processJob(
 
   const stopping = createStopping(delivery.signal);
   const attemptLog = claim.openLog(stopping.stop);
-  const timeUp = setTimeout(() => stopping.stop('time-up'), job.runLeftMs);
+  const runLeftMs = Math.min(job.runLeftMs, TIMER_MS_MAX);
+  const timeUp = setTimeout(() => stopping.stop('time-up'), runLeftMs);
   deps.running.set(job.jobId, stopping.stop);
   const answer = createAnswer(attemptLog, deps.metrics);
   try {
     const outcome = await deps.run(job, { signal: stopping.signal, onDelta: answer.add });
-    const conclusion = conclude({ job, outcome, answer, stop: stopping.reason, random: deps.random });
+    const conclusion = conclude({
+      job,
+      outcome,
+      answer,
+      stop: stopping.reason,
+      random: deps.random,
+    });
     if (isEngineGone(outcome)) deps.onEngineGone();
     return await carryOut({ conclusion, job, entry, attemptLog, answer, outcome, log, deps });
   } finally {
     clearTimeout(timeUp);
-    deps.running.delete(job.jobId);
+    // A newer attempt of the same job may run here, and must remain within reach.
+    if (deps.running.get(job.jobId) === stopping.stop) deps.running.delete(job.jobId);
   }
 }
 
@@ -113,12 +125,12 @@ export function conclude({
     };
   }
   const mayRestart = !answer.hasBegun || job.onInterrupt !== 'fail';
-  if (stop === 'hand-back') {
+  if (ending.kind === 'aborted') {
+    if (stop !== 'hand-back') return failed({ error: jobError('run_timeout'), usage, timings });
     return mayRestart
       ? { kind: 'again', failures: 0, delayMs: 1, failure: null }
       : failed({ error: jobError('worker_lost'), usage, timings });
   }
-  if (ending.kind === 'aborted') return failed({ error: jobError('run_timeout'), usage, timings });
 
   const { failure } = ending;
   const failures = job.failures + (failure.burnsAttempt ? 1 : 0);
@@ -139,7 +151,7 @@ export function conclude({
   }
   const interrupted = failure.retryable && answer.hasBegun && !mayRestart;
   const code = interrupted ? 'upstream_interrupted' : failure.code;
-  return failed({ error: { ...jobError(code, failure.message) }, usage, timings });
+  return failed({ error: jobError(code, failure.message), usage, timings });
 }
 
 async function carryOut({
@@ -185,7 +197,7 @@ async function carryOut({
     return { kind: 'again', delayMs };
   }
   const { event } = conclusion.ending;
-  log.info({ outcome: event.type, ...(event.timings ?? {}) }, 'job ended');
+  log.info({ outcome: event.type, ...event.timings }, 'job ended');
   deps.metrics.ended({ event, class: entry.class });
   return { kind: 'done' };
 }
@@ -196,7 +208,10 @@ function failed(details: { error: JobError; usage: Usage | null; timings: Timing
 
 function cancelled({ usage, timings }: { usage: Usage | null; timings: Timings }): Conclusion {
   const tokens = usage?.completion_tokens ?? null;
-  return { kind: 'finish', ending: { event: { type: 'cancelled', ran: true, tokens, usage, timings } } };
+  return {
+    kind: 'finish',
+    ending: { event: { type: 'cancelled', ran: true, tokens, usage, timings } },
+  };
 }
 
 function isEngineGone({ ending }: EngineOutcome): boolean {
@@ -220,48 +235,4 @@ function createStopping(lockLost: AbortSignal) {
       return reason;
     },
   };
-}
-
-export interface Answer {
-  readonly hasBegun: boolean;
-  add(delta: { text: string; reasoning: string }): void;
-  read(): { text: string; reasoning?: string };
-  timings(job: ClaimedJob): Timings;
-}
-
-/** Collects the answer while it is published. */
-function createAnswer(attemptLog: AttemptLog, metrics: WorkerMetrics): Answer {
-  const beganMs = performance.now();
-  let firstMs: number | null = null;
-  let lastMs = beganMs;
-  let text = '';
-  let reasoning = '';
-  return {
-    get hasBegun() {
-      return firstMs !== null;
-    },
-    add(delta) {
-      const nowMs = performance.now();
-      if (firstMs === null) {
-        firstMs = nowMs;
-        metrics.firstToken(nowMs - beganMs);
-      } else {
-        metrics.nextToken(nowMs - lastMs);
-      }
-      lastMs = nowMs;
-      text += delta.text;
-      reasoning += delta.reasoning;
-      attemptLog.append(delta);
-    },
-    read: () => (reasoning === '' ? { text } : { text, reasoning }),
-    timings: ({ queueWaitMs }) => ({
-      queue_wait_ms: queueWaitMs,
-      ttft_ms: firstMs === null ? null : round(firstMs - beganMs),
-      run_ms: round(performance.now() - beganMs),
-    }),
-  };
-}
-
-function round(ms: number): number {
-  return Math.round(ms * 10) / 10;
 }

@@ -3,13 +3,14 @@ import type { EngineTimeouts } from './config.ts';
 
 export interface Watchdog {
   sawHeaders(): void;
-  sawBytes(): void;
-  sawText(): void;
+  sawChunk(chunk: { hasText: boolean }): void;
   stop(): void;
 }
 
 /**
- * Waits for headers, then for the first text (both since the request), then for each next piece.
+ * Waits for headers, then for the first text (both since the request), then for each next chunk:
+ * comments keep a connection alive, they do not say that the engine is.
+ *
  * Connecting has a timeout of its own, and the whole run has its deadline in the caller's signal.
  */
 export function createWatchdog(
@@ -24,11 +25,9 @@ export function createWatchdog(
     sawHeaders() {
       clearTimeout(headers);
     },
-    sawBytes() {
+    sawChunk({ hasText }) {
       idle?.refresh();
-    },
-    sawText() {
-      if (idle !== null) return;
+      if (!hasText || idle !== null) return;
       clearTimeout(firstToken);
       idle = setTimeout(() => onTimeout('idle', idleMs), idleMs);
     },

@@ -7,19 +7,28 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HEARTBEAT_MS } from '@qarr/job-store';
 import type { Consumer, WorkerStore } from '@qarr/job-store';
+import { createErrorLog, within } from '@qarr/process';
 import type { Logger } from '@qarr/process';
+import type { WorkerStatus } from '@qarr/router-core';
 import type { WorkerConfig } from './config.ts';
 import type { Engine } from './engine.ts';
 import type { EngineInfo } from './engine-info.ts';
 import type { WorkerMetrics } from './metrics.ts';
 import { processJob } from './process-job.ts';
-import type { Stop } from './process-job.ts';
+import type { ProcessJobDeps, Stop } from './process-job.ts';
 
 const PROBE_EVERY_MS = 1_000;
-/** A queue with work, free slots and nothing delivered for so long: this process is of no use. */
-const STUCK_AFTER_MS = 30_000;
+const IDLE_CHECK_MS = 10;
+/**
+ * At so many heartbeats in a row, half a minute, jobs wait, a slot is free, and nothing has come
+ * since the last one: this process is of no use. Beats are counted, not time, because a pause of
+ * the process or of Redis is not its fault.
+ */
+const STUCK_AFTER_BEATS = 30;
 /** What was handed back must be written before the process may end. */
 const HAND_BACK_MS = 3_000;
+/** A worker that cannot say goodbye is forgotten by itself. */
+const GOODBYE_MS = 1_000;
 /** Weight of the newest job in the moving average of the service time. */
 const SERVICE_WEIGHT = 0.2;
 
@@ -40,6 +49,8 @@ export function startWorker({
   describe,
   metrics,
   log,
+  beatMs = HEARTBEAT_MS,
+  probeMs = PROBE_EVERY_MS,
 }: {
   config: WorkerConfig;
   store: WorkerStore;
@@ -48,10 +59,13 @@ export function startWorker({
   describe: () => Promise<EngineInfo>;
   metrics: WorkerMetrics;
   log: Logger;
+  beatMs?: number;
+  probeMs?: number;
 }): TierWorker {
   const running = new Map<string, (stop: Stop) => void>();
   const stopping = new AbortController();
   const failed = Promise.withResolvers<never>();
+  const onBeatError = createErrorLog(log, 'heartbeat failed');
   let info: EngineInfo | null = null;
   let isProbing = false;
   let serviceMs: number | null = null;
@@ -60,37 +74,46 @@ export function startWorker({
     concurrency: config.concurrency,
     paused: true,
     async deliver(entry, delivery) {
-      const beganMs = performance.now();
-      const result = await processJob(entry, delivery, {
+      // A pull that was under way when the worker paused: somebody else shall have it.
+      if (isProbing || stopping.signal.aborted) return { kind: 'again', delayMs: 1 };
+      return processJob(entry, delivery, {
         worker: config.workerId,
         claim: store.claim,
-        run: (job, options) =>
-          engine.run(job.request, {
-            model: config.tier.model ?? info?.model ?? config.tier.name,
-            // A name per attempt: engines refuse or confuse a request id that is still in use.
-            requestId: `${job.jobId}-${job.attempt}`,
-            countsContinuously: info?.countsContinuously ?? false,
-            ...options,
-          }),
+        run,
         running,
-        onEngineGone: () => void reconnect().catch(onBackgroundError),
+        onEngineGone: () => void reconnect().catch(failed.reject),
         random: Math.random,
         log,
         metrics,
       });
-      const tookMs = performance.now() - beganMs;
-      serviceMs = serviceMs === null ? tookMs : serviceMs + SERVICE_WEIGHT * (tookMs - serviceMs);
-      return result;
     },
   });
 
-  function onBackgroundError(error: Error): void {
-    if (!stopping.signal.aborted) failed.reject(error);
+  const run: ProcessJobDeps['run'] = async (job, options) => {
+    const beganMs = performance.now();
+    const outcome = await engine.run(job.request, {
+      model: model(),
+      // A name per attempt: engines refuse or confuse a request id that is still in use.
+      requestId: `${job.jobId}-${job.attempt}`,
+      countsContinuously: info?.countsContinuously ?? false,
+      ...options,
+    });
+    // What fails at once or is cut short says nothing of how long an answer takes.
+    if (outcome.ending.kind === 'whole') countService(performance.now() - beganMs);
+    return outcome;
+  };
+
+  function model(): string {
+    return config.tier.model ?? info?.model ?? config.tier.name;
+  }
+
+  function countService(ms: number): void {
+    serviceMs = serviceMs === null ? ms : serviceMs + SERVICE_WEIGHT * (ms - serviceMs);
   }
 
   /** Stops pulling until the engine answers. */
   async function reconnect(): Promise<void> {
-    if (isProbing) return;
+    if (isProbing || stopping.signal.aborted) return;
     isProbing = true;
     await consumer.pause();
     for (let tries = 0; !stopping.signal.aborted; tries += 1) {
@@ -99,7 +122,7 @@ export function startWorker({
         break;
       } catch {
         if (tries === 0) log.warn({ upstream: config.upstreamUrl }, 'engine does not answer');
-        await sleep(PROBE_EVERY_MS, null, { signal: stopping.signal }).catch(() => {});
+        await pause(probeMs);
       }
     }
     isProbing = false;
@@ -108,38 +131,69 @@ export function startWorker({
     await consumer.resume();
   }
 
+  /** One heartbeat that fails is not the end: the next one may succeed. */
   async function beatUntilStopped(): Promise<void> {
+    const isStuck = createStuckCheck();
     while (!stopping.signal.aborted) {
-      await store.beat({
-        id: config.workerId,
-        host: config.host,
-        pid: process.pid,
-        slots: config.concurrency,
-        running: running.size,
-        breaker: isProbing ? 'open' : 'closed',
-        upstream: config.upstreamUrl,
-        model: config.tier.model ?? info?.model ?? config.tier.name,
-        max_model_len: info?.maxModelLen ?? null,
-        service_ms: serviceMs,
-      });
-      await checkStuck();
-      await sleep(HEARTBEAT_MS, null, { signal: stopping.signal }).catch(() => {});
+      try {
+        await store.beat(status());
+        if (await isStuck()) {
+          failed.reject(new Error('jobs wait and slots are free, but nothing comes'));
+        }
+      } catch (error) {
+        onBeatError(error as Error);
+      }
+      await pause(beatMs);
     }
   }
 
-  async function checkStuck(): Promise<void> {
-    const isIdle = running.size < config.concurrency && !isProbing;
-    const quietMs = performance.now() - consumer.lastDeliveryMs;
-    if (!isIdle || quietMs < STUCK_AFTER_MS || (await store.waiting()) === 0) return;
-    failed.reject(new Error(`jobs wait and slots are free, but nothing came for ${STUCK_AFTER_MS} ms`));
+  function status(): WorkerStatus {
+    return {
+      id: config.workerId,
+      host: config.host,
+      pid: process.pid,
+      slots: config.concurrency,
+      running: running.size,
+      breaker: isProbing ? 'open' : 'closed',
+      upstream: config.upstreamUrl,
+      model: model(),
+      max_model_len: info?.maxModelLen ?? null,
+      service_ms: serviceMs,
+    };
   }
 
-  reconnect().catch(onBackgroundError);
-  beatUntilStopped().catch(onBackgroundError);
+  /** Returns a function for each heartbeat, which is true when it has seen enough of nothing. */
+  function createStuckCheck(): () => Promise<boolean> {
+    let beats = 0;
+    let seenDeliveryMs = consumer.lastDeliveryMs;
+    return async () => {
+      const isFree = running.size < config.concurrency && !isProbing;
+      const isStarved =
+        isFree && consumer.lastDeliveryMs === seenDeliveryMs && (await store.waiting()) > 0;
+      seenDeliveryMs = consumer.lastDeliveryMs;
+      beats = isStarved ? beats + 1 : 0;
+      return beats >= STUCK_AFTER_BEATS;
+    };
+  }
 
-  async function untilIdle(ms: number): Promise<void> {
+  /** Waits, but not longer than until the worker stops. */
+  async function pause(ms: number): Promise<void> {
+    await sleep(ms, null, { signal: stopping.signal }).catch(() => {});
+  }
+
+  reconnect().catch(failed.reject);
+  const beating = beatUntilStopped();
+
+  async function untilIdle(ms: number, meanwhile: () => void = () => {}): Promise<void> {
     const deadlineMs = performance.now() + ms;
-    while (consumer.running > 0 && performance.now() < deadlineMs) await sleep(10);
+    while (consumer.running > 0 && performance.now() < deadlineMs) {
+      meanwhile();
+      await sleep(IDLE_CHECK_MS);
+    }
+  }
+
+  function handBack(): void {
+    for (const stop of running.values()) stop('hand-back');
   }
 
   return {
@@ -148,13 +202,15 @@ export function startWorker({
     running: () => running.size,
     async stop({ drainMs }) {
       stopping.abort();
-      await store.leave(config.workerId);
+      // After the last heartbeat, which would enter it again.
+      const left = beating.then(() => store.leave(config.workerId)).catch(onBeatError);
       await consumer.pause();
       log.info({ running: running.size, drain_ms: drainMs }, 'draining');
       await untilIdle(drainMs);
-      for (const stop of running.values()) stop('hand-back');
-      await untilIdle(HAND_BACK_MS);
+      // Again and again: a job may only now get its claim.
+      await untilIdle(HAND_BACK_MS, handBack);
       log.info({ left: consumer.running }, 'drained');
+      await within(GOODBYE_MS, left);
     },
   };
 }

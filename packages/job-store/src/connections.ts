@@ -14,6 +14,8 @@ const PRODUCER_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 /** A process that starts does not wait longer than this for Redis. */
 const START_TIMEOUT_MS = 3_000;
+/** The same for a Redis that is there but may be reading its data. */
+const LOADING_TIMEOUT_MS = 10_000;
 const GOODBYE_MS = 500;
 
 export interface ConnectionOptions {
@@ -94,19 +96,28 @@ export async function subscribe({
   };
 }
 
-/** Waits until a new connection can be used; closes it and throws when Redis does not answer. */
+/** Waits until a new connection can be used; closes it and throws when Redis does not serve. */
 export async function whenReady(redis: Redis): Promise<void> {
   if (redis.status === 'ready') return;
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), START_TIMEOUT_MS);
-  redis.once('ready', () => resolve(true));
-  const isReady = await promise;
-  clearTimeout(timer);
-  if (isReady) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let problem = 'no answer';
+  redis.on('error', (error) => (problem = error.message || problem));
+  redis.once('ready', resolve);
+  const deadlineMs = performance.now() + START_TIMEOUT_MS;
+  const loadedByMs = performance.now() + LOADING_TIMEOUT_MS;
+  const check = setInterval(() => {
+    // Connected, but not ready: it may be reading its data.
+    const isLoading = redis.status === 'connect';
+    if (performance.now() > (isLoading ? loadedByMs : deadlineMs)) resolve();
+  }, 50);
+  await promise;
+  clearInterval(check);
+  // The status has changed while it was waited for.
+  if ((redis.status as string) === 'ready') return;
   redis.disconnect();
   const { host, port } = redis.options;
   throw new Error(
-    `Redis at ${host}:${port} does not answer within ${START_TIMEOUT_MS} ms; start it or set REDIS_URL`,
+    `Redis at ${host}:${port} does not serve (${problem}); start it or correct REDIS_URL`,
   );
 }
 

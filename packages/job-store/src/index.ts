@@ -12,5 +12,6 @@ export type { QueueEntry } from './queues.ts';
 export { HEARTBEAT_MS } from './workers.ts';
 
 // For both
+export type { RedisProblems } from './redis-check.ts';
 export { DEFAULT_RETENTION } from './retention.ts';
 export type { Retention } from './retention.ts';

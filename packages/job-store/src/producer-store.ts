@@ -12,6 +12,7 @@ import { createKeys } from './keys.ts';
 import { createQueues } from './queues.ts';
 import { newJobFields, parseRecord } from './record.ts';
 import { checkRedis } from './redis-check.ts';
+import type { RedisProblems } from './redis-check.ts';
 import { DEFAULT_RETENTION, DUE_EVENTS } from './retention.ts';
 import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
@@ -31,8 +32,8 @@ export interface QueuePlace {
 }
 
 export interface ProducerStore {
-  /** What is wrong with Redis, each as one line that says what to set. */
-  check(): Promise<string[]>;
+  /** What is wrong with Redis's settings. */
+  check(): Promise<RedisProblems>;
   ping(): Promise<void>;
   /**
    * Writes the job, then its queue entry. Calling it again with the same id is safe. `placeAt` says

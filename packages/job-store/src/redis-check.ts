@@ -6,33 +6,41 @@ const VERSION_MIN = 7;
 /** Deadlines compare Redis's clock with nothing else, but logs and clients do. */
 const CLOCK_DISTANCE_MS_MAX = 2_000;
 
-/** Returns what is wrong, each as one line that says what to set; empty when all is well. */
-export async function checkRedis(redis: Redis): Promise<string[]> {
+export interface RedisProblems {
+  /** Jobs would be lost or deadlines be wrong while all seems well. */
+  readonly fatal: readonly string[];
+  /** Accepted jobs would be lost when Redis restarts: tolerable on a developer's machine. */
+  readonly volatile: readonly string[];
+}
+
+/** Returns what is wrong, each as one line that says what to set. */
+export async function checkRedis(redis: Redis): Promise<RedisProblems> {
   const before = Date.now();
   const [seconds, microseconds] = await redis.time();
   const after = Date.now();
   const info = parseInfo(await redis.info());
-  const problems: string[] = [];
+  const fatal: string[] = [];
+  const volatile: string[] = [];
 
   const version = info.get('redis_version') ?? '0';
   if (Number.parseInt(version, 10) < VERSION_MIN) {
-    problems.push(`Redis is ${version}; use ${VERSION_MIN}.0 or later`);
+    fatal.push(`Redis is ${version}; use ${VERSION_MIN}.0 or later`);
   }
   const policy = info.get('maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
-    problems.push(`Redis may evict jobs: set maxmemory-policy noeviction (it is ${policy})`);
+    fatal.push(`Redis may evict jobs: set maxmemory-policy noeviction (it is ${policy})`);
   }
   if (info.get('aof_enabled') === '0') {
-    problems.push('Redis forgets accepted jobs when it restarts: set appendonly yes');
+    volatile.push('Redis forgets accepted jobs when it restarts: set appendonly yes');
   }
   const redisMs = Number(seconds) * 1_000 + Number(microseconds) / 1_000;
   const distanceMs = Math.max(before - redisMs, redisMs - after, 0);
   if (distanceMs > CLOCK_DISTANCE_MS_MAX) {
-    problems.push(
+    fatal.push(
       `this clock and Redis's differ by ${Math.round(distanceMs)} ms: set them to within ${CLOCK_DISTANCE_MS_MAX} ms`,
     );
   }
-  return problems;
+  return { fatal, volatile };
 }
 
 function parseInfo(info: string): Map<string, string> {

@@ -13,6 +13,7 @@ import { createKeys } from './keys.ts';
 import { createQueues } from './queues.ts';
 import type { QueueEntry } from './queues.ts';
 import { checkRedis } from './redis-check.ts';
+import type { RedisProblems } from './redis-check.ts';
 import { DEFAULT_RETENTION, DUE_EVENTS } from './retention.ts';
 import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
@@ -40,7 +41,8 @@ export type Claim =
   | { kind: 'drop'; reason: 'gone' | 'stale' | JobState };
 
 export interface WorkerStore {
-  check(): Promise<string[]>;
+  /** What is wrong with Redis's settings. */
+  check(): Promise<RedisProblems>;
   claim(entry: QueueEntry, delivery: { worker: string; token: string }): Promise<Claim>;
   consume(options: {
     concurrency: number;

@@ -11,19 +11,25 @@ import type { z } from 'zod';
 /** A configuration that cannot be used. The message is one line, for whoever started the process. */
 export class ConfigurationError extends Error {}
 
-/** Reads variables by a schema; an empty variable counts as absent. */
+/** Reads variables by a schema; an empty or blank variable counts as absent. */
 export function readEnvironment<Schema extends z.ZodType>(
   schema: Schema,
   environment: NodeJS.ProcessEnv,
 ): z.output<Schema> {
-  const present = Object.entries(environment).filter(([, value]) => value !== '');
+  const present = Object.entries(environment).filter(([, value]) => value?.trim() !== '');
   const parsed = schema.safeParse(Object.fromEntries(present));
   if (!parsed.success) throw new ConfigurationError(firstProblem(parsed.error));
   return parsed.data;
 }
 
 /** Reads the configuration file. Only the default path may be absent, which means the defaults. */
-export function readDeployment({ path, isDefault }: { path: string; isDefault: boolean }): Deployment {
+export function readDeployment({
+  path,
+  isDefault,
+}: {
+  path: string;
+  isDefault: boolean;
+}): Deployment {
   if (!existsSync(path)) {
     if (isDefault) return createDeployment(undefined);
     throw new ConfigurationError(`QARR_CONFIG: there is no file ${path}`);
@@ -31,7 +37,8 @@ export function readDeployment({ path, isDefault }: { path: string; isDefault: b
   try {
     return createDeployment(parse(readFileSync(path, 'utf8')));
   } catch (error) {
-    const [line] = (error as Error).message.split('\n');
+    // Below the line, ended by a colon, the parser would draw the place.
+    const line = (error as Error).message.split('\n', 1)[0]?.replace(/:$/, '');
     throw new ConfigurationError(`${path}: ${line}`, { cause: error });
   }
 }

@@ -6,21 +6,29 @@ export const DEFAULT_CONFIG_PATH = 'qarr.config.yaml';
 export const commonVariables = {
   REDIS_URL: z
     .url({ protocol: /^rediss?$/, error: 'must be a URL such as redis://127.0.0.1:6379' })
-    .default('redis://127.0.0.1:6379'),
-  QARR_CONFIG: z.string().default(DEFAULT_CONFIG_PATH),
-  /** Development only: go on with a Redis that can lose accepted jobs. */
-  QARR_ALLOW_UNSAFE_REDIS: flag().default(false),
-  /** The address that servers bind to. */
-  HOST: z.string().default('127.0.0.1'),
-  /** Where `/metrics` and `/healthz` are served; 0 takes any free port. */
-  OPS_PORT: port().default(9464),
-  QARR_DRAIN_MS: milliseconds(0, 3_600_000).default(25_000),
+    .default('redis://127.0.0.1:6379')
+    .describe('Redis; with user and password where it needs them'),
+  QARR_CONFIG: z
+    .string()
+    .optional()
+    .describe(
+      `The configuration file: tiers and rules. Not set: \`${DEFAULT_CONFIG_PATH}\`, if it is there`,
+    ),
+  QARR_ALLOW_VOLATILE_REDIS: flag()
+    .default(false)
+    .describe('Development only: go on with a Redis that forgets accepted jobs when it restarts'),
+  HOST: z.string().default('127.0.0.1').describe('The address that servers bind to'),
+  OPS_PORT: port().default(9464).describe('`/metrics` and `/healthz`; 0 takes any free port'),
+  QARR_DRAIN_MS: milliseconds(0, 3_600_000)
+    .default(25_000)
+    .describe('How long what is open may go on after SIGTERM, in ms'),
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'silent'],
       'must be fatal, error, warn, info, debug or silent',
     )
-    .default('info'),
+    .default('info')
+    .describe('From which level on log lines are written'),
 };
 
 export function port() {

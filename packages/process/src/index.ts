@@ -7,6 +7,7 @@ export {
   port,
   wholeNumber,
 } from './environment.ts';
+export { environmentTable } from './environment-table.ts';
 
 // Watching
 export { createErrorLog, createLogger } from './logger.ts';
@@ -15,5 +16,7 @@ export { portProblem, startOpsServer } from './ops-server.ts';
 export type { OpsServer } from './ops-server.ts';
 
 // Starting and stopping
+export { requireSafeRedis } from './require-safe-redis.ts';
 export { createStopper, runProcess } from './run-process.ts';
 export type { Running } from './run-process.ts';
+export { within } from './within.ts';

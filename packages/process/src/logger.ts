@@ -5,7 +5,12 @@ export type { Logger };
 
 /** JSON lines on stdout. Never a prompt, an output or a key. */
 export function createLogger({ name, level }: { name: string; level: string }): Logger {
-  return pino({ name, level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime });
+  return pino({
+    name,
+    level,
+    base: { pid: process.pid },
+    timestamp: pino.stdTimeFunctions.isoTime,
+  });
 }
 
 /** At most one line a second for each message: a broken connection fails thousands of times. */

@@ -58,8 +58,15 @@ export function portProblem(
   if (error.code === 'EADDRINUSE') {
     return new ConfigurationError(`${variable}: port ${port} is taken; set another, or 0 for any`);
   }
-  if (error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL') {
+  if (typeof error.code === 'string' && CANNOT_LISTEN.has(error.code)) {
     return new ConfigurationError(`${variable}: cannot listen on ${host}:${port} (${error.code})`);
   }
   return error;
 }
+
+const CANNOT_LISTEN: ReadonlySet<string> = new Set([
+  'EACCES',
+  'EADDRNOTAVAIL',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+]);

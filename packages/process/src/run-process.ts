@@ -1,5 +1,6 @@
 /** The life of a process: start, serve until it is told to stop, stop in order, once. */
 import { ConfigurationError } from './configuration.ts';
+import { within } from './within.ts';
 
 export interface Running {
   /** Settles when everything is stopped. */
@@ -11,6 +12,9 @@ export interface Running {
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
 const EXIT_MISCONFIGURED = 2;
+
+/** What has failed may be unable to stop, too. Longer than a worker drains by default. */
+const STOP_AFTER_FAILURE_MS = 60_000;
 
 /**
  * Runs until SIGTERM or SIGINT and returns the exit code. A second signal ends it at once.
@@ -27,24 +31,55 @@ export async function runProcess(name: string, start: () => Promise<Running>): P
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
+  const life = live({ name, start, signalled: signalled.promise });
+  return Promise.race([life, signalledAgain.promise]);
+}
 
+async function live({
+  name,
+  start,
+  signalled,
+}: {
+  name: string;
+  start: () => Promise<Running>;
+  signalled: Promise<void>;
+}): Promise<number> {
+  const complain = (error: unknown) => process.stderr.write(`${name}: ${firstLine(error)}\n`);
   let running: Running;
   try {
     running = await start();
   } catch (error) {
-    process.stderr.write(`${name}: ${(error as Error).message.split('\n', 1)[0]}\n`);
+    complain(error);
     return error instanceof ConfigurationError ? EXIT_MISCONFIGURED : EXIT_FAILED;
   }
+  let code = EXIT_OK;
   try {
-    await Promise.race([signalled.promise, ...(running.failed ? [running.failed] : [])]);
+    await Promise.race([signalled, ...(running.failed ? [running.failed] : [])]);
   } catch (error) {
-    process.stderr.write(`${name}: ${(error as Error).message.split('\n', 1)[0]}\n`);
-    return EXIT_FAILED;
+    complain(error);
+    code = EXIT_FAILED;
   }
-  return Promise.race([running.stop().then(() => EXIT_OK), signalledAgain.promise]);
+  try {
+    await (code === EXIT_OK ? running.stop() : within(STOP_AFTER_FAILURE_MS, running.stop()));
+  } catch (error) {
+    complain(error);
+    code = EXIT_FAILED;
+  }
+  return code;
 }
 
-/** Collects what must be stopped; stops it last-in first-out, and only once. */
+/** Some errors, such as those of a refused connection, have no message. */
+function firstLine(error: unknown): string {
+  if (!(error instanceof Error)) return String(error).split('\n', 1)[0] ?? '';
+  const line = error.message.split('\n', 1)[0] ?? '';
+  if (line !== '') return line;
+  return 'code' in error ? String(error.code) : error.name;
+}
+
+/**
+ * Collects what must be stopped; stops it last-in first-out, and only once. What cannot be stopped
+ * does not keep the others from it; the first failure is thrown in the end.
+ */
 export function createStopper(): {
   add(stop: () => void | Promise<void>): void;
   stop(): Promise<void>;
@@ -53,7 +88,15 @@ export function createStopper(): {
   let stopping: Promise<void> | null = null;
 
   async function stopAll(): Promise<void> {
-    for (const stop of stops.toReversed()) await stop();
+    const failures: unknown[] = [];
+    for (const stop of stops.toReversed()) {
+      try {
+        await stop();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
   }
   return {
     add: (stop) => void stops.push(stop),

@@ -48,8 +48,8 @@ export function startApi({
 }
 
 /**
- * Every worker must be ours and known by its pid: with a Redis that is given, or after a run that
- * was killed, others may be listed.
+ * Returns what the API warns of. Every worker must be ours and known by its pid: with a Redis that
+ * is given, or after a run that was killed, others may be listed.
  */
 export async function waitUntilReady({
   baseUrl,
@@ -61,18 +61,18 @@ export async function waitUntilReady({
   api: SupervisedProcess;
   workers: readonly TierWorker[];
   signal: AbortSignal;
-}): Promise<void> {
+}): Promise<string[]> {
   let missing: SupervisedProcess[] = [api];
-  await poll({
+  return poll({
     ask: async () => {
       const pids = await livePids(baseUrl, signal);
       missing =
         pids === null
           ? [api]
           : workers.map((worker) => worker.process).filter((it) => !pids.has(it.pid() ?? 0));
-      return missing.length === 0 && (await answersOk(`${baseUrl}/readyz`, signal))
-        ? true
-        : undefined;
+      if (missing.length > 0) return undefined;
+      const readiness = await ask(`${baseUrl}/readyz`, signal);
+      return readiness === null ? undefined : listIn(readiness, 'warnings').map(String);
     },
     everyMs: POLL_MS,
     limitMs: READY_WITHIN_MS,
@@ -100,10 +100,6 @@ async function livePids(baseUrl: string, signal: AbortSignal): Promise<Set<numbe
 function listIn(value: unknown, name: string): readonly unknown[] {
   const list = isRecord(value) ? value[name] : undefined;
   return Array.isArray(list) ? list : [];
-}
-
-async function answersOk(url: string, signal: AbortSignal): Promise<boolean> {
-  return (await ask(url, signal)) !== null;
 }
 
 /** The JSON of a 200; null for anything else. */

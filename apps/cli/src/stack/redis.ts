@@ -1,31 +1,21 @@
-/** The Redis of the stack: the one that is given, or one of its own under `.qarr/redis`. */
+/** The Redis of the stack, where none is given: one of its own under `.qarr/redis`. */
 import { mkdirSync } from 'node:fs';
+import { connect } from 'node:net';
 import path from 'node:path';
 import type { Cleanup } from '../processes/cleanup.ts';
 import { CliError } from '../cli-error.ts';
-import { pingRedis } from './ping-redis.ts';
 import { poll } from '../processes/poll.ts';
 import { freePort } from '../processes/ports.ts';
 import { STOP_SHARES_MS } from './stop-shares.ts';
 import type { Supervisor } from '../processes/supervisor.ts';
 
-const GIVEN_ANSWERS_MS = 3000;
-/** A Redis of its own reads its append-only file first, which may be large. */
-const OWN_ANSWERS_MS = 30_000;
-const PING_TIMEOUT_MS = 1000;
+const OWN_LISTENS_MS = 10_000;
 const POLL_MS = 20;
 
-/** Throws a CliError when it does not answer PING in time. */
-export async function requireGivenRedis(url: string, signal: AbortSignal): Promise<void> {
-  const problem = await pingRedis({ url, timeoutMs: GIVEN_ANSWERS_MS, signal });
-  signal.throwIfAborted();
-  if (problem === null) return;
-  throw new CliError(
-    `Redis at ${withoutPassword(url)} does not answer (${problem}); start it, correct REDIS_URL, or unset it to use a Redis of its own`,
-  );
-}
-
-/** Starts it on a free port, waits until it serves, and returns its URL. */
+/**
+ * Starts it on a free port and returns its URL when it listens. Whether it is loaded, and set as it
+ * must be, is for the processes that use it to ask: each does when it starts.
+ */
 export async function startOwnRedis({
   folder,
   env,
@@ -53,17 +43,27 @@ export async function startOwnRedis({
   cleanup.add(() => redis.stop(STOP_SHARES_MS.redis));
   const url = `redis://127.0.0.1:${port}`;
   await poll({
-    ask: async () =>
-      (await pingRedis({ url, timeoutMs: PING_TIMEOUT_MS, signal })) === null ? true : undefined,
+    ask: async () => ((await listens(port)) ? true : undefined),
     everyMs: POLL_MS,
-    limitMs: OWN_ANSWERS_MS,
+    limitMs: OWN_LISTENS_MS,
     onLimit: () =>
       new CliError(
-        `redis-server does not answer within ${OWN_ANSWERS_MS / 1000} s; its log is ${redis.logFile}`,
+        `redis-server does not listen within ${OWN_LISTENS_MS / 1000} s; its log is ${redis.logFile}`,
       ),
     signal,
   });
   return url;
+}
+
+function listens(port: number): Promise<boolean> {
+  const socket = connect({ host: '127.0.0.1', port });
+  return new Promise((resolve) => {
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
 }
 
 /** What the promise needs: nothing accepted is forgotten, and nothing is evicted. */

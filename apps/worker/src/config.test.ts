@@ -1,0 +1,202 @@
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ConfigurationError, environmentTable } from '@qarr/process';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { environmentSchema, readConfig } from './config.ts';
+
+const UPSTREAM = { QARR_UPSTREAM_URL: 'http://127.0.0.1:8001' };
+const FAST = ['--tier', 'fast'];
+/** No configuration file by accident: one that says nothing. */
+let emptyFile: string;
+
+beforeAll(async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'qarr-config-'));
+  emptyFile = join(folder, 'empty.yaml');
+  await writeFile(emptyFile, '');
+  return () => rm(folder, { recursive: true });
+});
+
+async function configFile(yaml: string): Promise<string> {
+  const path = join(emptyFile, '..', `${Math.random()}.yaml`);
+  await writeFile(path, yaml);
+  return path;
+}
+
+/** The tiers that the default rules name, the first one with these fields. */
+function tiersWith(fields: string): string {
+  return `tiers: [{ name: fast, ${fields} }, { name: balanced }, { name: precise }]`;
+}
+
+function read(environment: NodeJS.ProcessEnv = {}, argv: readonly string[] = FAST) {
+  return readConfig({ argv, environment: { QARR_CONFIG: emptyFile, ...UPSTREAM, ...environment } });
+}
+
+/** The message, which has to be one line. */
+function problem(environment: NodeJS.ProcessEnv, argv: readonly string[] = FAST): string {
+  try {
+    read(environment, argv);
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    expect(error.message).not.toContain('\n');
+    return error.message;
+  }
+  throw new Error('There is no problem');
+}
+
+describe("a worker's configuration", () => {
+  it('has a default for everything but its engine', () => {
+    expect(read()).toEqual({
+      tier: { name: 'fast', precision: 'awq-int4', upstreams: [], max_model_len: 2_048 },
+      workerId: expect.stringMatching(/^fast-.+-\d+$/) as string,
+      host: expect.any(String) as string,
+      redisUrl: 'redis://127.0.0.1:6379',
+      allowVolatileRedis: false,
+      upstreamUrl: 'http://127.0.0.1:8001',
+      upstreamApiKey: undefined,
+      concurrency: 32,
+      opsHost: '127.0.0.1',
+      opsPort: 9_464,
+      drainMs: 25_000,
+      logLevel: 'info',
+      timeouts: { connectMs: 2_000, headersMs: 60_000, firstTokenMs: 60_000, idleMs: 30_000 },
+    });
+  });
+
+  it('reads each variable', () => {
+    const config = read({
+      REDIS_URL: 'rediss://redis:6380/1',
+      QARR_ALLOW_VOLATILE_REDIS: 'true',
+      QARR_UPSTREAM_API_KEY: 'key',
+      QARR_CONCURRENCY: '4',
+      HOST: '0.0.0.0',
+      OPS_PORT: '0',
+      QARR_DRAIN_MS: '0',
+      LOG_LEVEL: 'debug',
+      QARR_CONNECT_TIMEOUT_MS: '1',
+      QARR_HEADERS_TIMEOUT_MS: '2',
+      QARR_FIRST_TOKEN_TIMEOUT_MS: '3',
+      QARR_IDLE_TIMEOUT_MS: '4',
+    });
+    expect(config).toMatchObject({
+      redisUrl: 'rediss://redis:6380/1',
+      allowVolatileRedis: true,
+      upstreamApiKey: 'key',
+      concurrency: 4,
+      opsHost: '0.0.0.0',
+      opsPort: 0,
+      drainMs: 0,
+      logLevel: 'debug',
+      timeouts: { connectMs: 1, headersMs: 2, firstTokenMs: 3, idleMs: 4 },
+    });
+  });
+
+  it('cannot be changed', () => {
+    expect(Object.isFrozen(read())).toBe(true);
+  });
+
+  it.each([
+    ['QARR_CONCURRENCY', '0', 'must be a whole number from 1 to 4096'],
+    ['QARR_CONCURRENCY', '4097', 'must be a whole number from 1 to 4096'],
+    ['QARR_CONCURRENCY', '1.5', 'must be a whole number from 1 to 4096'],
+    ['QARR_CONCURRENCY', 'many', 'must be a whole number from 1 to 4096'],
+    ['QARR_CONNECT_TIMEOUT_MS', '0', 'must be a whole number from 1 to 600000'],
+    ['QARR_HEADERS_TIMEOUT_MS', '3600001', 'must be a whole number from 1 to 3600000'],
+    ['QARR_FIRST_TOKEN_TIMEOUT_MS', '-1', 'must be a whole number from 1 to 3600000'],
+    ['QARR_IDLE_TIMEOUT_MS', 'Infinity', 'must be a whole number from 1 to 3600000'],
+    ['QARR_DRAIN_MS', '-1', 'must be a whole number from 0 to 3600000'],
+    ['OPS_PORT', '65536', 'must be a whole number from 0 to 65535'],
+    ['REDIS_URL', 'http://redis', 'must be a URL such as redis://127.0.0.1:6379'],
+    ['QARR_ALLOW_VOLATILE_REDIS', 'maybe', 'must be true or false'],
+    ['LOG_LEVEL', 'loud', 'must be fatal, error, warn, info, debug or silent'],
+    ['QARR_UPSTREAM_URL', 'ftp://engine', 'must be an http(s) URL'],
+    ['QARR_UPSTREAM_URL', 'engine:8000', 'must be an http(s) URL'],
+    ['QARR_UPSTREAM_URL', 'engine', 'must be an http(s) URL'],
+    [
+      'QARR_UPSTREAM_URL',
+      'http://user:secret@engine',
+      'must be an http(s) URL without user, query or fragment',
+    ],
+    [
+      'QARR_UPSTREAM_URL',
+      'http://engine/?key=secret',
+      'must be an http(s) URL without user, query or fragment',
+    ],
+    [
+      'QARR_UPSTREAM_URL',
+      'http://engine/#here',
+      'must be an http(s) URL without user, query or fragment',
+    ],
+    ['QARR_UPSTREAM_API_KEY', 'sec\nret', 'must be printable ASCII without spaces'],
+    ['QARR_UPSTREAM_API_KEY', 'sécret', 'must be printable ASCII without spaces'],
+  ])('says what %s=%s must be', (variable, value, limit) => {
+    const line = problem({ [variable]: value });
+    expect(line).toMatch(new RegExp(`^${variable}: `));
+    expect(line).toContain(limit);
+    expect(line).not.toMatch(/s[eé]c\s?ret/);
+  });
+
+  it('takes an API key from a file that ends with a newline', () => {
+    expect(read({ QARR_UPSTREAM_API_KEY: 'key\n' }).upstreamApiKey).toBe('key');
+  });
+
+  it.each([
+    ['http://engine:8000', 'http://engine:8000'],
+    ['http://engine:8000/', 'http://engine:8000'],
+    ['http://engine:8000/v1', 'http://engine:8000'],
+    ['http://engine:8000/v1/', 'http://engine:8000'],
+    ['http://gateway/models/a/v1', 'http://gateway/models/a'],
+  ])('takes the engine at %s with or without /v1', (given, used) => {
+    expect(read({ QARR_UPSTREAM_URL: given }).upstreamUrl).toBe(used);
+  });
+
+  it('asks for a tier', () => {
+    expect(problem({}, [])).toBe('say which tier: --tier one of fast, balanced, precise');
+  });
+
+  it('knows the tiers', () => {
+    expect(problem({}, ['--tier', 'quick'])).toBe(
+      '--tier: there is no tier quick; there are fast, balanced, precise',
+    );
+  });
+
+  it.each([[['--tier']], [['--teir', 'fast']], [['fast']]])('refuses the arguments %j', (argv) => {
+    expect(problem({}, argv)).toContain(argv[0]);
+  });
+
+  it('asks for an engine', async () => {
+    expect(problem({ QARR_UPSTREAM_URL: '' })).toBe(
+      `tier fast has no engine: set QARR_UPSTREAM_URL, or the tier's upstreams in ${emptyFile}`,
+    );
+  });
+
+  it('finds the engine in the configuration file, which the variable replaces', async () => {
+    const yaml = tiersWith('model: m, upstreams: ["http://a:1/v1", "http://b:1"]');
+    const path = await configFile(yaml);
+    const { tier, upstreamUrl } = read({ QARR_CONFIG: path, QARR_UPSTREAM_URL: '' });
+    expect({ model: tier.model, upstreamUrl }).toEqual({ model: 'm', upstreamUrl: 'http://a:1' });
+    expect(read({ QARR_CONFIG: path }).upstreamUrl).toBe('http://127.0.0.1:8001');
+  });
+
+  it('says where in the file an engine is wrong', async () => {
+    const path = await configFile(tiersWith('upstreams: ["http://u:secret@a:1"]'));
+    expect(problem({ QARR_CONFIG: path, QARR_UPSTREAM_URL: '' })).toBe(
+      `${path}: upstreams of tier fast must be http(s) URLs without user, query or fragment`,
+    );
+  });
+
+  it('says which file is missing', () => {
+    expect(problem({ QARR_CONFIG: '/nowhere/qarr.yaml' })).toBe(
+      'QARR_CONFIG: there is no file /nowhere/qarr.yaml',
+    );
+  });
+});
+
+it('is documented, each variable with its default and its limits', () => {
+  const page = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
+  const rows = page.split('\n').map((line) => line.replaceAll(/ +/g, ' '));
+  for (const row of environmentTable(environmentSchema)) {
+    expect(rows).toContain(row.replaceAll(/ +/g, ' '));
+  }
+});

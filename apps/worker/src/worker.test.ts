@@ -1,0 +1,511 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type {
+  Claim,
+  ClaimedJob,
+  Consumer,
+  Delivery,
+  QueueEntry,
+  WorkerStore,
+} from '@qarr/job-store';
+import { createLogger } from '@qarr/process';
+import type { WorkerStatus } from '@qarr/router-core';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { WorkerConfig } from './config.ts';
+import type { Engine, EngineOutcome, RunOptions } from './engine.ts';
+import { failureOfConnection } from './engine-failure.ts';
+import type { EngineInfo } from './engine-info.ts';
+import { createWorkerMetrics } from './metrics.ts';
+import { startWorker } from './worker.ts';
+
+const PATIENCE = { timeout: 10_000, interval: 2 };
+const NOBODY_WAITS_MS = 60_000;
+/** Heartbeats in a row that make a worker stuck. */
+const STUCK_AFTER_BEATS = 30;
+
+const INFO: EngineInfo = { model: 'served', maxModelLen: 2_048, countsContinuously: true };
+const CONFIG: WorkerConfig = {
+  tier: { name: 'fast', precision: 'awq-int4', upstreams: [], max_model_len: 2_048 },
+  workerId: 'fast-host-1',
+  host: 'host',
+  redisUrl: 'redis://127.0.0.1:6379',
+  allowVolatileRedis: false,
+  upstreamUrl: 'http://127.0.0.1:8000',
+  upstreamApiKey: undefined,
+  concurrency: 2,
+  opsHost: '127.0.0.1',
+  opsPort: 0,
+  drainMs: 0,
+  logLevel: 'silent',
+  timeouts: { connectMs: 1, headersMs: 1, firstTokenMs: 1, idleMs: 1 },
+};
+const gone: EngineOutcome = {
+  usage: null,
+  ending: {
+    kind: 'failed',
+    failure: failureOfConnection(new Error('refused'), { wasSent: false }),
+  },
+};
+/** The engine was busy or gone; the job is given back. */
+const BUSY: Delivery = { kind: 'again', delayMs: 1_000 };
+const BACK: Delivery = { kind: 'again', delayMs: 1 };
+const whole: EngineOutcome = { usage: null, ending: { kind: 'whole', finishReason: 'stop' } };
+
+/** A queue and a store in memory; `deliver` does what the queue does. */
+function createFakeStore() {
+  const calls: string[] = [];
+  const beats: WorkerStatus[] = [];
+  const written: string[] = [];
+  let deliverEntry: Parameters<WorkerStore['consume']>[0]['deliver'] | null = null;
+  let running = 0;
+  let lastDeliveryMs = 0;
+  const consumer: Consumer = {
+    get running() {
+      return running;
+    },
+    get lastDeliveryMs() {
+      return lastDeliveryMs;
+    },
+    async pause() {
+      calls.push('pause');
+    },
+    async resume() {
+      calls.push('resume');
+    },
+    async stop() {},
+  };
+  const store: WorkerStore & { waitingNow: number } = {
+    waitingNow: 0,
+    check: async () => ({ fatal: [], volatile: [] }),
+    claim: async ({ jobId }): Promise<Claim> => ({
+      kind: 'run',
+      job: claimedJob(jobId),
+      openLog: () => ({
+        append() {},
+        async finish({ event }) {
+          written.push(`${jobId} ${event.type}`);
+          return 'ok';
+        },
+        async requeue({ failures }) {
+          written.push(`${jobId} requeue ${failures}`);
+          return 'ok';
+        },
+      }),
+    }),
+    consume({ paused, deliver }) {
+      calls.push(paused ? 'consume paused' : 'consume');
+      deliverEntry = deliver;
+      return consumer;
+    },
+    waiting: async () => store.waitingNow,
+    async beat(status) {
+      beats.push(status);
+    },
+    async leave(id) {
+      calls.push(`leave ${id}`);
+    },
+    async stop() {},
+  };
+  return {
+    store,
+    calls,
+    beats,
+    written,
+    async deliver(jobId: string): Promise<Delivery> {
+      if (deliverEntry === null) throw new Error('Nobody consumes');
+      running += 1;
+      lastDeliveryMs += 1;
+      const entry: QueueEntry = { jobId, epoch: 1, class: 'standard' };
+      try {
+        return await deliverEntry(entry, { token: jobId, signal: new AbortController().signal });
+      } finally {
+        running -= 1;
+      }
+    },
+  };
+}
+
+function claimedJob(jobId: string): ClaimedJob {
+  return {
+    jobId,
+    attempt: 1,
+    failures: 0,
+    queueWaitMs: 0,
+    runLeftMs: 60_000,
+    onInterrupt: 'continue',
+    request: { messages: [{ role: 'user', content: 'Hi' }], max_tokens: 1, temperature: 1 },
+  };
+}
+
+/** An engine in memory: each run ends when the test says so, or when it is aborted. */
+function createFakeEngine() {
+  const runs: { options: RunOptions; end: (outcome: EngineOutcome) => void }[] = [];
+  const engine: Engine = {
+    run(_request, options) {
+      const { promise, resolve } = Promise.withResolvers<EngineOutcome>();
+      runs.push({ options, end: resolve });
+      const onAbort = () => resolve({ usage: null, ending: { kind: 'aborted' } });
+      options.signal.addEventListener('abort', onAbort, { once: true });
+      return promise;
+    },
+    async stop() {},
+  };
+  return { engine, runs };
+}
+
+function start({
+  describeEngine = async () => INFO,
+  beatMs = NOBODY_WAITS_MS,
+  prepare = () => {},
+}: {
+  describeEngine?: () => Promise<EngineInfo>;
+  beatMs?: number;
+  prepare?: (store: WorkerStore) => void;
+} = {}) {
+  const fake = createFakeStore();
+  prepare(fake.store);
+  const { engine, runs } = createFakeEngine();
+  const worker = startWorker({
+    config: CONFIG,
+    store: fake.store,
+    engine,
+    describe: describeEngine,
+    metrics: createWorkerMetrics({ tier: 'fast', slots: () => ({ running: 0, free: 0 }) }),
+    log: createLogger({ name: 'test', level: 'silent' }),
+    beatMs,
+    probeMs: 1,
+  });
+  onTestFinished(() => worker.stop({ drainMs: 0 }));
+  return { ...fake, runs, worker };
+}
+
+async function started(options: Parameters<typeof start>[0] = {}) {
+  const all = start(options);
+  await vi.waitFor(() => expect(all.calls).toContain('resume'), PATIENCE);
+  return all;
+}
+
+/** Its engine answers once, then not before `comeBack`. */
+async function abandoned() {
+  const back = Promise.withResolvers<EngineInfo>();
+  let probes = 0;
+  const all = await started({
+    describeEngine() {
+      probes += 1;
+      return probes === 1 ? Promise.resolve(INFO) : back.promise;
+    },
+  });
+  const deliveries = [all.deliver('job_1'), all.deliver('job_2')];
+  await vi.waitFor(() => expect(all.runs).toHaveLength(2), PATIENCE);
+  for (const { end } of all.runs) end(gone);
+  const results = await Promise.all(deliveries);
+  return { ...all, results, comeBack: () => back.resolve(INFO) };
+}
+
+/** Beats fast, while jobs wait; returns how many beats there were when it gave up. */
+async function beatsUntilFailed(): Promise<number> {
+  const all = await started({ beatMs: 1 });
+  all.store.waitingNow = 5;
+  const atStart = all.beats.length;
+  await expect(all.worker.failed).rejects.toThrow('nothing comes');
+  return all.beats.length - atStart;
+}
+
+/** Resolves when so many beats have passed without a failure. */
+async function staysAlive(
+  { worker, beats }: ReturnType<typeof start>,
+  count: number,
+): Promise<void> {
+  let failure: unknown = null;
+  worker.failed.catch((error: unknown) => {
+    failure = error;
+  });
+  const atStart = beats.length;
+  await vi.waitFor(() => expect(beats.length - atStart).toBeGreaterThan(count), PATIENCE);
+  expect(failure).toBeNull();
+}
+
+describe('a worker', () => {
+  it('pulls nothing before its engine answers', async () => {
+    let answers = 0;
+    const { calls, beats } = await started({
+      async describeEngine() {
+        answers += 1;
+        if (answers < 3) throw new Error('refused');
+        return INFO;
+      },
+    });
+    expect(calls).toEqual(['consume paused', 'pause', 'resume']);
+    expect(answers).toBe(3);
+    expect(beats[0]).toMatchObject({ breaker: 'open', max_model_len: null });
+  });
+
+  it('says what it is and what it does with each heartbeat', async () => {
+    const { beats, deliver, runs } = await started({ beatMs: 1 });
+    const delivery = deliver('job_1');
+    await vi.waitFor(() => {
+      expect(beats.at(-1)).toEqual({
+        id: 'fast-host-1',
+        host: 'host',
+        pid: process.pid,
+        slots: 2,
+        running: 1,
+        breaker: 'closed',
+        upstream: 'http://127.0.0.1:8000',
+        model: 'served',
+        max_model_len: 2_048,
+        service_ms: null,
+      });
+    }, PATIENCE);
+    runs[0]?.end(whole);
+    await delivery;
+    await vi.waitFor(() => {
+      expect(beats.at(-1)).toMatchObject({ running: 0, service_ms: expect.any(Number) as number });
+    }, PATIENCE);
+  });
+
+  it('runs a job under a name of its own, with what it has learnt of the engine', async () => {
+    const { deliver, runs, written } = await started();
+    const delivery = deliver('job_1');
+    await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    expect(runs[0]?.options).toMatchObject({
+      model: 'served',
+      requestId: 'job_1-1',
+      countsContinuously: true,
+    });
+    runs[0]?.end(whole);
+    expect(await delivery).toEqual({ kind: 'done' });
+    expect(written).toEqual(['job_1 completed']);
+  });
+
+  it('cancels a job that it runs, and no other', async () => {
+    const { deliver, runs, worker, written } = await started();
+    const delivery = deliver('job_1');
+    await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    worker.cancel('job_2');
+    worker.cancel('job_1');
+    await delivery;
+    expect(written).toEqual(['job_1 cancelled']);
+    expect(worker.running()).toBe(0);
+  });
+
+  it('does not count as service what failed at once', async () => {
+    const { beats, deliver, runs } = await started({ beatMs: 1 });
+    const delivery = deliver('job_1');
+    await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    runs[0]?.end(gone);
+    await delivery;
+    const before = beats.length;
+    await vi.waitFor(() => expect(beats.length).toBeGreaterThan(before + 1), PATIENCE);
+    expect(beats.at(-1)).toMatchObject({ running: 0, service_ms: null });
+  });
+
+  it('survives a heartbeat that fails', async () => {
+    const { beats } = await started({
+      beatMs: 1,
+      prepare(store) {
+        const { beat } = store;
+        let count = 0;
+        store.beat = async (status) => {
+          count += 1;
+          if (count <= 2) throw new Error('LOADING Redis is loading the dataset in memory');
+          return beat(status);
+        };
+      },
+    });
+    await vi.waitFor(() => expect(beats.length).toBeGreaterThan(2), PATIENCE);
+  });
+});
+
+describe('a worker whose engine is gone', () => {
+  it('pauses once, and pulls again when it answers', async () => {
+    const { calls, results, written, comeBack } = await abandoned();
+    expect(results).toEqual([BUSY, BUSY]);
+    expect(written).toEqual(['job_1 requeue 0', 'job_2 requeue 0']);
+    const before = ['consume paused', 'pause', 'resume', 'pause'];
+    expect(calls).toEqual(before);
+    comeBack();
+    await vi.waitFor(() => expect(calls).toEqual([...before, 'resume']), PATIENCE);
+  });
+
+  it('gives back what still arrives, unclaimed', async () => {
+    const { deliver, runs, written } = await abandoned();
+    expect(await deliver('job_3')).toEqual(BACK);
+    expect(runs).toHaveLength(2);
+    expect(written).toHaveLength(2);
+  });
+
+  it('takes work as soon as it answers', async () => {
+    const { calls, deliver, runs, comeBack } = await abandoned();
+    comeBack();
+    await vi.waitFor(
+      () => expect(calls.filter((call) => call === 'resume')).toHaveLength(2),
+      PATIENCE,
+    );
+    const delivery = deliver('job_3');
+    await vi.waitFor(() => expect(runs).toHaveLength(3), PATIENCE);
+    runs[2]?.end(whole);
+    expect(await delivery).toEqual({ kind: 'done' });
+  });
+
+  it('stops while it waits', async () => {
+    const { calls, worker, comeBack } = await abandoned();
+    await worker.stop({ drainMs: 0 });
+    comeBack();
+    await sleep(0);
+    expect(calls.at(-1)).toBe('leave fast-host-1');
+    expect(calls.filter((call) => call === 'resume')).toHaveLength(1);
+  });
+
+  it('fails when it cannot pause', async () => {
+    const { worker } = start({
+      prepare(store) {
+        const { consume } = store;
+        store.consume = (options) => {
+          const consumer = consume(options);
+          const { pause } = consumer;
+          consumer.pause = async () => {
+            consumer.pause = pause;
+            throw new Error('cannot pause');
+          };
+          return consumer;
+        };
+      },
+    });
+    await expect(worker.failed).rejects.toThrow('cannot pause');
+  });
+});
+
+describe('a worker that drains', () => {
+  it('stops pulling, lets a job finish, and leaves', async () => {
+    const { calls, deliver, runs, worker, written } = await started();
+    const delivery = deliver('job_1');
+    await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    const stopped = worker.stop({ drainMs: NOBODY_WAITS_MS });
+    await vi.waitFor(
+      () => expect(calls.slice(3).toSorted()).toEqual(['leave fast-host-1', 'pause']),
+      PATIENCE,
+    );
+    expect(written).toEqual([]);
+    runs[0]?.end(whole);
+    await stopped;
+    expect(await delivery).toEqual({ kind: 'done' });
+    expect(written).toEqual(['job_1 completed']);
+  });
+
+  it('hands back what does not finish, nothing burnt', async () => {
+    const { deliver, runs, worker, written } = await started();
+    const deliveries = [deliver('job_1'), deliver('job_2')];
+    await vi.waitFor(() => expect(runs).toHaveLength(2), PATIENCE);
+    await worker.stop({ drainMs: 1 });
+    expect(await Promise.all(deliveries)).toEqual([BACK, BACK]);
+    expect(written).toEqual(['job_1 requeue 0', 'job_2 requeue 0']);
+    expect(worker.running()).toBe(0);
+  });
+
+  it('hands back a job whose claim is answered late', async () => {
+    const answer = Promise.withResolvers<void>();
+    const { calls, deliver, worker, written } = await started({
+      prepare(store) {
+        const { claim } = store;
+        store.claim = async (...args) => {
+          await answer.promise;
+          return claim(...args);
+        };
+      },
+    });
+    const delivery = deliver('job_1');
+    const stopped = worker.stop({ drainMs: 0 });
+    await vi.waitFor(() => expect(calls).toContain('leave fast-host-1'), PATIENCE);
+    await sleep(0);
+    answer.resolve();
+    await stopped;
+    expect(await delivery).toEqual(BACK);
+    expect(written).toEqual(['job_1 requeue 0']);
+  });
+
+  it('gives back what still arrives, unclaimed', async () => {
+    const { deliver, runs, worker, written } = await started();
+    const stopped = worker.stop({ drainMs: 0 });
+    expect(await deliver('job_1')).toEqual(BACK);
+    await stopped;
+    expect({ runs, written }).toEqual({ runs: [], written: [] });
+  });
+
+  it('is not entered again by a heartbeat that was under way', async () => {
+    const order: string[] = [];
+    const slow = Promise.withResolvers<void>();
+    const { worker } = await started({
+      prepare(store) {
+        store.beat = async () => {
+          await slow.promise;
+          order.push('beat');
+        };
+        store.leave = async () => void order.push('leave');
+      },
+    });
+    const stopped = worker.stop({ drainMs: 0 });
+    slow.resolve();
+    await stopped;
+    expect(order).toEqual(['beat', 'leave']);
+  });
+
+  it('hands back also when its goodbye is never answered', async () => {
+    const { deliver, runs, worker, written } = await started({
+      prepare(store) {
+        store.leave = () => new Promise(() => {});
+      },
+    });
+    const delivery = deliver('job_1');
+    await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    await worker.stop({ drainMs: 0 });
+    await delivery;
+    expect(written).toEqual(['job_1 requeue 0']);
+  });
+});
+
+describe('a worker that is stuck', () => {
+  it('fails after some heartbeats without a delivery', async () => {
+    expect(await beatsUntilFailed()).toBeGreaterThanOrEqual(STUCK_AFTER_BEATS - 1);
+  });
+
+  it('does not fail while nothing waits, nor at the moment when something does', async () => {
+    const all = await started({ beatMs: 1 });
+    await staysAlive(all, 2 * STUCK_AFTER_BEATS);
+    all.store.waitingNow = 1;
+    await staysAlive(all, STUCK_AFTER_BEATS / 3);
+  });
+
+  it('does not fail while its slots are taken, nor at the moment when one comes free', async () => {
+    const all = await started({ beatMs: 1 });
+    all.store.waitingNow = 5;
+    const deliveries = [all.deliver('job_1'), all.deliver('job_2')];
+    await vi.waitFor(() => expect(all.runs).toHaveLength(2), PATIENCE);
+    await staysAlive(all, 2 * STUCK_AFTER_BEATS);
+    all.runs[0]?.end(whole);
+    await deliveries[0];
+    await staysAlive(all, STUCK_AFTER_BEATS / 3);
+  });
+
+  it('does not fail while jobs come', async () => {
+    const all = await started({ beatMs: 1 });
+    all.store.waitingNow = 5;
+    const busy = new AbortController();
+    const feeding = (async () => {
+      while (!busy.signal.aborted) {
+        const delivery = all.deliver('job_1');
+        await vi.waitFor(() => expect(all.worker.running()).toBe(1), PATIENCE);
+        all.runs.at(-1)?.end(whole);
+        await delivery;
+      }
+    })();
+    await staysAlive(all, 2 * STUCK_AFTER_BEATS);
+    busy.abort();
+    await feeding;
+  });
+
+  it('does not fail while it waits for its engine', async () => {
+    const all = start({ beatMs: 1, describeEngine: () => Promise.reject(new Error('refused')) });
+    all.store.waitingNow = 5;
+    await staysAlive(all, 2 * STUCK_AFTER_BEATS);
+  });
+});

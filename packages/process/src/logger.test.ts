@@ -1,0 +1,69 @@
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createErrorLog, createLogger } from './logger.ts';
+
+const SECRET = 'my prompt';
+
+/** A log whose lines the test can read. */
+function createReadableLog() {
+  const lines: Record<string, unknown>[] = [];
+  const log = pino(
+    { base: null, timestamp: false },
+    { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
+  );
+  return { log, lines };
+}
+
+function errorWithCode(code: string): Error {
+  return Object.assign(new Error(SECRET), { code });
+}
+
+describe('a log of errors', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  it('names the cause and never the message, which may hold arguments', () => {
+    const { log, lines } = createReadableLog();
+    const logError = createErrorLog(log, 'redis');
+    logError(errorWithCode('ECONNRESET'));
+    logError(new Error(`OOM command not allowed, args: ${SECRET}`));
+    logError(new TypeError(SECRET));
+    logError(
+      Object.assign(new Error(`ERR wrong, args: ${SECRET}`), { command: { args: [SECRET] } }),
+    );
+    logError(new Error(''));
+    expect(lines.map(({ cause }) => cause)).toEqual([
+      'ECONNRESET',
+      'OOM',
+      'TypeError',
+      'ERR',
+      'Error',
+    ]);
+    for (const line of lines) expect(line).toMatchObject({ msg: 'redis', left_out: 0 });
+    expect(JSON.stringify(lines)).not.toContain(SECRET);
+  });
+
+  it('has one line a second for each cause, and says how many it left out', () => {
+    const { log, lines } = createReadableLog();
+    const logError = createErrorLog(log, 'redis');
+    for (let count = 0; count < 1_000; count += 1) logError(errorWithCode('A'));
+    logError(errorWithCode('B'));
+    vi.advanceTimersByTime(999);
+    logError(errorWithCode('A'));
+    expect(lines).toMatchObject([{ cause: 'A' }, { cause: 'B' }]);
+    vi.advanceTimersByTime(1);
+    logError(errorWithCode('A'));
+    expect(lines).toHaveLength(3);
+    expect(lines[2]).toMatchObject({ cause: 'A', left_out: 1_000 });
+    vi.advanceTimersByTime(1_000);
+    logError(errorWithCode('A'));
+    expect(lines[3]).toMatchObject({ cause: 'A', left_out: 0 });
+  });
+});
+
+describe('a logger', () => {
+  it('has the level that it is given', () => {
+    expect(createLogger({ name: 'test', level: 'silent' }).level).toBe('silent');
+    expect(createLogger({ name: 'test', level: 'debug' }).isLevelEnabled('debug')).toBe(true);
+  });
+});
