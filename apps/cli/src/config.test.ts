@@ -85,7 +85,10 @@ describe('readConfig', () => {
 
   test('keeps the keys of engines from what all processes inherit', () => {
     const env = { QARR_FAST_API_KEY: 'secret', QARR_UPSTREAM_API_KEY: 'secret', HOME: '/home' };
-    expect(readConfig({ env, folder }).childEnv).toEqual({ HOME: '/home' });
+    expect(readConfig({ env, folder }).childEnv).toEqual({
+      HOME: '/home',
+      QARR_ALLOW_VOLATILE_REDIS: 'true',
+    });
   });
 
   test.each([

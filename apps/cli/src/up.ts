@@ -14,7 +14,7 @@ import { startEngines } from './stack/engines.ts';
 import { invite } from './invitation.ts';
 import { acquireLock } from './processes/lock.ts';
 import { freePort, reachableHost, requireFreePort } from './processes/ports.ts';
-import { startOwnRedis, withoutPassword } from './stack/redis.ts';
+import { requireGivenRedis, startOwnRedis, withoutPassword } from './stack/redis.ts';
 import type { Screen } from './screen.ts';
 import { createSupervisor } from './processes/supervisor.ts';
 import type { Supervisor } from './processes/supervisor.ts';
@@ -147,6 +147,7 @@ async function provideRedis({
 }): Promise<{ result: string; summary: string }> {
   const { redisUrl } = config;
   if (redisUrl !== null) {
+    await requireGivenRedis(redisUrl);
     return { result: redisUrl, summary: `${withoutPassword(redisUrl)} (REDIS_URL)` };
   }
   const url = await startOwnRedis({ folder, ...deps });

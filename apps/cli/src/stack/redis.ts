@@ -1,4 +1,4 @@
-/** The Redis of the stack, where none is given: one of its own under `.qarr/redis`. */
+/** The Redis of the stack: the one that is given, or one of its own under `.qarr/redis`. */
 import { mkdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
@@ -10,11 +10,29 @@ import { STOP_SHARES_MS } from './stop-shares.ts';
 import type { Supervisor } from '../processes/supervisor.ts';
 
 const OWN_LISTENS_MS = 10_000;
+const LISTENS_MS = 3_000;
+const DEFAULT_PORT = 6379;
 const POLL_MS = 20;
 
 /**
- * Starts it on a free port and returns its URL when it listens. Whether it is loaded, and set as it
- * must be, is for the processes that use it to ask: each does when it starts.
+ * Throws a CliError when nobody listens there. That it serves, and is set as it must be, is for the
+ * processes that use it to ask: each does when it starts.
+ */
+export async function requireGivenRedis(url: string): Promise<void> {
+  const { hostname, port } = new URL(url);
+  const address = {
+    // URL keeps the brackets of an IPv6 address, which no resolver knows.
+    host: hostname.replaceAll(/^\[|\]$/g, ''),
+    port: port === '' ? DEFAULT_PORT : Number(port),
+  };
+  if (await listens({ ...address, timeoutMs: LISTENS_MS })) return;
+  throw new CliError(
+    `Redis at ${withoutPassword(url)} does not answer; start it, correct REDIS_URL, or unset it to use a Redis of its own`,
+  );
+}
+
+/**
+ * Starts it on a free port and returns its URL when it listens.
  */
 export async function startOwnRedis({
   folder,
@@ -43,7 +61,8 @@ export async function startOwnRedis({
   cleanup.add(() => redis.stop(STOP_SHARES_MS.redis));
   const url = `redis://127.0.0.1:${port}`;
   await poll({
-    ask: async () => ((await listens(port)) ? true : undefined),
+    ask: async () =>
+      (await listens({ host: '127.0.0.1', port, timeoutMs: LISTENS_MS })) ? true : undefined,
     everyMs: POLL_MS,
     limitMs: OWN_LISTENS_MS,
     onLimit: () =>
@@ -55,15 +74,23 @@ export async function startOwnRedis({
   return url;
 }
 
-function listens(port: number): Promise<boolean> {
-  const socket = connect({ host: '127.0.0.1', port });
+/** Whether somebody takes a connection there, within a time. */
+function listens({ host, port, timeoutMs }: Address & { timeoutMs: number }): Promise<boolean> {
+  const socket = connect({ host, port, timeout: timeoutMs });
   return new Promise((resolve) => {
-    socket.once('connect', () => {
+    const finish = (answer: boolean) => {
       socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
+      resolve(answer);
+    };
+    socket.once('connect', () => finish(true));
+    socket.once('timeout', () => finish(false));
+    socket.once('error', () => finish(false));
   });
+}
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
 }
 
 /** What the promise needs: nothing accepted is forgotten, and nothing is evicted. */
