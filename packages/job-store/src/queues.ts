@@ -86,6 +86,6 @@ export function createQueues({
 }
 
 /** One queue entry per job and epoch. */
-export function entryId({ jobId, epoch }: Pick<QueueEntry, 'jobId' | 'epoch'>): string {
+function entryId({ jobId, epoch }: Pick<QueueEntry, 'jobId' | 'epoch'>): string {
   return epoch === 1 ? jobId : `${jobId}-${epoch}`;
 }
