@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { HEARTBEAT_MS, createWorkerStore } from '@qarr/job-store';
 import type { AttemptLog, ClaimedJob, Delivery, Ending, StopReason } from '@qarr/job-store';
@@ -48,8 +49,11 @@ export interface ApiWorld {
   stop(): Promise<void>;
 }
 
-export async function startApiWorld(environment: Environment = {}): Promise<ApiWorld> {
-  const redisServer = await startRedisServer();
+export async function startApiWorld(
+  environment: Environment = {},
+  starting = startRedisServer(),
+): Promise<ApiWorld> {
+  const redisServer = await starting;
   const redis = new Redis(redisServer.url, { maxRetriesPerRequest: null });
   redis.on('error', () => {});
   const stops: (() => Promise<unknown>)[] = [() => redisServer.stop()];
@@ -92,6 +96,10 @@ async function spawnApi(environment: Environment): Promise<ApiProcess> {
   createInterface(child.stdout).on('line', (line) => logs.push(JSON.parse(line)));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
+  // A test that is given up does not stop what it has started.
+  const orphaned = () => void child.kill('SIGKILL');
+  process.once('exit', orphaned);
+  child.once('close', () => process.off('exit', orphaned));
 
   const started = await waitUntil('the API starts', () => {
     if (child.exitCode !== null) throw new Error(`The API does not start: ${stderr}`);
@@ -124,6 +132,8 @@ export interface TestAttempt {
   readonly stopped: StopReason | 'told' | null;
   /** Adds text and waits until it is in the log, so that it is an event of its own. */
   say(text: string): Promise<void>;
+  /** Adds it again and again, faster than engines do, and waits until the log has all of it. */
+  pour(text: string, times: number): Promise<void>;
   complete(usage?: Usage | null): Promise<void>;
   fail(code: ErrorCode): Promise<void>;
   /** Ends as cancelled, having made so many tokens. */
@@ -186,6 +196,15 @@ async function startTestWorker({
     },
   });
 
+  let stopping: Promise<void> | null = null;
+  async function stop(): Promise<void> {
+    clearInterval(beating);
+    await consumer.pause();
+    for (const { release } of running.values()) release();
+    await store.leave(id);
+    await store.stop();
+  }
+
   return {
     async next(jobId) {
       return waitUntil('an attempt is pulled', () => {
@@ -193,13 +212,7 @@ async function startTestWorker({
         return index === -1 ? undefined : pulled.splice(index, 1)[0];
       });
     },
-    async stop() {
-      clearInterval(beating);
-      await consumer.pause();
-      for (const { release } of running.values()) release();
-      await store.leave(id);
-      await store.stop();
-    },
+    stop: () => (stopping ??= stop()),
   };
 }
 
@@ -229,6 +242,15 @@ function testAttempt({
       text += more;
       log.append({ text: more });
       await waitUntil('the text is in the log', async () => (await seq()) > before);
+    },
+    async pour(more, times) {
+      for (let time = 0; time < times; time += 1) {
+        text += more;
+        log.append({ text: more });
+        // In one turn they would become one event.
+        await sleep(1);
+      }
+      await this.say('.');
     },
     complete: (usage = USAGE) =>
       finish({

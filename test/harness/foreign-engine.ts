@@ -28,7 +28,9 @@ export async function startForeignEngine(words: readonly string[]): Promise<{ ur
         (key) => !KNOWN_FIELDS.has(key),
       );
       if (unknown.length > 0) {
-        response.writeHead(422).end(JSON.stringify({ detail: `Unexpected fields: ${unknown}` }));
+        response
+          .writeHead(422)
+          .end(JSON.stringify({ detail: `Unexpected fields: ${unknown.join()}` }));
         return;
       }
       response.writeHead(200, { 'content-type': 'text/event-stream' });

@@ -32,8 +32,11 @@ beforeAll(async () => {
 afterAll(() => world.stop());
 /** Whatever was sent: the server lives on, and what was refused left nothing behind. */
 afterEach(async () => {
-  expect((await fetch(`${world.api.url}/healthz`)).status).toBe(200);
-  expect((await world.jobIds()).toSorted()).toEqual(jobsBefore.toSorted());
+  const { status } = await fetch(`${world.api.url}/healthz`);
+  const jobs = (await world.jobIds()).toSorted();
+  const expected = JSON.stringify({ status: 200, jobs: jobsBefore.toSorted() });
+  if (JSON.stringify({ status, jobs }) !== expected)
+    throw new Error(`Not ${expected}: ${jobs.join()}`);
 });
 
 interface Refusal {
@@ -71,14 +74,24 @@ describe('a request that is not valid', () => {
     ['messages that are a string', { messages: 'Hello' }, 'messages', /must be a list/],
     ['messages that are an object', { messages: {} }, 'messages', /must be a list/],
     ['a message that is a string', { messages: ['Hello'] }, 'messages.0', /must be an object/],
-    ['a message without content', { messages: [{ role: 'user' }] }, 'messages.0.content', /must be/],
+    [
+      'a message without content',
+      { messages: [{ role: 'user' }] },
+      'messages.0.content',
+      /must be/,
+    ],
     ['an unknown role', { messages: [{ role: 'x', content: 'x' }] }, 'messages.0.role', /must be/],
-    ['messages without text', { messages: [{ role: 'user', content: '' }] }, 'messages', /some text/],
+    [
+      'messages without text',
+      { messages: [{ role: 'user', content: '' }] },
+      'messages',
+      /some text/,
+    ],
     [
       'an image',
       { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }] },
       'messages.0.content',
-      /text parts/,
+      /parts/,
     ],
     ['more messages than allowed', { messages: Array(4097).fill(HELLO[0]) }, 'messages', /4096/],
     ['an empty prompt', { prompt: '' }, 'prompt', /must not be empty/],
@@ -90,14 +103,22 @@ describe('a request that is not valid', () => {
     ['max_tokens "many"', { messages: HELLO, max_tokens: 'many' }, 'max_tokens', /whole number/],
     ['temperature 3', { messages: HELLO, temperature: 3 }, 'temperature', /from 0 to 2/],
     ['temperature "hot"', { messages: HELLO, temperature: 'hot' }, 'temperature', /from 0 to 2/],
-    ['five stop strings', { messages: HELLO, stop: ['a', 'b', 'c', 'd', 'e'] }, 'stop', /at most 4/],
+    [
+      'five stop strings',
+      { messages: HELLO, stop: ['a', 'b', 'c', 'd', 'e'] },
+      'stop',
+      /at most 4/,
+    ],
   ];
 
   describe.each(ROUTES)('to %s', (route) => {
-    it.each(cases)('with %s is refused by the name of the field', async (_name, body, param, message) => {
-      const response = await postJson(world.api.url + route, body);
-      await expectRefusal(response, { status: 400, code: 'invalid_request', param, message });
-    });
+    it.each(cases)(
+      'with %s is refused by the name of the field',
+      async (_name, body, param, message) => {
+        const response = await postJson(world.api.url + route, body);
+        await expectRefusal(response, { status: 400, code: 'invalid_request', param, message });
+      },
+    );
 
     it('names an unknown tier and the tiers there are', async () => {
       const response = await postJson(world.api.url + route, { prompt: 'Hello', tier: 'banana' });
@@ -111,7 +132,7 @@ describe('a request that is not valid', () => {
 
     it('names an unknown model', async () => {
       const response = await postJson(world.api.url + route, { prompt: 'Hello', model: 'banana' });
-      await expectRefusal(response, { status: 404, code: 'unknown_model', param: 'model' });
+      await expectRefusal(response, { status: 404, code: 'model_not_found', param: 'model' });
     });
 
     it('with more tokens than any window holds says so in the words that clients search for', async () => {
@@ -154,17 +175,24 @@ describe('a request that is not valid', () => {
       });
     });
 
-    it.each(['[]', '"Hello"', 'null', '1', ''])('whose body is %j is told to send an object', async (body) => {
-      const response = await postJson(world.api.url + route, body);
-      await expectRefusal(response, {
-        status: 400,
-        code: 'invalid_request',
-        message: /must be a JSON object/,
-      });
-    });
+    it.each(['[]', '"Hello"', 'null', '1', ''])(
+      'whose body is %j is told to send an object',
+      async (body) => {
+        const response = await postJson(world.api.url + route, body);
+        await expectRefusal(response, {
+          status: 400,
+          code: 'invalid_request',
+          message: /must be a JSON object/,
+        });
+      },
+    );
 
     it('whose body is not UTF-8 is told so', async () => {
-      const body = Buffer.concat([Buffer.from('{"prompt":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')]);
+      const body = Buffer.concat([
+        Buffer.from('{"prompt":"'),
+        Buffer.from([0xff, 0xfe]),
+        Buffer.from('"}'),
+      ]);
       const response = await postJson(world.api.url + route, null, { body });
       await expectRefusal(response, { status: 400, code: 'invalid_utf8' });
     });
@@ -198,24 +226,26 @@ describe('a request that is not valid', () => {
     it.each([
       ['deeper', `{"prompt":"x","logit_bias":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
       ['more', `{"messages":[{"role":"user","content":[${'{},'.repeat(500_000)}{}]}]}`],
-    ])('whose body holds %s than any conversation is refused before it is looked at', async (_name, body) => {
-      const response = await postJson(world.api.url + route, body);
-      await expectRefusal(response, { status: 400, code: 'invalid_request', message: /at most/ });
-    });
+    ])(
+      'whose body holds %s than any conversation is refused before it is looked at',
+      async (_name, body) => {
+        const response = await postJson(world.api.url + route, body);
+        await expectRefusal(response, { status: 400, code: 'invalid_request', message: /at most/ });
+      },
+    );
   });
 });
 
 describe('a request that is unusual but valid', () => {
   it('may send every optional field as null', async () => {
-    const fields = [
-      ...['model', 'tier', 'prompt', 'system_prompt', 'max_tokens', 'max_completion_tokens'],
-      ...['temperature', 'top_p', 'top_k', 'min_p', 'presence_penalty', 'frequency_penalty'],
-      ...['repetition_penalty', 'seed', 'stop', 'min_tokens', 'ignore_eos', 'stream'],
-      ...['stream_options', 'truncation', 'class', 'fallback', 'on_interrupt', 'metadata'],
-      ...['queue_timeout_ms', 'run_timeout_ms', 'webhook_url', 'n', 'tools', 'tool_choice'],
-      ...['response_format', 'logprobs', 'top_logprobs', 'logit_bias', 'user', 'store'],
-    ];
-    const nulls = Object.fromEntries(fields.map((name) => [name, null]));
+    const fields = `
+      model tier prompt system_prompt max_tokens max_completion_tokens temperature
+      top_p top_k min_p presence_penalty frequency_penalty repetition_penalty seed
+      stop min_tokens ignore_eos stream stream_options truncation class fallback
+      on_interrupt metadata queue_timeout_ms run_timeout_ms webhook_url n tools
+      tool_choice response_format logprobs top_logprobs logit_bias user store
+    `.match(/\w+/g);
+    const nulls = Object.fromEntries((fields ?? []).map((name) => [name, null]));
     await accepted(await postJson(world.api.url + JOBS, { ...nulls, messages: HELLO }));
   });
 
@@ -294,9 +324,16 @@ describe('a body that is too large', () => {
         try {
           await writeFile(join(dir, 'body'), HUGE);
           const { stdout } = await promisify(execFile)('curl', [
-            ...['--silent', '--show-error', '--write-out', '%{http_code}', ...options],
-            ...['--header', 'content-type: application/json'],
-            ...['--data-binary', `@${join(dir, 'body')}`, world.api.url + route],
+            '--silent',
+            '--show-error',
+            '--write-out',
+            '%{http_code}',
+            '--header',
+            'content-type: application/json',
+            '--data-binary',
+            `@${join(dir, 'body')}`,
+            ...options,
+            world.api.url + route,
           ]);
           expect(stdout).toMatch(/"code":"body_too_large"\}\}413$/);
         } finally {
@@ -310,22 +347,34 @@ describe('a body that is too large', () => {
       [
         'chunks',
         'transfer-encoding: chunked',
-        Buffer.concat([Buffer.from(`${HUGE_BYTES.toString(16)}\r\n`), HUGE, Buffer.from('\r\n0\r\n\r\n')]),
+        Buffer.concat([
+          Buffer.from(`${HUGE_BYTES.toString(16)}\r\n`),
+          HUGE,
+          Buffer.from('\r\n0\r\n\r\n'),
+        ]),
       ],
-    ])('is answered in full to a client that sends all of it first, by %s', async (_name, header, body) => {
-      const raw = connectRaw(world.api.port, `${headOf(route, header)}`);
-      raw.socket.pause();
-      await new Promise((resolve) => raw.socket.write(body, resolve));
-      raw.socket.resume();
-      await raw.until('"code":"body_too_large"}}');
-      expect(raw.text).toMatch(/^HTTP\/1.1 413 /);
-      raw.socket.destroy();
-    });
+    ])(
+      'is answered in full to a client that sends all of it first, by %s',
+      async (_name, header, body) => {
+        const raw = connectRaw(world.api.port, headOf(route, header));
+        raw.socket.pause();
+        await new Promise((resolve) => raw.socket.write(body, resolve));
+        raw.socket.resume();
+        await raw.until('"code":"body_too_large"}}');
+        expect(raw.text).toMatch(/^HTTP\/1.1 413 /);
+        raw.socket.destroy();
+      },
+    );
   });
 
   it('is not read for ever: who never stops sending is disconnected', async () => {
-    const raw = connectRaw(world.api.port, headOf(JOBS, 'transfer-encoding: chunked'));
-    const chunk = Buffer.concat([Buffer.from('100000\r\n'), Buffer.alloc(1_048_576, ' '), Buffer.from('\r\n')]);
+    const patient = await world.startApi({ QARR_REQUEST_TIMEOUT_MS: '600000' });
+    const raw = connectRaw(patient.port, headOf(JOBS, 'transfer-encoding: chunked'));
+    const chunk = Buffer.concat([
+      Buffer.from('100000\r\n'),
+      Buffer.alloc(1_048_576, ' '),
+      Buffer.from('\r\n'),
+    ]);
     const send = () => {
       while (raw.socket.writable && raw.socket.write(chunk));
     };

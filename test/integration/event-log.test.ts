@@ -10,6 +10,14 @@ import { waitUntil } from '../harness/wait-until.ts';
 
 const FIRST = () => ({ position: 1, estimatedWaitMs: null });
 const TOKENS = 400;
+const COMPLETED = {
+  event: {
+    type: 'completed',
+    finish_reason: 'stop',
+    usage: null,
+    timings: { queue_wait_ms: 0, ttft_ms: 0, run_ms: 0 },
+  },
+} as const;
 
 describe('writing while Redis is in trouble', () => {
   it('loses and doubles nothing when its connections are killed', async () => {
@@ -94,6 +102,42 @@ describe('what it costs', () => {
     await waitUntil('it is logged', async () => (await store.get(job.id))?.seq === 3);
     const events = await readLog({ ...stores, jobId: job.id });
     expect(textOf(events).split(' ')).toHaveLength(101);
+  });
+
+  it('cuts a long text into events of a bounded size, and tears no character', async () => {
+    const { url } = await createOwnRedis();
+    const stores = createStores({ redisUrl: url });
+    const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const { log } = await start(worker, job);
+    const text = `x${'🙂'.repeat(50_000)}`;
+    log.append({ text });
+    expect(await log.finish(COMPLETED)).toBe('ok');
+    const events = await readLog({ ...stores, jobId: job.id });
+    checkLog(events);
+    expect(textOf(events)).toBe(text);
+    const largest = Math.max(...events.map((event) => JSON.stringify(event).length));
+    expect(largest).toBeLessThan(10_000);
+    for (const event of events) expect(JSON.stringify(event)).not.toMatch(/\\ud[89a-f]/);
+  });
+
+  it('is read in pages of bounded size', async () => {
+    const { url } = await createOwnRedis();
+    const stores = createStores({ redisUrl: url });
+    const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const { log } = await start(worker, job);
+    log.append({ text: 'long '.repeat(200_000) });
+    expect(await log.finish(COMPLETED)).toBe('ok');
+    let bytes = 0;
+    for await (const page of store.follow(job.id, neverAborted())) {
+      const size = page.reduce((total, { json }) => total + json.length, 0);
+      expect(size).toBeLessThan(80_000);
+      bytes += size;
+    }
+    expect(bytes).toBeGreaterThan(1_000_000);
   });
 
   it('is forgotten by followers who leave', async () => {

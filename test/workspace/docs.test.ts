@@ -1,5 +1,5 @@
 /** The documentation says what the code does, where that can be compared. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ERROR_TABLE } from '@qarr/router-core';
 import { expect, it } from 'vitest';
@@ -10,10 +10,11 @@ it('names every error code with its status', () => {
   const rows = read('docs/api.md')
     .split('\n')
     .filter((line) => line.startsWith('|'));
-  for (const [code, { httpStatus }] of Object.entries(ERROR_TABLE)) {
+  const wrong = Object.entries(ERROR_TABLE).filter(([code, { httpStatus }]) => {
     const row = rows.find((line) => line.includes(`\`${code}\``));
-    expect(row, code).toContain(String(httpStatus));
-  }
+    return row === undefined || !row.includes(String(httpStatus));
+  });
+  expect(wrong).toEqual([]);
 });
 
 it('names the scripts of the README', () => {
@@ -25,12 +26,12 @@ it('names the scripts of the README', () => {
 });
 
 it('links only to files that exist', () => {
-  for (const page of ['README.md', 'docs/api.md', 'docs/routing.md', 'docs/configuration.md']) {
-    for (const [, target = ''] of read(page).matchAll(/\]\((?!http)([^)#]+)\)/g)) {
-      const path = join(page, '..', target);
-      expect(() => readFileSync(join(ROOT, path), { flag: 'r' }), path).not.toThrow(/ENOENT/);
-    }
-  }
+  const pages = ['README.md', 'docs/api.md', 'docs/routing.md', 'docs/configuration.md'];
+  const targets = pages.flatMap((page) =>
+    [...read(page).matchAll(/\]\((?!http)([^)#]+)\)/g)].map(([, to = '']) => join(page, '..', to)),
+  );
+  expect(targets.length).toBeGreaterThan(5);
+  expect(targets.filter((target) => !existsSync(join(ROOT, target)))).toEqual([]);
 });
 
 function read(path: string): string {

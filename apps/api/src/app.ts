@@ -1,16 +1,15 @@
 /** The shape of the API: what every request passes through, and the routes. Read this first. */
-import { randomUUID } from 'node:crypto';
 import swagger from '@fastify/swagger';
 import type { ProducerStore } from '@qarr/job-store';
 import type { Logger } from '@qarr/process';
-import { QarrError, errorBody } from '@qarr/router-core';
+import { QarrError } from '@qarr/router-core';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
 import { jsonSchemaTransform, validatorCompiler } from 'fastify-type-provider-zod';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { ApiConfig, HttpLimits } from './config.ts';
+import { HEADER_BYTES_MAX, createConnections, newRequestId } from './connections.ts';
 import type { Drain } from './drain.ts';
 import { replyWithErrors, sendError, toQarrError } from './error-replies.ts';
 import { acceptJson } from './json-body.ts';
@@ -22,8 +21,6 @@ import { registerTierRoutes } from './routes/tiers.ts';
 import type { TierWatch } from './tier-watch.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
-/** Headers are a few hundred bytes; long ones are attacks. */
-const HEADER_BYTES_MAX = 16_384;
 /** Longer than the idle time of the usual load balancers, so that they let go first. */
 const KEEP_ALIVE_MS = 72_000;
 
@@ -35,6 +32,8 @@ export interface ApiDeps {
   readonly drain: Drain;
   readonly limits: HttpLimits;
   readonly metrics: ApiMetrics;
+  /** Settings that were allowed though they weaken the promise. */
+  readonly warnings: readonly string[];
 }
 
 export type Api = FastifyInstance<
@@ -47,22 +46,32 @@ export type Api = FastifyInstance<
 
 export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   const { limits } = deps;
+  const connections = createConnections(deps);
+  const loggerInstance: FastifyBaseLogger = log;
   const app = Fastify({
-    loggerInstance: log as FastifyBaseLogger,
+    loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.bodyBytesMax,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: true,
-    http: { maxHeaderSize: HEADER_BYTES_MAX },
+    http: connections.serverOptions,
+    clientErrorHandler: connections.onClientError,
+    // While it stops, routes refuse by themselves, in the shape of all errors.
+    return503OnClosing: false,
+    // A path as long as headers may be: an id in it is unknown, not an error of ours.
+    routerOptions: { maxParamLength: HEADER_BYTES_MAX },
     // Never the client's: it goes into logs.
     requestIdHeader: false,
-    genReqId: () => `req_${randomUUID().replaceAll('-', '')}`,
-    clientErrorHandler: answerMalformedRequest,
+    genReqId: newRequestId,
     // A URL that cannot be decoded.
-    frameworkErrors: (error, _request, reply) => void sendError(reply, toQarrError(error, limits), deps.metrics),
+    frameworkErrors(error, request, reply) {
+      reply.header('x-request-id', request.id);
+      sendError(reply, toQarrError(error, limits), deps.metrics);
+    },
   }).withTypeProvider<ZodTypeProvider>();
 
+  connections.watch(app.server);
   app.setValidatorCompiler(validatorCompiler);
   // Answers are ours: their shape is checked by tests, not once more for each of them.
   app.setSerializerCompiler(() => JSON.stringify);
@@ -71,11 +80,15 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
-    if (deps.drain.isStopping && request.method === 'POST') {
-      reply.header('connection', 'close');
-      return sendError(reply, new QarrError('shutting_down'), deps.metrics);
+    if (request.headers.host === undefined && request.raw.httpVersion === '1.1') {
+      throw new QarrError('invalid_request', { message: 'The host header is missing.' });
     }
-    return undefined;
+  });
+  // Once its body is read: closing the connection before would take the answer away.
+  app.addHook('preValidation', async (request, reply) => {
+    if (!deps.drain.isStopping || request.method !== 'POST') return;
+    reply.header('connection', 'close');
+    throw new QarrError('shutting_down');
   });
 
   await app.register(swagger, {
@@ -91,20 +104,4 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   registerTierRoutes(app, deps);
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   return app;
-}
-
-/** What is not HTTP never reaches a route, but is answered in the same shape. */
-function answerMalformedRequest(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const [status, problem] =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? (['431 Request Header Fields Too Large', new QarrError('header_too_large')] as const)
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? (['408 Request Timeout', new QarrError('request_timeout')] as const)
-        : (['400 Bad Request', new QarrError('invalid_request', { message: 'This is not HTTP.' })] as const);
-  const body = JSON.stringify(errorBody(problem));
-  socket.end(
-    `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
 }

@@ -53,7 +53,9 @@ export function createChatChunks(
         return '';
       case 'delta': {
         const { text, reasoning } = event;
-        return role() + chunk(reasoning === undefined ? { content: text } : { content: text, reasoning });
+        return (
+          role() + chunk(reasoning === undefined ? { content: text } : { content: text, reasoning })
+        );
       }
       case 'reset':
         // What was sent cannot be taken back: two samples must never look like one answer.

@@ -11,29 +11,39 @@ import {
 import type { Deployment } from '@qarr/router-core';
 import { z } from 'zod';
 
-const environmentSchema = z.object({
+export const environmentSchema = z.object({
   ...commonVariables,
-  PORT: port().default(8080),
-  /** Largest body of a request, in bytes. */
-  QARR_BODY_BYTES_MAX: wholeNumber(1_024, 1_073_741_824).default(10_485_760),
-  /** How long a request may take to arrive. */
-  QARR_REQUEST_TIMEOUT_MS: milliseconds(1, 600_000).default(30_000),
-  /** How long a job may wait to be started, where the request does not say: connected clients. */
-  QARR_INTERACTIVE_QUEUE_MS: milliseconds(1, 86_400_000).default(30_000),
-  /** The same for jobs. */
-  QARR_STANDARD_QUEUE_MS: milliseconds(1, 86_400_000).default(300_000),
-  /** The same for batches. */
-  QARR_BATCH_QUEUE_MS: milliseconds(1, 86_400_000).default(86_400_000),
-  /** How long a job may run, from its first start, where the request does not say. */
-  QARR_RUN_TIMEOUT_MS: milliseconds(1, 86_400_000).default(600_000),
-  /** Between two heartbeats of a stream. Proxies cut a silent connection, often after 60 s. */
-  QARR_HEARTBEAT_MS: milliseconds(100, 600_000).default(15_000),
-  /** A reader that takes nothing for so long is disconnected; it can resume. */
-  QARR_READER_STUCK_MS: milliseconds(100, 3_600_000).default(60_000),
-  /** How long a finished job is kept. */
-  QARR_RESULT_TTL_MS: milliseconds(1_000, 2_592_000_000).default(86_400_000),
-  /** How long its events are kept. */
-  QARR_LOG_TTL_MS: milliseconds(1_000, 2_592_000_000).default(3_600_000),
+  PORT: port().default(8080).describe('The port for users; 0 takes any free port'),
+  QARR_BODY_BYTES_MAX: wholeNumber(1_024, 1_073_741_824)
+    .default(10_485_760)
+    .describe('Largest body of a request, in bytes'),
+  QARR_REQUEST_TIMEOUT_MS: milliseconds(1, 600_000)
+    .default(30_000)
+    .describe('How long a request may take to arrive, in ms'),
+  QARR_INTERACTIVE_QUEUE_MS: milliseconds(1, 86_400_000)
+    .default(30_000)
+    .describe('How long a job of class `interactive` may wait to be started, in ms'),
+  QARR_STANDARD_QUEUE_MS: milliseconds(1, 86_400_000)
+    .default(300_000)
+    .describe('The same for class `standard`'),
+  QARR_BATCH_QUEUE_MS: milliseconds(1, 86_400_000)
+    .default(86_400_000)
+    .describe('The same for class `batch`'),
+  QARR_RUN_TIMEOUT_MS: milliseconds(1, 86_400_000)
+    .default(600_000)
+    .describe('How long a job may run from its first start, where it does not say, in ms'),
+  QARR_HEARTBEAT_MS: milliseconds(100, 600_000)
+    .default(15_000)
+    .describe('Between two heartbeats of a stream, in ms; proxies cut silent connections'),
+  QARR_READER_STUCK_MS: milliseconds(100, 3_600_000)
+    .default(60_000)
+    .describe('A reader that takes nothing for so long is disconnected; it can resume'),
+  QARR_RESULT_TTL_MS: milliseconds(1_000, 2_592_000_000)
+    .default(86_400_000)
+    .describe('How long a finished job is kept, in ms'),
+  QARR_LOG_TTL_MS: milliseconds(1_000, 2_592_000_000)
+    .default(3_600_000)
+    .describe('How long its events are kept, in ms'),
 });
 
 export interface ApiConfig {
@@ -42,7 +52,7 @@ export interface ApiConfig {
   readonly port: number;
   readonly opsPort: number;
   readonly redisUrl: string;
-  readonly allowUnsafeRedis: boolean;
+  readonly allowVolatileRedis: boolean;
   readonly drainMs: number;
   readonly logLevel: string;
   readonly limits: HttpLimits;
@@ -62,14 +72,14 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
   const variables = readEnvironment(environmentSchema, environment);
   return Object.freeze({
     deployment: readDeployment({
-      path: variables.QARR_CONFIG,
-      isDefault: variables.QARR_CONFIG === DEFAULT_CONFIG_PATH,
+      path: variables.QARR_CONFIG ?? DEFAULT_CONFIG_PATH,
+      isDefault: variables.QARR_CONFIG === undefined,
     }),
     host: variables.HOST,
     port: variables.PORT,
     opsPort: variables.OPS_PORT,
     redisUrl: variables.REDIS_URL,
-    allowUnsafeRedis: variables.QARR_ALLOW_UNSAFE_REDIS,
+    allowVolatileRedis: variables.QARR_ALLOW_VOLATILE_REDIS,
     drainMs: variables.QARR_DRAIN_MS,
     logLevel: variables.LOG_LEVEL,
     limits: {

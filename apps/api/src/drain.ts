@@ -1,8 +1,11 @@
 /** Stopping without cutting anybody off too early: what is open gets a moment to end by itself. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** After the moment is over, what is open says good-bye, which takes a round trip or two. */
-const GOODBYE_MS = 1_000;
+/**
+ * After the moment is over, what is open says good-bye, which takes a round trip or two; where Redis
+ * does not answer, each takes a second to fail.
+ */
+const GOODBYE_MS = 2_500;
 
 export interface Drain {
   /** No new work is taken. */
@@ -17,12 +20,12 @@ export interface Drain {
 
 export function createDrain(): Drain {
   const over = new AbortController();
-  let open = 0;
+  const open = new Set<() => void>();
   let isStopping = false;
 
   async function untilNothingOpen(ms: number): Promise<void> {
     const deadlineMs = performance.now() + ms;
-    while (open > 0 && performance.now() < deadlineMs) await sleep(10);
+    while (open.size > 0 && performance.now() < deadlineMs) await sleep(10);
   }
 
   return {
@@ -31,12 +34,9 @@ export function createDrain(): Drain {
     },
     over: over.signal,
     enter() {
-      let hasLeft = false;
-      open += 1;
-      return () => {
-        if (!hasLeft) open -= 1;
-        hasLeft = true;
-      };
+      const leave = () => void open.delete(leave);
+      open.add(leave);
+      return leave;
     },
     async stop({ drainMs }) {
       isStopping = true;

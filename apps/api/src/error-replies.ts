@@ -17,6 +17,8 @@ export function replyWithErrors(
 ): void {
   app.setErrorHandler((error, request, reply) => {
     const problem = toQarrError(error, { bodyBytesMax });
+    // A body that cannot be read is no reason to close, which could take the answer away.
+    if (problem.code !== 'shutting_down') reply.removeHeader('connection');
     if (problem.code === 'internal_error') {
       // The stack says where; the message might quote a body.
       request.log.error({ stack: stackOf(error) }, 'internal error');
@@ -35,8 +37,10 @@ export function sendError(
   error: QarrError,
   metrics: ApiMetrics,
 ): FastifyReply {
-  const { httpStatus } = errorRow(error.code);
+  const { httpStatus, retryable } = errorRow(error.code);
   metrics.refused(error.code);
+  // Official clients try 409 and 5xx again by themselves.
+  if (!retryable) reply.header('x-should-retry', 'false');
   if (httpStatus === 503) {
     reply.header('retry-after', Math.ceil(RETRY_AFTER_MS / 1_000));
     reply.header('retry-after-ms', RETRY_AFTER_MS);
@@ -45,10 +49,7 @@ export function sendError(
 }
 
 /** What an error of any origin is to a client. */
-export function toQarrError(
-  error: unknown,
-  { bodyBytesMax }: { bodyBytesMax: number },
-): QarrError {
+export function toQarrError(error: unknown, { bodyBytesMax }: { bodyBytesMax: number }): QarrError {
   if (error instanceof QarrError) return error;
   if (hasZodFastifySchemaValidationErrors(error)) {
     const [problem] = error.validation;
@@ -63,6 +64,8 @@ export function toQarrError(
       return new QarrError('unsupported_media_type', {
         message: 'Send the body as content-type: application/json.',
       });
+    // The client left in the middle of its body.
+    case 'ECONNRESET':
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
     case 'FST_ERR_BAD_URL':
       return new QarrError('invalid_request', { message: 'The request is malformed.' });
@@ -98,7 +101,11 @@ function codeOf(error: unknown): string | undefined {
 
 function stackOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  return error.stack?.split('\n').slice(1).join('\n');
+  // A message may have many lines.
+  return error.stack
+    ?.split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .join('\n');
 }
 
 /** For the routes' parameters and headers. */
@@ -115,4 +122,3 @@ export function wholeNumberFrom(
   }
   return number;
 }
-

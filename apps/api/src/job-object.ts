@@ -25,7 +25,10 @@ export const jobObjectSchema = z.object({
   urls: z.object({ self: z.url(), events: z.url(), cancel: z.url() }),
 });
 
-export function jobObject(record: JobRecord, request: FastifyRequest): z.infer<typeof jobObjectSchema> {
+export function jobObject(
+  record: JobRecord,
+  request: FastifyRequest,
+): z.infer<typeof jobObjectSchema> {
   return {
     id: record.id,
     object: 'job',
@@ -50,8 +53,14 @@ export function jobObject(record: JobRecord, request: FastifyRequest): z.infer<t
 
 /** Absolute, so that nobody has to build them. */
 export function jobUrls(id: string, request: FastifyRequest) {
-  const self = `${request.protocol}://${request.host}/v1/jobs/${id}`;
+  const self = `${request.protocol}://${request.host || localHost(request)}/v1/jobs/${id}`;
   return { self, events: `${self}/events`, cancel: `${self}/cancel` };
+}
+
+/** Where the request came to; a client of HTTP/1.0 may not have said how it calls that. */
+function localHost({ raw }: FastifyRequest): string {
+  const { localAddress = '127.0.0.1', localPort } = raw.socket;
+  return `${localAddress.includes(':') ? `[${localAddress}]` : localAddress}:${localPort}`;
 }
 
 function seconds(ms: number): number {

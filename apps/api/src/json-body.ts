@@ -2,10 +2,17 @@
  * Reading bodies: JSON in valid UTF-8, and nothing else.
  *
  * An empty body counts as none, because official clients send a JSON content type with their empty
- * POSTs. A null counts as absent, because several clients send every optional field as null.
+ * POSTs. A null counts as absent, because several clients send every optional field as null; only
+ * as a message's content it is a value.
  */
 import { QarrError } from '@qarr/router-core';
 import type { FastifyInstance } from 'fastify';
+
+/** A conversation nests five deep, options a little more. Code that recurses relies on a limit. */
+const DEPTH_MAX = 32;
+/** The largest conversation has some 12,000; checking millions would stop the server for seconds. */
+const VALUES_MAX = 100_000;
+const TOO_COMPLEX = `The body must hold at most ${VALUES_MAX} values, nested at most ${DEPTH_MAX} deep.`;
 
 export function acceptJson(app: FastifyInstance): void {
   const parseJson = app.getDefaultJsonParser('error', 'error');
@@ -14,7 +21,7 @@ export function acceptJson(app: FastifyInstance): void {
     'application/json',
     { parseAs: 'buffer' },
     (request, body: Buffer, done) => {
-      if (request.headers['content-encoding'] !== undefined) {
+      if ((request.headers['content-encoding'] ?? 'identity') !== 'identity') {
         return done(
           new QarrError('unsupported_media_type', {
             message: 'Send the body without content-encoding.',
@@ -25,10 +32,13 @@ export function acceptJson(app: FastifyInstance): void {
       if (text === null) return done(new QarrError('invalid_utf8'));
       if (text.trim() === '') return done(null, undefined);
       // The library's parser refuses keys that would poison prototypes.
-      parseJson(request, text, (error, value) => {
+      void parseJson(request, text, (error, value) => {
         // Its message quotes the body.
-        if (error) done(new QarrError('invalid_json', { cause: error }));
-        else done(null, withoutNulls(value));
+        if (error) return done(new QarrError('invalid_json', { cause: error }));
+        if (!isWithin({ value, depth: DEPTH_MAX, left: { values: VALUES_MAX } })) {
+          return done(new QarrError('invalid_request', { message: TOO_COMPLEX }));
+        }
+        done(null, withoutNulls(value));
       });
     },
   );
@@ -42,7 +52,30 @@ function decodeUtf8(body: Buffer): string | null {
   }
 }
 
+/** Whether a value nests at most `depth` deep and holds at most `left.values` values. */
+function isWithin({
+  value,
+  depth,
+  left,
+}: {
+  value: unknown;
+  depth: number;
+  left: { values: number };
+}): boolean {
+  left.values -= 1;
+  if (left.values < 0 || depth < 0) return false;
+  if (typeof value !== 'object' || value === null) return true;
+  return Object.values(value).every((inner) => isWithin({ value: inner, depth: depth - 1, left }));
+}
+
 function withoutNulls(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (typeof value !== 'object' || value === null) return value;
+  const fields = Object.entries(value).filter(
+    ([name, field]) => field !== null || name === 'content',
+  );
+  return Object.fromEntries(
+    // Its names are the client's own: what is wrong there shall be said, not left out.
+    fields.map(([name, field]) => [name, name === 'metadata' ? field : withoutNulls(field)]),
+  );
 }

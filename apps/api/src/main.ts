@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createProducerStore } from '@qarr/job-store';
 import type { ProducerStore } from '@qarr/job-store';
 import {
-  ConfigurationError,
   createErrorLog,
   createLogger,
   createStopper,
   portProblem,
+  requireSafeRedis,
   runProcess,
   startOpsServer,
 } from '@qarr/process';
@@ -40,12 +40,10 @@ async function start(): Promise<Running> {
     onError: createErrorLog(log, 'redis'),
   });
   stopper.add(() => store.stop());
-  const problems = await store.check();
-  for (const problem of problems) log.warn({ problem }, 'unsafe redis');
-  if (problems.length > 0 && !config.allowUnsafeRedis) {
-    await stopper.stop();
-    throw new ConfigurationError(`${problems[0]} (or set QARR_ALLOW_UNSAFE_REDIS=true)`);
-  }
+  const warnings = requireSafeRedis(await store.check(), {
+    allowVolatile: config.allowVolatileRedis,
+    log,
+  });
 
   const watch: TierWatch = watchTiers({ store, policy: config.deployment.policy });
   stopper.add(() => watch.stop());
@@ -65,6 +63,7 @@ async function start(): Promise<Running> {
       watch,
       tokenizer: createTokenizer(),
       drain,
+      warnings,
       limits: config.limits,
       metrics,
     },

@@ -10,7 +10,11 @@ export interface ApiMetrics {
   streamClosed(): void;
 }
 
-export function createApiMetrics({ statuses }: { statuses: () => readonly TierStatus[] }): ApiMetrics {
+export function createApiMetrics({
+  statuses,
+}: {
+  statuses: () => readonly TierStatus[];
+}): ApiMetrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });

@@ -4,7 +4,6 @@
  */
 import type { FastifyReply } from 'fastify';
 import type { HttpLimits } from './config.ts';
-import type { Drain } from './drain.ts';
 import type { ApiMetrics } from './metrics.ts';
 
 /**
@@ -18,31 +17,28 @@ export interface EventStream {
   readonly signal: AbortSignal;
   /** Resolves when more can be written. */
   write(text: string): Promise<void>;
-  /** Ends the response after what was written. */
+  /** Ends the response after what was written, for which a reader that is stuck is not waited. */
   close(): void;
 }
 
 export interface EventStreamDeps {
   readonly limits: Pick<HttpLimits, 'heartbeatMs' | 'readerStuckMs'>;
-  readonly drain: Pick<Drain, 'enter'>;
   readonly metrics: Pick<ApiMetrics, 'streamOpened' | 'streamClosed'>;
 }
 
 /** Takes over the reply: status 200 and headers leave at once. */
 export function openEventStream(
   reply: FastifyReply,
-  { limits, drain, metrics }: EventStreamDeps,
+  { limits, metrics }: EventStreamDeps,
 ): EventStream {
   const response = reply.raw;
   const gone = new AbortController();
-  const leaveDrain = drain.enter();
   metrics.streamOpened();
   reply.hijack();
   response.writeHead(200, {
     ...(reply.getHeaders() as Record<string, string>),
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-cache, no-transform',
-    connection: 'keep-alive',
     'x-accel-buffering': 'no',
   });
   // Some proxies forward headers only together with the first bytes.
@@ -54,7 +50,6 @@ export function openEventStream(
   function onClose(): void {
     clearInterval(heartbeat);
     metrics.streamClosed();
-    leaveDrain();
     gone.abort();
   }
   if (response.destroyed) onClose();
@@ -67,7 +62,11 @@ export function openEventStream(
       await drained(response, limits.readerStuckMs);
     },
     close() {
+      clearInterval(heartbeat);
+      if (gone.signal.aborted) return;
       response.end();
+      const stuck = setTimeout(() => response.destroy(), limits.readerStuckMs);
+      response.once('close', () => clearTimeout(stuck));
     },
   };
 }

@@ -34,7 +34,10 @@ export function watchTiers({
 
   async function refresh(): Promise<void> {
     statuses = await Promise.all(configured.tiers.map(({ name }) => store.status(name)));
-    policy = { ...configured, tiers: configured.tiers.map((tier) => withLearntWindow(tier, statuses)) };
+    policy = {
+      ...configured,
+      tiers: configured.tiers.map((tier) => withLearntWindow(tier, statuses)),
+    };
   }
 
   async function refreshUntilStopped(): Promise<void> {

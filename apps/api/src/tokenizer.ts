@@ -21,7 +21,7 @@ export function createTokenizer(): Tokenizer {
 
   return {
     async count({ name, workers }, messages) {
-      const worker = workers[0];
+      const worker = workers.find(({ breaker }) => breaker === 'closed');
       if (worker === undefined) return null;
       const body = JSON.stringify({ model: worker.model, messages, add_generation_prompt: true });
       const key = createHash('sha256').update(name).update(body).digest('base64');

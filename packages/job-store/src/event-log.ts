@@ -18,6 +18,8 @@ import { isNoScript, loadScript, pipeScript, runScript } from './scripts.ts';
 import type { ScriptCall } from './scripts.ts';
 
 const RETRY_MS = 200;
+/** A delta is usually some words; after an outage it may be all that came meanwhile. */
+const DELTA_CHARS_MAX = 8_192;
 
 /** Why an attempt must stop: its job shall be cancelled, or another attempt has taken over. */
 export type StopReason = 'cancel' | 'superseded';
@@ -223,15 +225,38 @@ export async function closeIndex(redis: Redis, keys: Keys, jobId: string): Promi
   await redis.pipeline().zrem(keys.open, jobId).zrem(keys.deadlines, jobId).exec();
 }
 
-/** The pending delta as `type, json`, or nothing. */
+/** The pending delta as `type, json` pairs: usually one, several where much has come together. */
 function takePending(attempt: Attempt): string[] {
   const { pending } = attempt;
   if (pending === null) return [];
   attempt.pending = null;
-  attempt.nextSeq += 1;
-  const { text, reasoning } = pending;
-  const delta = reasoning === '' ? { type: 'delta', text } : { type: 'delta', text, reasoning };
-  return ['delta', JSON.stringify(delta)];
+  const texts = pieces(pending.text);
+  const reasonings = pieces(pending.reasoning);
+  const events: string[] = [];
+  for (let index = 0; index < Math.max(texts.length, reasonings.length); index += 1) {
+    // A field that is undefined does not appear.
+    const delta = { type: 'delta', text: texts[index] ?? '', reasoning: reasonings[index] };
+    events.push('delta', JSON.stringify(delta));
+  }
+  attempt.nextSeq += events.length / 2;
+  return events;
+}
+
+/** Cuts a text so that no event is larger than a reader's buffer, and no character is torn. */
+function pieces(text: string): string[] {
+  const cut: string[] = [];
+  for (let at = 0; at < text.length;) {
+    const end = at + DELTA_CHARS_MAX;
+    const isTorn = end < text.length && isHighSurrogate(text.charCodeAt(end - 1));
+    const piece = text.slice(at, isTorn ? end - 1 : end);
+    cut.push(piece);
+    at += piece.length;
+  }
+  return cut;
+}
+
+function isHighSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdbff;
 }
 
 function isGap(error: unknown): boolean {

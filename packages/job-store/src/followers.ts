@@ -19,8 +19,8 @@ import { createLiveBuffer, parseLiveMessage } from './live-buffer.ts';
 import type { LiveBuffer } from './live-buffer.ts';
 import { runScript } from './scripts.ts';
 
-/** Events per reading of the log: a page of usual events is some 10 KB. */
-const PAGE_EVENTS = 128;
+/** Bytes of events per reading of the log; the last of them may go beyond by one event. */
+const PAGE_BYTES = 65_536;
 /** Pause before the log is read again after Redis did not answer. */
 const RETRY_MS = 200;
 
@@ -121,7 +121,7 @@ export async function createFollowers({
     try {
       reply = (await runScript(redis, 'follow', {
         keys: [keys.job(cursor.jobId), keys.log(cursor.jobId)],
-        args: [channel, last, PAGE_EVENTS],
+        args: [channel, last, PAGE_BYTES],
       })) as FollowReply;
     } catch {
       // Whatever it was: the reader stays, and the log is read again.

@@ -35,15 +35,17 @@ export function isTerminalState(state: JobState): boolean {
 
 /** Who may be served first: connected clients, then jobs, then batches. */
 const JOB_CLASSES = ['interactive', 'standard', 'batch'] as const;
-export const jobClassSchema = z.enum(JOB_CLASSES);
+export const jobClassSchema = z.enum(JOB_CLASSES, oneOf(JOB_CLASSES));
 export type JobClass = z.infer<typeof jobClassSchema>;
 
 /** What becomes of an answer that is interrupted after its first token was published. */
-export const onInterruptSchema = z.enum(['continue', 'fail', 'restart']);
+const ON_INTERRUPT = ['continue', 'fail', 'restart'] as const;
+export const onInterruptSchema = z.enum(ON_INTERRUPT, oneOf(ON_INTERRUPT));
 export type OnInterrupt = z.infer<typeof onInterruptSchema>;
 
 /** To which other tiers a job may be moved. It is a permission, never an obligation. */
-export const fallbackSchema = z.enum(['none', 'up', 'down', 'any']);
+const FALLBACKS = ['none', 'up', 'down', 'any'] as const;
+export const fallbackSchema = z.enum(FALLBACKS, oneOf(FALLBACKS));
 export type Fallback = z.infer<typeof fallbackSchema>;
 
 /** The answer of a completed job: the concatenated deltas of the attempt that completed. */
@@ -102,3 +104,7 @@ export const jobRecordSchema = z.object({
   error: jobErrorSchema.nullable(),
 });
 export type JobRecord = z.infer<typeof jobRecordSchema>;
+
+function oneOf(values: readonly string[]): string {
+  return `must be one of ${values.join(', ')}`;
+}

@@ -3,7 +3,7 @@
  * client that leaves takes its job with it, because clients retry without saying that they do, and
  * a retry must not double the work.
  */
-import { QarrError, chatRequestSchema } from '@qarr/router-core';
+import { QarrError, chatRequestSchema, isTerminalType } from '@qarr/router-core';
 import type { FastifyReply } from 'fastify';
 import type { Api, ApiDeps } from '../app.ts';
 import { chatCompletion, createChatChunks } from '../chat-chunks.ts';
@@ -46,25 +46,25 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
     { stream, chunks }: { stream: EventStream; chunks: ChatChunks },
   ): Promise<void> {
     const signal = AbortSignal.any([stream.signal, drain.over]);
+    let hasEnded = false;
     try {
       for await (const events of store.follow(id, { after: 0, signal })) {
+        hasEnded = isTerminalType(events.at(-1)?.type ?? '');
         await stream.write(chunks.frames(events));
         if (chunks.isOver) break;
       }
-      if (!chunks.isOver) {
-        await store.cancel(id);
-        await stream.write(chunks.errorFrame(new QarrError('shutting_down')));
-      }
+      // The reader has left, this server stops, or what comes is another sample: nobody reads on.
+      const goodbye = chunks.isOver ? '' : chunks.errorFrame(new QarrError('shutting_down'));
+      await Promise.all([stream.write(goodbye), hasEnded ? null : store.cancel(id)]);
     } catch (error) {
       const problem = error instanceof QarrError ? error : new QarrError('internal_error');
       app.log.warn({ job: id, cause: problem.code }, 'stream ended');
-      await stream.write(chunks.errorFrame(problem));
+      if (!chunks.isOver) await stream.write(chunks.errorFrame(problem));
     }
     stream.close();
   }
 
   async function sendAnswer(id: string, reply: FastifyReply) {
-    const leaveDrain = drain.enter();
     const gone = new AbortController();
     const onClose = () => gone.abort();
     if (reply.raw.destroyed) onClose();
@@ -82,7 +82,6 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
       return await reply.send(chatCompletion(record));
     } finally {
       reply.raw.off('close', onClose);
-      leaveDrain();
     }
   }
 }

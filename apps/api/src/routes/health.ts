@@ -6,11 +6,13 @@ const readinessSchema = z.object({
   ready: z.boolean(),
   redis: z.boolean(),
   stopping: z.boolean(),
+  /** Settings that were allowed though they weaken the promise. */
+  warnings: z.array(z.string()),
   /** Which tiers have a live worker that pulls. */
   tiers: z.record(z.string(), z.boolean()),
 });
 
-export function registerHealthRoutes(app: Api, { store, watch, drain }: ApiDeps): void {
+export function registerHealthRoutes(app: Api, { store, watch, drain, warnings }: ApiDeps): void {
   app.get('/healthz', { schema: { summary: 'The process lives' } }, async () => ({ ok: true }));
 
   app.get(
@@ -31,7 +33,9 @@ export function registerHealthRoutes(app: Api, { store, watch, drain }: ApiDeps)
       );
       const stopping = drain.isStopping;
       const ready = redis && !stopping && Object.values(tiers).includes(true);
-      return reply.code(ready ? 200 : 503).send({ ready, redis, stopping, tiers });
+      return reply
+        .code(ready ? 200 : 503)
+        .send({ ready, redis, stopping, tiers, warnings: [...warnings] });
     },
   );
 }

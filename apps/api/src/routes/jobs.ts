@@ -16,7 +16,9 @@ import { submitJob } from '../submit-job.ts';
 /** A worker stops its engine within a second; a receipt waits a little longer than that. */
 const CANCEL_WAIT_MS = 3_000;
 
-const jobParams = z.object({ id: z.string().max(64) });
+const jobParams = z.object({ id: z.string() });
+/** Ours are shorter. Nothing longer is looked for. */
+const ID_CHARS_MAX = 64;
 
 const acceptedSchema = z.object({
   id: z.string(),
@@ -44,7 +46,13 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
 
   app.post(
     '/v1/jobs',
-    { schema: { summary: 'Submit a job', body: jobRequestSchema, response: { 202: acceptedSchema } } },
+    {
+      schema: {
+        summary: 'Submit a job',
+        body: jobRequestSchema,
+        response: { 202: acceptedSchema },
+      },
+    },
     async (request, reply) => {
       const { body } = request;
       const route = await routeRequest(body, deps);
@@ -86,19 +94,21 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
   app.get(
     '/v1/jobs/:id/events',
     {
+      // A stream without its body would keep the connection busy until the job ends.
+      exposeHeadRoute: false,
       schema: {
         summary: 'Follow a job as server-sent events, from any event on',
         params: jobParams,
-        querystring: z.object({ after: z.string().optional() }),
+        querystring: z.object({ after: z.string('must be given once').optional() }),
         produces: ['text/event-stream'],
       },
     },
     async (request, reply) => {
-      const after = lastEventId(request);
+      const { after, param } = cursorOf(request);
       const { id, state, seq } = await find(request.params.id);
       if (after > seq) {
         throw new QarrError('invalid_cursor', {
-          param: 'after',
+          param,
           message: `No event has the number ${after}: the newest is ${seq}.`,
         });
       }
@@ -113,6 +123,7 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
         request.log.warn({ job: id, cause }, 'stream ended');
         stream.close();
       }
+      return reply;
     },
   );
 
@@ -121,15 +132,15 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
     { schema: { summary: 'Cancel a job', params: jobParams, response: { 200: receiptSchema } } },
     async (request) => {
       const { id } = request.params;
+      await find(id);
       const state = await store.cancel(id);
-      if (state === null) throw new QarrError('job_not_found');
       if (state === 'running') await untilOver(id);
       return receipt(await find(id));
     },
   );
 
   async function find(id: string): Promise<JobRecord> {
-    const record = await store.get(id);
+    const record = id.length > ID_CHARS_MAX ? null : await store.get(id);
     if (record === null) throw new QarrError('job_not_found');
     return record;
   }
@@ -152,12 +163,10 @@ function receipt(record: JobRecord): z.infer<typeof receiptSchema> {
 }
 
 /** The last event that the reader has: the header of a reconnecting EventSource wins. */
-function lastEventId(request: FastifyRequest): number {
+function cursorOf(request: FastifyRequest): { after: number; param: string } {
   const header = request.headers['last-event-id'];
-  if (typeof header === 'string' && header !== '') {
-    return wholeNumberFrom(header, { name: 'Last-Event-ID', max: Number.MAX_SAFE_INTEGER });
-  }
-  const { after } = request.query as { after?: string };
-  if (after === undefined) return 0;
-  return wholeNumberFrom(after, { name: 'after', max: Number.MAX_SAFE_INTEGER });
+  const { after = '0' } = request.query as { after?: string };
+  const [param, text] =
+    typeof header === 'string' && header !== '' ? ['Last-Event-ID', header] : ['after', after];
+  return { param, after: wholeNumberFrom(text, { name: param, max: Number.MAX_SAFE_INTEGER }) };
 }

@@ -2,7 +2,7 @@
 -- event is either in the answer or will be published to the channel.
 --
 -- KEYS  1 job, 2 log
--- ARGV  1 channel, 2 last seq known, 3 number of events to return at most
+-- ARGV  1 channel, 2 last seq known, 3 bytes of events after which no more are added
 -- RETURN {'gone'}, {'ahead', seq} when no event has the number that the reader claims to know,
 --     or {'ok', state, {{seq, type, json}, …}, 1 if there is more}
 
@@ -11,7 +11,7 @@ local state, seq, followers = record[1], tonumber(record[2]), record[3] or ''
 if not state then
   return { 'gone' }
 end
-local last, count = tonumber(ARGV[2]), tonumber(ARGV[3])
+local last, bytes_max = tonumber(ARGV[2]), tonumber(ARGV[3])
 if last > seq then
   return { 'ahead', seq }
 end
@@ -20,12 +20,20 @@ if not TERMINAL[state] and not string.find(' ' .. followers .. ' ', ' ' .. ARGV[
   redis.call('HSET', KEYS[1], 'followers', followers == '' and ARGV[1] or followers .. ' ' .. ARGV[1])
 end
 
-local entries = redis.call('XRANGE', KEYS[2], '(0-' .. last, '+', 'COUNT', count)
-local events = {}
-for i, entry in ipairs(entries) do
-  local id, fields = entry[1], entry[2]
-  events[i] = { tonumber(string.sub(id, 3)), fields[2], fields[4] }
-end
+local STEP = 32
+local events, bytes = {}, 0
+repeat
+  local newest = #events > 0 and events[#events][1] or last
+  local entries = redis.call('XRANGE', KEYS[2], '(0-' .. newest, '+', 'COUNT', STEP)
+  for _, entry in ipairs(entries) do
+    if bytes >= bytes_max then
+      break
+    end
+    local id, fields = entry[1], entry[2]
+    events[#events + 1] = { tonumber(string.sub(id, 3)), fields[2], fields[4] }
+    bytes = bytes + #fields[4]
+  end
+until #entries < STEP or bytes >= bytes_max
 -- The log has outlived its retention; the record still knows how it ended.
 if #events == 0 and last < seq and TERMINAL[state] then
   events[1] = { seq, state, record[4] }

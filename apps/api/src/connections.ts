@@ -1,0 +1,119 @@
+/**
+ * Below the routes: the server's connections. What is not HTTP is answered in the same shape as
+ * all else, no answer is cut off or mixed with another, and nobody holds a connection for nothing.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { QarrError, errorBody } from '@qarr/router-core';
+import type { HttpLimits } from './config.ts';
+import type { Drain } from './drain.ts';
+
+/** Headers are a few hundred bytes; long ones are attacks. */
+export const HEADER_BYTES_MAX = 16_384;
+/** How often the server looks for requests that take too long to arrive. */
+const CHECK_MS = 1_000;
+/** Of a body that was answered before it was read: this much is read and thrown away. */
+const UNREAD_BYTES_MAX = 67_108_864;
+const UNREAD_MS_MAX = 5_000;
+const UNREAD_CHECK_MS = 50;
+/** What was answered gets this long to reach a client that keeps its side open. */
+const GOODBYE_MS = 1_000;
+
+export interface Connections {
+  readonly serverOptions: ServerOptions;
+  /** Answers what the parser gave up on, and what took too long to arrive. */
+  onClientError(error: Error & { code?: string }, socket: Socket): void;
+  /** Call once, before the server listens. */
+  watch(server: Server): void;
+}
+
+export function newRequestId(): string {
+  return `req_${randomUUID().replaceAll('-', '')}`;
+}
+
+export function createConnections({
+  limits,
+  drain,
+}: {
+  limits: Pick<HttpLimits, 'requestTimeoutMs'>;
+  drain: Pick<Drain, 'enter'>;
+}): Connections {
+  const latest = new WeakMap<Socket, ServerResponse>();
+
+  return {
+    serverOptions: {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      // Fastify sets it later, which is too late: Node derives the time for headers from it, and
+      // swaps the two where that is the longer.
+      requestTimeout: limits.requestTimeoutMs,
+      connectionsCheckingInterval: Math.min(CHECK_MS, limits.requestTimeoutMs),
+      // Its absence is answered by us, in JSON.
+      requireHostHeader: false,
+    },
+
+    onClientError(error, socket) {
+      const response = latest.get(socket);
+      if (error.code === 'ECONNRESET' || (response && isInTheMiddle(response))) {
+        socket.destroy();
+        return;
+      }
+      // It has been answered already, and this is what it still sends.
+      if (!socket.writable) return;
+      socket.end(malformedRequestReply(error));
+      const goodbye = setTimeout(() => socket.destroy(), GOODBYE_MS);
+      socket.once('close', () => clearTimeout(goodbye));
+    },
+
+    watch(server) {
+      server.prependListener('request', (request, response) => {
+        latest.set(request.socket, response);
+        response.once('close', drain.enter());
+        response.once('finish', () => boundUnreadBody(request));
+      });
+      // An expectation may be ignored; Node's own answer to it would not be JSON.
+      server.on('checkExpectation', (request, response) => {
+        server.emit('request', request, response);
+      });
+    },
+  };
+}
+
+/** Whether something of the answer is on its way, so that another one would get mixed with it. */
+function isInTheMiddle(response: ServerResponse): boolean {
+  return response.headersSent && !(response.writableFinished && response.req.complete);
+}
+
+/**
+ * An answer may leave before the whole body has arrived. Closing the connection at once would make
+ * the client's system throw the answer away, so what still comes is read, within bounds.
+ */
+function boundUnreadBody(request: IncomingMessage): void {
+  if (request.complete) return;
+  const { socket } = request;
+  const bytesMax = socket.bytesRead + UNREAD_BYTES_MAX;
+  const deadlineMs = performance.now() + UNREAD_MS_MAX;
+  const check = setInterval(() => {
+    if (request.complete) return clearInterval(check);
+    if (socket.bytesRead > bytesMax || performance.now() > deadlineMs) socket.destroy();
+  }, UNREAD_CHECK_MS);
+  socket.once('close', () => clearInterval(check));
+}
+
+function malformedRequestReply({ code }: { code?: string }): string {
+  const [status, problem] =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? (['431 Request Header Fields Too Large', new QarrError('header_too_large')] as const)
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? (['408 Request Timeout', new QarrError('request_timeout')] as const)
+        : ([
+            '400 Bad Request',
+            new QarrError('invalid_request', { message: 'This is not HTTP.' }),
+          ] as const);
+  const body = JSON.stringify(errorBody(problem));
+  return (
+    `HTTP/1.1 ${status}\r\nx-request-id: ${newRequestId()}\r\n` +
+    `content-type: application/json; charset=utf-8\r\n` +
+    `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
+  );
+}
