@@ -56,6 +56,64 @@ describe('writing while Redis is in trouble', () => {
   });
 });
 
+describe('reading while Redis is in trouble', () => {
+  it('goes on where Redis takes no writes', async () => {
+    const { url } = await createOwnRedis();
+    const stores = createStores({ redisUrl: url });
+    const [store, worker] = await Promise.all([
+      stores.producer({ followTickMs: 500 }),
+      stores.worker(),
+    ]);
+    const job = newJob();
+    await store.submit(job, FIRST);
+    await start(worker, job);
+    await stores.redis.config('SET', 'maxmemory', '1');
+    for await (const events of store.follow(job.id, neverAborted())) {
+      expect(events.map(({ type }) => type)).toEqual(['queued', 'started']);
+      break;
+    }
+    await stores.redis.config('SET', 'maxmemory', '0');
+  });
+
+  it('serves a thousand readers at once, and those who submit meanwhile', async () => {
+    const { url } = await createOwnRedis();
+    const stores = createStores({ redisUrl: url });
+    const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const { log } = await start(worker, job);
+    const readers = Array.from({ length: 1_000 }, () =>
+      readText(store.follow(job.id, neverAborted())),
+    );
+    const submitted = Array.from({ length: 20 }, () => store.submit(newJob(), FIRST));
+    const text = await writeAll(log);
+    for (const seen of await Promise.all(readers)) expect(seen).toBe(text);
+    await Promise.all(submitted);
+  });
+
+  it('ends when the store is stopped', async () => {
+    const { url } = await createOwnRedis();
+    const stores = createStores({ redisUrl: url });
+    const store = await stores.producer();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const reading = readAll(store.follow(job.id, neverAborted()));
+    await waitUntil('it is followed', () =>
+      stores.redis.hget(`${stores.root}:{${job.id}}:job`, 'followers'),
+    );
+    await store.stop();
+    expect(await reading).toBe(1);
+  });
+
+  it('says at start that Redis does not let it subscribe', async () => {
+    const { url } = await createOwnRedis();
+    const stores = createStores({ redisUrl: url });
+    await stores.redis.call('ACL', 'SETUSER', 'u', 'on', '>p', '~*', '+@all', 'resetchannels');
+    const limited = createStores({ redisUrl: url.replace('//', '//u:p@') });
+    await expect(limited.producer()).rejects.toThrow(/does not let this process subscribe/);
+  });
+});
+
 describe('what it costs', () => {
   it('publishes nothing where nobody follows, and once per event where somebody does', async () => {
     const { url } = await createOwnRedis();

@@ -144,6 +144,52 @@ describe('one attempt', () => {
   });
 });
 
+describe('deliveries', () => {
+  it('of one entry, removed and added again, never look like one', async () => {
+    const { store, worker } = await both();
+    const tokens: string[] = [];
+    worker.consume({
+      concurrency: 1,
+      paused: false,
+      async deliver(_entry, { token }) {
+        tokens.push(token);
+        return { kind: 'done' };
+      },
+    });
+    const job = newJob();
+    for (const count of [1, 2, 3]) {
+      await store.submit(job, FIRST);
+      await waitUntil('it is delivered', () => tokens.length === count);
+      await waitUntil('it is gone', async () => (await store.status('fast')).depth === 0);
+    }
+    expect(new Set(tokens).size).toBe(3);
+  });
+});
+
+describe('heartbeats', () => {
+  it('of another version are left out, and hide no other worker', async () => {
+    const { store, worker, stores } = await both();
+    const status = {
+      id: 'w1',
+      host: 'h',
+      pid: 1,
+      slots: 4,
+      running: 1,
+      breaker: 'closed',
+      upstream: 'http://127.0.0.1:1',
+      model: 'm',
+      max_model_len: null,
+      service_ms: null,
+    } as const;
+    await worker.beat(status);
+    const at = Date.now() + 60_000;
+    await stores.redis.hset(`${stores.root}:workers:fast`, 'w2', JSON.stringify({ id: 'w2', at }));
+    expect((await store.status('fast')).workers).toEqual([status]);
+    await worker.leave('w1');
+    expect((await store.status('fast')).workers).toEqual([]);
+  });
+});
+
 describe('fencing', () => {
   it('refuses every write of an attempt that was taken over', async () => {
     const { store, worker, stores } = await both();
@@ -326,6 +372,38 @@ describe('sweeping', () => {
     });
     await store.sweep();
     expect((await store.status('fast')).depth).toBe(1);
+  });
+
+  it('gives a running job whose entry is lost to its queue, to be taken over', async () => {
+    const stores = createStores();
+    const [store, worker] = await Promise.all([
+      stores.producer({ mendAfterMs: 0 }),
+      stores.worker(),
+    ]);
+    const job = newJob();
+    await store.submit(job, FIRST);
+    await run(worker, job, 't1');
+    await stores.redis.del(...(await stores.redis.keys(`{${stores.root}:fast}:*`)));
+    await waitUntil('the entry is back', async () => {
+      await store.sweep();
+      return (await store.status('fast')).depth === 1;
+    });
+    expect((await run(worker, job, 't2')).claim.job.attempt).toBe(2);
+  });
+
+  it('is not kept from other jobs by one of a tier that it does not know', async () => {
+    const stores = createStores();
+    const store = await stores.producer({ mendAfterMs: 0 });
+    const [foreign, own] = [newJob({ queueTimeoutMs: 1 }), newJob({ queueTimeoutMs: 2 })];
+    await store.submit(foreign, FIRST);
+    await stores.redis.hset(`${stores.root}:{${foreign.id}}:job`, 'tier', 'gone');
+    await store.submit(own, FIRST);
+    await waitUntil('both are expired', async () => {
+      await store.sweep();
+      const states = await Promise.all([store.get(foreign.id), store.get(own.id)]);
+      return states.every((record) => record?.state === 'expired');
+    });
+    expect(await stores.redis.zcard(`${stores.root}:deadlines`)).toBe(0);
   });
 
   it('forgets an index entry without a job', async () => {

@@ -17,6 +17,8 @@ const START_TIMEOUT_MS = 3_000;
 /** The same for a Redis that is there but may be reading its data. */
 const LOADING_TIMEOUT_MS = 10_000;
 const GOODBYE_MS = 500;
+/** Pause before a subscription that Redis refused is tried again. */
+const RETRY_MS = 1_000;
 
 export interface ConnectionOptions {
   redisUrl: string;
@@ -31,6 +33,7 @@ export function connectProducer({ redisUrl, onError }: ConnectionOptions): Redis
     commandTimeout: PRODUCER_TIMEOUT_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy,
+    reconnectOnError: isReadOnly,
   });
   redis.on('error', onError);
   return redis;
@@ -41,6 +44,7 @@ export function connectWorker({ redisUrl, onError }: ConnectionOptions): Redis {
     maxRetriesPerRequest: null,
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy,
+    reconnectOnError: isReadOnly,
   });
   redis.on('error', onError);
   return redis;
@@ -76,21 +80,33 @@ export async function subscribe({
   redis.on('error', onError);
   redis.on('message', (_channel, message) => onMessage(message));
 
-  const stands = Promise.withResolvers<void>();
+  const stands = Promise.withResolvers<boolean>();
+  const tooLate = setTimeout(() => stands.resolve(false), START_TIMEOUT_MS);
+  let retry: NodeJS.Timeout | undefined;
   async function subscribeAnew(): Promise<void> {
     try {
       await redis.subscribe(channel);
-    } catch {
-      // The connection broke again: its next `ready` subscribes.
+    } catch (error) {
+      onError(error as Error);
+      // Where the connection broke, its next `ready` subscribes. Where Redis refused, it may not
+      // the next time.
+      if (redis.status === 'ready') retry = setTimeout(() => void subscribeAnew(), RETRY_MS);
       return;
     }
-    stands.resolve();
+    stands.resolve(true);
     onReady();
   }
   redis.on('ready', () => void subscribeAnew());
-  await stands.promise;
+  const isStanding = await stands.promise;
+  clearTimeout(tooLate);
+  if (!isStanding) {
+    clearTimeout(retry);
+    redis.disconnect();
+    throw new Error(`Redis does not let this process subscribe to ${channel}; check its ACL`);
+  }
   return {
     async stop() {
+      clearTimeout(retry);
       redis.disconnect();
     },
   };
@@ -129,6 +145,11 @@ export async function disconnect(redis: Redis): Promise<void> {
     await Promise.race([redis.quit().catch(() => {}), expired]);
   }
   redis.disconnect();
+}
+
+/** What was the primary has become a replica: the name leads to another one by now. */
+function isReadOnly(error: Error): boolean {
+  return error.message.startsWith('READONLY');
 }
 
 function retryStrategy(times: number): number {

@@ -2,6 +2,7 @@
  * The worker's side of a tier's queue: pulls entries while it has room, and hands back what cannot
  * be done here.
  */
+import { randomUUID } from 'node:crypto';
 import { DelayedError, Worker } from 'bullmq';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -9,7 +10,7 @@ import type { Keys } from './keys.ts';
 import type { QueueEntry } from './queues.ts';
 
 /**
- * A worker that dies is noticed after `LOCK_MS` and at most two checks: within 10 s as measured.
+ * A worker that dies is noticed at the check after its lock has ended: within 15 s.
  * A worker that is only busy renews its locks four times in that time.
  */
 const LOCK_MS = 10_000;
@@ -68,21 +69,18 @@ export function createConsumer({
   async function process(job: Job<QueueEntry>, token?: string, signal?: AbortSignal) {
     running += 1;
     lastDeliveryMs = performance.now();
-    const delivery = await deliverSafely(job, { token: token ?? '', signal });
+    const delivery = await deliverSafely(job, signal);
     running -= 1;
     if (delivery.kind === 'done') return;
     await job.moveToDelayed(Date.now() + Math.max(1, delivery.delayMs), token);
     throw new DelayedError();
   }
 
-  async function deliverSafely(
-    job: Job<QueueEntry>,
-    { token, signal }: { token: string; signal: AbortSignal | undefined },
-  ): Promise<Delivery> {
+  async function deliverSafely(job: Job<QueueEntry>, signal?: AbortSignal): Promise<Delivery> {
     try {
       return await deliver(job.data, {
-        // The lock's token is the same for all deliveries to one worker; the count tells them apart.
-        token: `${token}:${job.attemptsStarted}`,
+        // BullMQ's own token, and its count, may come again for another delivery.
+        token: randomUUID(),
         signal: signal ?? new AbortController().signal,
       });
     } catch (error) {

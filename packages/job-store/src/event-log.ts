@@ -142,6 +142,8 @@ export function createEventLog({
         return (await runScript(redis, name, call)) as WriteOutcome;
       } catch (error) {
         onError(error as Error);
+        // The store was stopped: nobody can say what becomes of the call.
+        if (redis.status === 'end') throw error;
         if (isGap(error)) return 'superseded';
         await sleep(RETRY_MS);
       }
@@ -177,6 +179,7 @@ export function createEventLog({
       };
       return {
         append({ text, reasoning }) {
+          if (text === '' && !reasoning) return;
           attempt.pending ??= { text: '', reasoning: '' };
           attempt.pending.text += text;
           attempt.pending.reasoning += reasoning ?? '';

@@ -9,6 +9,7 @@
  *
  * One subscription serves all readers of the process.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { QarrError, isTerminalType } from '@qarr/router-core';
 import type { JobEventType, LoggedEvent } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
@@ -18,9 +19,15 @@ import type { Keys } from './keys.ts';
 import { createLiveBuffer, parseLiveMessage } from './live-buffer.ts';
 import type { LiveBuffer } from './live-buffer.ts';
 import { runScript } from './scripts.ts';
+import { createTurns } from './turns.ts';
 
 /** Bytes of events per reading of the log; the last of them may go beyond by one event. */
 const PAGE_BYTES = 65_536;
+/**
+ * Readings under way at once. They share a connection with those who submit: thousands of readers
+ * that read at once would make each other, and them, miss their time.
+ */
+const READS_MAX = 32;
 /** Pause before the log is read again after Redis did not answer. */
 const RETRY_MS = 200;
 
@@ -61,6 +68,8 @@ export async function createFollowers({
 }): Promise<Followers> {
   const channel = keys.replicaChannel(replicaId);
   const cursors = new Map<string, Set<Cursor>>();
+  const turns = createTurns(READS_MAX);
+  const stopping = new AbortController();
 
   function everyCursor(visit: (cursor: Cursor) => void): void {
     for (const group of cursors.values()) for (const cursor of group) visit(cursor);
@@ -108,13 +117,29 @@ export async function createFollowers({
     cursors.delete(cursor.jobId);
     if (isOver) return;
     // Where this fails, the job's messages come here for nothing until it ends: harmless.
-    runScript(redis, 'unfollow', { keys: [keys.job(cursor.jobId)], args: [channel] }).catch(
-      () => {},
-    );
+    runScript(redis, 'unfollow', { keys: [keys.job(cursor.jobId)], args: [channel] })
+      .catch(() => {})
+      // It may have overtaken a reader who has come since.
+      .finally(() => {
+        for (const other of cursors.get(cursor.jobId) ?? []) sendToLog(other);
+      });
   }
 
-  /** Reads the log after `last`. Null when Redis did not answer. */
-  async function readLog(cursor: Cursor, last: number): Promise<Page | null> {
+  /** Reads the log after `last`. Null when Redis did not answer, or the reader has left. */
+  async function readLog(
+    cursor: Cursor,
+    { last, signal }: { last: number; signal: AbortSignal },
+  ): Promise<Page | null> {
+    const endTurn = await turns.take(signal);
+    if (endTurn === null) return null;
+    try {
+      return await readPage(cursor, last);
+    } finally {
+      endTurn();
+    }
+  }
+
+  async function readPage(cursor: Cursor, last: number): Promise<Page | null> {
     cursor.buffer.catchingUp();
     cursor.readAtMs = performance.now();
     let reply: FollowReply;
@@ -137,7 +162,8 @@ export async function createFollowers({
   }
 
   return {
-    async *follow(jobId, { after, signal }) {
+    async *follow(jobId, { after, signal: leaving }) {
+      const signal = AbortSignal.any([leaving, stopping.signal]);
       const cursor = join(jobId);
       let last = after;
       let isOver = false;
@@ -147,13 +173,13 @@ export async function createFollowers({
         while (!signal.aborted && !isOver) {
           let events: LoggedEvent[];
           if (cursor.buffer.isBehind) {
-            const page = await readLog(cursor, last);
-            if (page === null) await wait(cursor, { signal, timeoutMs: RETRY_MS });
+            const page = await readLog(cursor, { last, signal });
+            if (page === null) await pause(RETRY_MS, signal);
             events = page?.events ?? [];
             isOver = page?.hasEnded ?? false;
           } else {
             events = cursor.buffer.take(last);
-            if (events.length === 0 && !cursor.buffer.isBehind) await wait(cursor, { signal });
+            if (events.length === 0 && !cursor.buffer.isBehind) await untilWoken(cursor, signal);
           }
           const newest = events.at(-1);
           if (newest === undefined) continue;
@@ -169,6 +195,7 @@ export async function createFollowers({
     },
 
     async stop() {
+      stopping.abort();
       clearInterval(ticker);
       await subscription.stop();
     },
@@ -186,18 +213,18 @@ interface Page {
   readonly hasEnded: boolean;
 }
 
-/** Waits until the cursor is woken, the reader leaves, or `timeoutMs` have passed. */
-async function wait(
-  cursor: Cursor,
-  { signal, timeoutMs }: { signal: AbortSignal; timeoutMs?: number },
-): Promise<void> {
+/** Waits until the cursor is woken, which an abort does too. */
+async function untilWoken(cursor: Cursor, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   cursor.wake = resolve;
-  const timer = timeoutMs === undefined ? undefined : setTimeout(resolve, timeoutMs);
   await promise;
-  clearTimeout(timer);
   cursor.wake = () => {};
+}
+
+/** Waits for so long, or until the reader leaves; live messages do not shorten it. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, null, { signal }).catch(() => {});
 }
 
 function beyondTheEnd(last: number, seq: number): QarrError {

@@ -84,7 +84,7 @@ export async function createProducerStore({
     tickMs: followTickMs,
     onError,
   });
-  const sweeper = createSweeper({ redis, keys, queues, retention, mendAfterMs });
+  const sweeper = createSweeper({ redis, keys, queues, retention, mendAfterMs, onError });
 
   async function lookUp(jobId: string): Promise<JobRecord | null> {
     return parseRecord(await redis.hgetall(keys.job(jobId)));
@@ -109,15 +109,16 @@ export async function createProducerStore({
             position: place.position,
             estimated_wait_ms: place.estimatedWaitMs,
           });
-          // Indexed first: a crash leaves an index entry without a job, never the reverse.
+          // Indexed first, and for sure: an index entry without a job is tidied up, a job that no
+          // index knows would never be found.
           await Promise.all([
             redis.zadd(keys.open, now, job.id),
             redis.zadd(keys.deadlines, now + job.queueTimeoutMs, job.id),
-            runScript(redis, 'create', {
-              keys: [keys.job(job.id), keys.log(job.id)],
-              args: [job.queueTimeoutMs, queued, ...newJobFields(job)],
-            }),
           ]);
+          await runScript(redis, 'create', {
+            keys: [keys.job(job.id), keys.log(job.id)],
+            args: [job.queueTimeoutMs, queued, ...newJobFields(job)],
+          });
           await queues.add(job.tier, { jobId: job.id, epoch: 1, class: job.class });
           return place;
         })(),
@@ -175,7 +176,8 @@ async function answered<T>(promise: Promise<T>): Promise<T> {
   try {
     return await promise;
   } catch (error) {
-    if (error instanceof QarrError) throw error;
+    // A record that cannot be read is no failure of Redis.
+    if (error instanceof QarrError || (error as Error).name === 'ZodError') throw error;
     throw new QarrError('queue_unavailable', { cause: error });
   }
 }

@@ -16,6 +16,8 @@ export interface QueueEntry {
 export interface Queues {
   /** Adds an entry; adding the same job and epoch again changes nothing while the entry lives. */
   add(tier: string, entry: QueueEntry): Promise<void>;
+  /** Whether this process knows the tier, which another configuration may have or not. */
+  has(tier: string): boolean;
   /** Takes an entry out if it still waits. */
   remove(tier: string, entry: Pick<QueueEntry, 'jobId' | 'epoch'>): Promise<void>;
   /** How many entries wait, those that are due later included. */
@@ -66,6 +68,7 @@ export function createQueues({
   }
 
   return {
+    has: (tier) => queues.has(tier),
     async add(tier, entry) {
       await queueOf(tier).add('job', entry, {
         jobId: entryId(entry),

@@ -1,5 +1,5 @@
 /**
- * The sweep: expires what has waited too long, gives jobs that never reached their queue to it, and
+ * The sweep: expires what has waited too long, gives jobs whose entry is missing to their queue, and
  * forgets index entries of jobs that are over. Several sweepers at once do no harm: each step is
  * one script or idempotent.
  */
@@ -29,17 +29,28 @@ export function createSweeper({
   queues,
   retention,
   mendAfterMs,
+  onError,
 }: {
   redis: Redis;
   keys: Keys;
   queues: Queues;
   retention: Retention;
-  /** A queued job of this age is given to its queue once more: nothing where it is there. */
+  /** An open job of this age is given to its queue once more: nothing where its entry is there. */
   mendAfterMs: number;
+  onError: (error: Error) => void;
 }): Sweeper {
   /** Position of the pass over the open jobs, from the oldest; null between two passes. */
   let rank: number | null = 0;
   let nextPassMs = 0;
+
+  /** One job that cannot be dealt with must not keep the others from it. */
+  async function each(jobId: string, deal: (jobId: string) => Promise<void>): Promise<void> {
+    try {
+      await deal(jobId);
+    } catch (error) {
+      onError(error as Error);
+    }
+  }
 
   async function expire(jobId: string): Promise<void> {
     const reply = (await runScript(redis, 'expire', {
@@ -48,10 +59,10 @@ export function createSweeper({
     })) as ['gone'] | [JobState, tier: string, epoch: number, leftMs: number];
     if (reply[0] === 'gone') return closeIndex(redis, keys, jobId);
     const [state, tier, epoch, leftMs] = reply;
-    if (state === 'expired') await queues.remove(tier, { jobId, epoch });
     if (isTerminalState(state)) await closeIndex(redis, keys, jobId);
     // It was started in time: only its first start has a deadline. (The index is a little early.)
     else if (leftMs <= 0) await redis.zrem(keys.deadlines, jobId);
+    if (state === 'expired' && queues.has(tier)) await queues.remove(tier, { jobId, epoch });
   }
 
   async function mend(jobId: string): Promise<void> {
@@ -59,7 +70,8 @@ export function createSweeper({
     const [state, tier, epoch, jobClass] = fields;
     if (!state || !tier || isTerminalState(state as JobState)) {
       await closeIndex(redis, keys, jobId);
-    } else if (state === 'queued') {
+    } else if (queues.has(tier)) {
+      // Also one that is `running`: where its entry is lost, nobody would take it over.
       const entry = { jobId, epoch: Number(epoch), class: jobClass as JobClass };
       await queues.add(tier, entry);
     }
@@ -81,8 +93,8 @@ export function createSweeper({
     let looked = 0;
     for (let index = 0; index < page.length; index += 2) {
       if (Number(page[index + 1]) > now - mendAfterMs) break;
-      await mend(page[index] ?? '');
       looked += 1;
+      await each(page[index] ?? '', mend);
     }
     rank = looked === SWEEP_JOBS ? rank + SWEEP_JOBS : null;
   }
@@ -91,7 +103,7 @@ export function createSweeper({
     async sweep() {
       const now = await redisNow(redis);
       const due = await redis.zrangebyscore(keys.deadlines, 0, now, 'LIMIT', 0, SWEEP_JOBS);
-      for (const jobId of due) await expire(jobId);
+      for (const jobId of due) await each(jobId, expire);
       await mendPage(now);
     },
   };

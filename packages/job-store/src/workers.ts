@@ -36,8 +36,10 @@ export function createWorkers({ redis, keys }: { redis: Redis; keys: Keys }): Wo
       const live: WorkerStatus[] = [];
       for (const [id, json] of Object.entries(beats)) {
         const beat = JSON.parse(json) as WorkerStatus & { at: number };
-        if (now - beat.at <= DEAD_AFTER_MS) live.push(workerStatusSchema.parse(beat));
-        else await redis.hdel(keys.workers(tier), id);
+        if (now - beat.at > DEAD_AFTER_MS) await redis.hdel(keys.workers(tier), id);
+        // A worker of another version may say something else: it is not ours to count.
+        const status = workerStatusSchema.safeParse(beat);
+        if (now - beat.at <= DEAD_AFTER_MS && status.success) live.push(status.data);
       }
       return live;
     },

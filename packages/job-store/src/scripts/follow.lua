@@ -2,7 +2,8 @@
 -- event is either in the answer or will be published to the channel.
 --
 -- KEYS  1 job, 2 log
--- ARGV  1 channel, 2 last seq known, 3 bytes of events after which no more are added
+-- ARGV  1 channel, 2 last seq known, 3 bytes of events after which no more are added (nor after
+--       256 events)
 -- RETURN {'gone'}, {'ahead', seq} when no event has the number that the reader claims to know,
 --     or {'ok', state, {{seq, type, json}, …}, 1 if there is more}
 
@@ -17,10 +18,11 @@ if last > seq then
 end
 
 if not TERMINAL[state] and not string.find(' ' .. followers .. ' ', ' ' .. ARGV[1] .. ' ', 1, true) then
-  redis.call('HSET', KEYS[1], 'followers', followers == '' and ARGV[1] or followers .. ' ' .. ARGV[1])
+  -- Where Redis takes no writes the log can still be read; the reader comes again by its clock.
+  redis.pcall('HSET', KEYS[1], 'followers', followers == '' and ARGV[1] or followers .. ' ' .. ARGV[1])
 end
 
-local STEP = 32
+local STEP, EVENTS_MAX = 32, 256
 local events, bytes = {}, 0
 repeat
   local newest = #events > 0 and events[#events][1] or last
@@ -33,7 +35,7 @@ repeat
     events[#events + 1] = { tonumber(string.sub(id, 3)), fields[2], fields[4] }
     bytes = bytes + #fields[4]
   end
-until #entries < STEP or bytes >= bytes_max
+until #entries < STEP or bytes >= bytes_max or #events >= EVENTS_MAX
 -- The log has outlived its retention; the record still knows how it ended.
 if #events == 0 and last < seq and TERMINAL[state] then
   events[1] = { seq, state, record[4] }
