@@ -164,6 +164,10 @@ describe('with workers', () => {
       'precise',
       'org/model',
     ]);
+    expect((await get('/v1/models/org%2Fmodel')).body).toMatchObject({ id: 'org/model' });
+    expect((await get('/v1/models/gpt-9')).body).toMatchObject({
+      error: { code: 'model_not_found' },
+    });
     // The engine's window counts, not the configured one.
     const response = await postJson(`${world.api.url}/v1/route`, {
       prompt: 'Hi',
@@ -254,12 +258,25 @@ describe('/openapi.json', () => {
       'get /v1/jobs/{id}',
       'get /v1/jobs/{id}/events',
       'get /v1/models',
+      'get /v1/models/{id}',
       'get /v1/tiers',
       'post /v1/chat/completions',
       'post /v1/jobs',
       'post /v1/jobs/{id}/cancel',
       'post /v1/route',
     ]);
+  });
+
+  it('says of every route what an error looks like', async () => {
+    const { body } = await get('/openapi.json');
+    const operations = Object.values(body['paths'] as Record<string, object>).flatMap((item) =>
+      Object.values(item as Record<string, { responses: Record<string, unknown> }>),
+    );
+    for (const { responses } of operations) {
+      expect(responses['4XX'] ?? responses['4xx']).toMatchObject({
+        content: { 'application/json': { schema: { required: ['error'] } } },
+      });
+    }
   });
 
   it('describes the fields of requests, with their limits', async () => {

@@ -11,7 +11,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ApiConfig, HttpLimits } from './config.ts';
 import { HEADER_BYTES_MAX, createConnections, newRequestId } from './connections.ts';
 import type { Drain } from './drain.ts';
-import { replyWithErrors, sendError, toQarrError } from './error-replies.ts';
+import { errorSchema, replyWithErrors, sendError, toQarrError } from './error-replies.ts';
 import { acceptJson } from './json-body.ts';
 import type { ApiMetrics } from './metrics.ts';
 import { registerChatRoutes } from './routes/chat.ts';
@@ -23,6 +23,7 @@ import type { Tokenizer } from './tokenizer.ts';
 
 /** Longer than the idle time of the usual load balancers, so that they let go first. */
 const KEEP_ALIVE_MS = 72_000;
+const HOST_HEADER = /^[\w.:[\]-]*$/;
 
 export interface ApiDeps {
   readonly config: ApiConfig;
@@ -83,6 +84,10 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
     if (request.headers.host === undefined && request.raw.httpVersion === '1.1') {
       throw new QarrError('invalid_request', { message: 'The host header is missing.' });
     }
+    // It becomes part of URLs that clients are given.
+    if (!HOST_HEADER.test(request.headers.host ?? '')) {
+      throw new QarrError('invalid_request', { message: 'The host header is malformed.' });
+    }
   });
   // Once its body is read: closing the connection before would take the answer away.
   app.addHook('preValidation', async (request, reply) => {
@@ -97,6 +102,11 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
       info: { title: 'QARR', version: '0.1.0', description: 'Quantization-aware request routing' },
     },
     transform: jsonSchemaTransform,
+  });
+  app.addHook('onRoute', ({ schema }) => {
+    if (schema !== undefined && schema.hide !== true) {
+      schema.response = { ...(schema.response as object), '4xx': errorSchema, '5xx': errorSchema };
+    }
   });
   registerHealthRoutes(app, deps);
   registerJobRoutes(app, deps);

@@ -11,6 +11,16 @@ const RETRY_AFTER_MS = 1_000;
 /** Of a name in a request that an answer may repeat. */
 const NAME_CHARS_MAX = 64;
 
+/** The body of every error. */
+export const errorSchema = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable(),
+    code: z.string(),
+  }),
+});
+
 export function replyWithErrors(
   app: FastifyInstance,
   { metrics, bodyBytesMax }: { metrics: ApiMetrics; bodyBytesMax: number },
@@ -22,6 +32,8 @@ export function replyWithErrors(
     if (problem.code === 'internal_error') {
       // The stack says where; the message might quote a body.
       request.log.error({ stack: stackOf(error) }, 'internal error');
+    } else if (errorRow(problem.code).httpStatus >= 500) {
+      request.log.warn({ cause: problem.code }, 'request failed');
     }
     return sendError(reply, problem, metrics);
   });

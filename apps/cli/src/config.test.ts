@@ -83,6 +83,15 @@ describe('readConfig', () => {
     });
   });
 
+  test.each(['QARR_BALANCD_URL', 'QARR_WORKERS_FATS', 'QARR_FASTER_API_KEY'])(
+    'refuses %s, which names no tier',
+    (name) => {
+      expect(() => readConfig({ env: { [name]: 'http://127.0.0.1:1' }, folder })).toThrow(
+        `${name} names no tier; the tiers are FAST, BALANCED, PRECISE`,
+      );
+    },
+  );
+
   test('keeps the keys of engines from what all processes inherit', () => {
     const env = { QARR_FAST_API_KEY: 'secret', QARR_UPSTREAM_API_KEY: 'secret', HOME: '/home' };
     expect(readConfig({ env, folder }).childEnv).toEqual({

@@ -62,6 +62,7 @@ export function readConfig({
   }
   const { configFile, deployment } = readDeployment({ env, folder });
   const tiers = deployment.tiers.map((tier) => planTier(tier, { env, configFile }));
+  refuseUnknownTiers(env, tiers);
   return Object.freeze({
     folder,
     host: text(env, 'HOST') ?? '127.0.0.1',
@@ -123,6 +124,19 @@ function planTier(
       ifUnset: Math.min(Math.max(engineUrls.length, 1), WORKERS_MAX),
     }),
   };
+}
+
+/** A variable of a tier that does not exist is a typing error, and would be ignored in silence. */
+function refuseUnknownTiers(env: NodeJS.ProcessEnv, tiers: readonly TierPlan[]): void {
+  // `QARR_UPSTREAM_URL` is a worker's own.
+  const known = new Set([...tiers.map(({ name }) => variableName(name)), 'UPSTREAM']);
+  for (const name of Object.keys(env)) {
+    const match = /^QARR_(?:WORKERS_(\w+)|(\w+)_(?:URL|API_KEY))$/.exec(name);
+    const tier = match?.[1] ?? match?.[2];
+    if (tier === undefined || known.has(tier) || text(env, name) === null) continue;
+    const names = tiers.map((plan) => variableName(plan.name)).join(', ');
+    throw badValue(`${name} names no tier; the tiers are ${names}`);
+  }
 }
 
 /** `high-precision` -> `HIGH_PRECISION`. */

@@ -107,6 +107,7 @@ async function start({
   const deps = { config, env, supervisor, cleanup, signal };
 
   const redisUrl = await screen.step('Redis', () => provideRedis({ ...deps, folder }));
+  warnOfMixture(config, screen);
   const engines = await screen.step('engines', async () => {
     const result = await startEngines(deps);
     const summary = result
@@ -131,6 +132,15 @@ async function choosePorts({ host, port, opsPort }: UpConfig): Promise<number> {
   if (port !== 0) await requireFreePort({ host, port, variable: 'PORT' });
   if (opsPort !== 0) await requireFreePort({ host, port: opsPort, variable: 'OPS_PORT' });
   return port === 0 ? freePort(host) : port;
+}
+
+/** Invented text among real answers is nothing that anybody wants by accident. */
+function warnOfMixture({ tiers }: UpConfig, screen: Screen): void {
+  const simulated = tiers.filter(({ engineUrls }) => engineUrls.length === 0);
+  if (simulated.length === 0 || simulated.length === tiers.length) return;
+  for (const { name } of simulated) {
+    screen.line(`warning: ${name} is simulated, while other tiers have engines of yours`);
+  }
 }
 
 async function provideRedis({

@@ -34,7 +34,7 @@ export { estimateWaitMs, workerStatusSchema } from './tier-status.ts';
 export type { TierStatus, WorkerStatus } from './tier-status.ts';
 
 // Wire shapes
-export { chatRequestSchema, jobRequestSchema } from './requests.ts';
+export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
 export type { ChatRequest, JobRequest } from './requests.ts';
 export { toEngineRequest } from './to-engine-request.ts';
 export { engineRequestSchema } from './engine-request.ts';

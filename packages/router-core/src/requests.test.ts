@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { chatRequestSchema, jobRequestSchema } from './requests.ts';
+import { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
 
 const schemas = { chat: chatRequestSchema, job: jobRequestSchema };
 const user = (content: unknown) => ({ role: 'user', content });
@@ -218,8 +218,19 @@ describe.each(Object.entries(schemas))(
 );
 
 describe('an unknown field', () => {
-  it('is dropped from a chat request, and so are the fields of jobs', () => {
-    const body = { prompt: 'Hi', top_q: 1, queue_timeout_ms: -1 };
+  it.each(['class', 'fallback', 'on_interrupt', 'queue_timeout_ms', 'run_timeout_ms'])(
+    'is %s, of a job: refused in a chat request, which would not obey it, but not in a question',
+    (name) => {
+      const body = { prompt: 'Hi', [name]: 'anything' };
+      expect(problem(chatRequestSchema, body)).toBe(
+        `${name}: is a field of /v1/jobs, not of a chat`,
+      );
+      expect(problem(routeRequestSchema, body)).toBeUndefined();
+    },
+  );
+
+  it('is dropped from a chat request', () => {
+    const body = { prompt: 'Hi', top_q: 1 };
     expect(chatRequestSchema.parse(body)).toStrictEqual({ prompt: 'Hi' });
     expect(problem(chatRequestSchema, { prompt: 'Hi', metadata: { any: 1 } })).toBeUndefined();
   });

@@ -11,7 +11,11 @@
 import { z } from 'zod';
 import { fallbackSchema, jobClassSchema, onInterruptSchema } from './job.ts';
 import { textOf } from './to-engine-request.ts';
-import { unsupportedFields, unsupportedMessageFields } from './unsupported-fields.ts';
+import {
+  jobsOnlyFields,
+  unsupportedFields,
+  unsupportedMessageFields,
+} from './unsupported-fields.ts';
 
 /** Far above any context window today; a larger number is a mistake or an attack. */
 const MAX_TOKENS_MAX = 1_000_000;
@@ -85,16 +89,25 @@ const generationFields = {
 /** What a JSON schema is to say beside the fields: a conversation comes in one of two forms. */
 const ONE_FORM = { oneOf: [{ required: ['messages'] }, { required: ['prompt'] }] };
 
-/** `POST /v1/chat/completions`: OpenAI's body, or the short form with `prompt`. */
+const conversationFields = {
+  ...unsupportedFields,
+  metadata: z.unknown().optional().describe('Accepted and ignored.'),
+  ...generationFields,
+};
+
+/** `POST /v1/route`: any request; only what routing looks at counts. */
+export const routeRequestSchema = z
+  .object(conversationFields, 'must be a JSON object')
+  .superRefine(checkConversation)
+  .superRefine(checkTokens)
+  .meta(ONE_FORM);
+
+/**
+ * `POST /v1/chat/completions`: OpenAI's body, or the short form with `prompt`. Unknown fields are
+ * ignored, as by other servers of that surface; a job's own are refused, not to be trusted in vain.
+ */
 export const chatRequestSchema = z
-  .object(
-    {
-      ...unsupportedFields,
-      metadata: z.unknown().optional().describe('Accepted and ignored.'),
-      ...generationFields,
-    },
-    'must be a JSON object',
-  )
+  .object({ ...conversationFields, ...jobsOnlyFields }, 'must be a JSON object')
   .superRefine(checkConversation)
   .superRefine(checkTokens)
   .meta(ONE_FORM);

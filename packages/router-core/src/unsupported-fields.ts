@@ -79,11 +79,19 @@ export const unsupportedFields = {
   ),
 };
 
-function unsupported(isHarmless: (value: unknown) => boolean) {
+/** A chat is a job too, but lives with its connection: these are not its client's to choose. */
+export const jobsOnlyFields = Object.fromEntries(
+  ['class', 'fallback', 'on_interrupt', 'queue_timeout_ms', 'run_timeout_ms'].map((name) => [
+    name,
+    unsupported(never, 'is a field of /v1/jobs, not of a chat'),
+  ]),
+);
+
+function unsupported(isHarmless: (value: unknown) => boolean, error = 'is not supported') {
   return z
     .unknown()
     .refine(isHarmless, {
-      error: 'is not supported',
+      error,
       params: { code: 'unsupported_parameter' },
     })
     .optional()

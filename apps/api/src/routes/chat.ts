@@ -28,9 +28,11 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
     async (request, reply) => {
       const { body } = request;
       const route = await routeRequest(body, deps);
-      // An OpenAI stream cannot take back what it has sent.
-      const options = { class: 'interactive', onInterrupt: 'fail' } as const;
+      // An OpenAI stream cannot take back what it has sent; an answer in one piece can begin anew.
+      const onInterrupt = body.stream === true ? 'fail' : 'restart';
+      const options = { class: 'interactive', onInterrupt } as const;
       const { id } = await submitJob(route, options, deps);
+      request.log.info({ job: id, tier: route.tier, route: route.reasons }, 'job accepted');
       setRouteHeaders(reply, { route, jobId: id });
       if (body.stream !== true) return sendAnswer(id, reply);
       const chunks = createChatChunks(

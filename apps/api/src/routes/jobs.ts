@@ -68,6 +68,8 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
         },
         deps,
       );
+      const { tier, reasons } = route;
+      request.log.info({ job: submitted.id, tier, route: reasons }, 'job accepted');
       const urls = jobUrls(submitted.id, request);
       setRouteHeaders(reply, { route, jobId: submitted.id });
       reply.header('location', urls.self);
@@ -100,7 +102,7 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
         summary: 'Follow a job as server-sent events, from any event on',
         params: jobParams,
         querystring: z.object({ after: z.string('must be given once').optional() }),
-        produces: ['text/event-stream'],
+        produces: ['text/event-stream', 'application/json'],
       },
     },
     async (request, reply) => {

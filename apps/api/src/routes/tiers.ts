@@ -1,5 +1,10 @@
 /** What the tiers are and how they are: `/v1/tiers`, `/v1/models`, and `/v1/route` to ask why. */
-import { chatRequestSchema, estimateWaitMs, workerStatusSchema } from '@qarr/router-core';
+import {
+  QarrError,
+  estimateWaitMs,
+  routeRequestSchema,
+  workerStatusSchema,
+} from '@qarr/router-core';
 import { z } from 'zod';
 import type { Api, ApiDeps } from '../app.ts';
 import { routeRequest } from '../route-request.ts';
@@ -77,7 +82,7 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
     {
       schema: {
         summary: 'Say where a request would go, and why, without running it',
-        body: chatRequestSchema,
+        body: routeRequestSchema,
         response: { 200: routeSchema },
       },
     },
@@ -123,6 +128,22 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
       },
     },
     async () => ({ object: 'list' as const, data: models() }),
+  );
+
+  app.get(
+    '/v1/models/:id',
+    {
+      schema: {
+        summary: 'One of these names',
+        params: z.object({ id: z.string() }),
+        response: { 200: modelSchema },
+      },
+    },
+    async (request) => {
+      const model = models().find(({ id }) => id === request.params.id);
+      if (model === undefined) throw new QarrError('model_not_found', { param: 'model' });
+      return model;
+    },
   );
 }
 

@@ -41,7 +41,7 @@ export function startApi({
       OPS_PORT: String(config.opsPort),
       QARR_DRAIN_MS: String(DRAIN_MS.api),
     },
-    whenItEnds: 'fail',
+    whenItEnds: 'restart',
   });
   cleanup.add(() => api.stop(STOP_SHARES_MS.api));
   return api;
