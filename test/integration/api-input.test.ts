@@ -397,6 +397,12 @@ describe('what is hardly HTTP', () => {
       431,
       'header_too_large',
     ],
+    [
+      'a host that is none',
+      'GET /healthz HTTP/1.1\r\nhost: a b<>\r\nconnection: close\r\n\r\n',
+      400,
+      'invalid_request',
+    ],
     ['no host', 'GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n', 400, 'invalid_request'],
   ])('as %s is answered in JSON, and the connection closed', async (_name, bytes, status, code) => {
     const text = await connectRaw(world.api.port, bytes).closed();
