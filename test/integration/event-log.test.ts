@@ -76,9 +76,7 @@ describe('reading while Redis is in trouble', () => {
   });
 
   it('serves a thousand readers at once, and those who submit meanwhile', async () => {
-    const { url } = await createOwnRedis();
-    const stores = createStores({ redisUrl: url });
-    const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const { stores, store, worker } = await createWorld();
     const job = newJob();
     await store.submit(job, FIRST);
     const { log } = await start(worker, job);
@@ -116,9 +114,7 @@ describe('reading while Redis is in trouble', () => {
 
 describe('what it costs', () => {
   it('publishes nothing where nobody follows, and once per event where somebody does', async () => {
-    const { url } = await createOwnRedis();
-    const stores = createStores({ redisUrl: url });
-    const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const { stores, store, worker } = await createWorld();
     const [alone, followed] = [newJob(), newJob()];
     await store.submit(alone, FIRST);
     await store.submit(followed, FIRST);
@@ -137,9 +133,7 @@ describe('what it costs', () => {
   });
 
   it('subscribes once per process, however many jobs are followed', async () => {
-    const { url } = await createOwnRedis();
-    const stores = createStores({ redisUrl: url });
-    const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const { stores, store, worker } = await createWorld();
     const before = await calls(stores.redis, 'subscribe');
     const jobs = Array.from({ length: 50 }, () => newJob());
     await Promise.all(jobs.map((job) => store.submit(job, FIRST)));
@@ -150,9 +144,7 @@ describe('what it costs', () => {
   });
 
   it('merges the text of one turn, and sends the first at once', async () => {
-    const { url } = await createOwnRedis();
-    const stores = createStores({ redisUrl: url });
-    const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const { stores, store, worker } = await createWorld();
     const job = newJob();
     await store.submit(job, FIRST);
     const { log } = await start(worker, job);
@@ -163,9 +155,7 @@ describe('what it costs', () => {
   });
 
   it('cuts a long text into events of a bounded size, and tears no character', async () => {
-    const { url } = await createOwnRedis();
-    const stores = createStores({ redisUrl: url });
-    const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const { stores, store, worker } = await createWorld();
     const job = newJob();
     await store.submit(job, FIRST);
     const { log } = await start(worker, job);
@@ -181,9 +171,7 @@ describe('what it costs', () => {
   });
 
   it('is read in pages of bounded size', async () => {
-    const { url } = await createOwnRedis();
-    const stores = createStores({ redisUrl: url });
-    const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const { stores, store, worker } = await createWorld();
     const job = newJob();
     await store.submit(job, FIRST);
     const { log } = await start(worker, job);
@@ -215,6 +203,14 @@ describe('what it costs', () => {
     );
   });
 });
+
+/** A Redis, a server's store and a worker's, for one test. */
+async function createWorld() {
+  const { url } = await createOwnRedis();
+  const stores = createStores({ redisUrl: url });
+  const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+  return { stores, store, worker };
+}
 
 /** Writes a job's text while `trouble` happens every 100 ms, and compares log and reader with it. */
 async function expectWholeLog(
