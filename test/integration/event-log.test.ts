@@ -76,7 +76,7 @@ describe('reading while Redis is in trouble', () => {
   });
 
   it('serves a thousand readers at once, and those who submit meanwhile', async () => {
-    const { stores, store, worker } = await createWorld();
+    const { store, worker } = await createWorld();
     const job = newJob();
     await store.submit(job, FIRST);
     const { log } = await start(worker, job);
@@ -171,7 +171,7 @@ describe('what it costs', () => {
   });
 
   it('is read in pages of bounded size', async () => {
-    const { stores, store, worker } = await createWorld();
+    const { store, worker } = await createWorld();
     const job = newJob();
     await store.submit(job, FIRST);
     const { log } = await start(worker, job);
