@@ -404,6 +404,22 @@ describe('sweeping', () => {
       return states.every((record) => record?.state === 'expired');
     });
     expect(await stores.redis.zcard(`${stores.root}:deadlines`)).toBe(0);
+    expect(stores.errors).toEqual([]);
+  });
+
+  it('is not kept from other jobs by one that cannot be read', async () => {
+    const stores = createStores();
+    const store = await stores.producer({ mendAfterMs: 0 });
+    const job = newJob({ queueTimeoutMs: 1 });
+    await store.submit(job, FIRST);
+    await stores.redis.set(`${stores.root}:{broken}:job`, 'not a record');
+    await stores.redis.zadd(`${stores.root}:deadlines`, 0, 'broken');
+    await stores.redis.zadd(`${stores.root}:open`, 0, 'broken');
+    await waitUntil('the other one is expired', async () => {
+      await store.sweep().catch(() => {});
+      return (await store.get(job.id))?.state === 'expired';
+    });
+    expect(stores.errors.length).toBeGreaterThan(0);
   });
 
   it('forgets an index entry without a job', async () => {
