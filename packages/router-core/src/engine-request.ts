@@ -26,6 +26,13 @@ export const engineRequestSchema = z.object({
   stop: z.array(z.string()).optional(),
   min_tokens: z.int().optional(),
   ignore_eos: z.boolean().optional(),
+  n: z.int().optional(),
+  logprobs: z.boolean().optional(),
+  top_logprobs: z.int().optional(),
+  tools: z.array(z.record(z.string(), z.unknown())).optional(),
+  tool_choice: z.unknown().optional(),
+  parallel_tool_calls: z.boolean().optional(),
+  response_format: z.record(z.string(), z.unknown()).optional(),
 });
 
 export type EngineRequest = z.infer<typeof engineRequestSchema>;

@@ -54,10 +54,27 @@ const started = z.object({
   attempt: z.int().positive(),
 });
 
+/** A piece of a tool call: pieces with the same `index` join, their `arguments` one after another. */
+export const toolCallPieceSchema = z.object({
+  index: z.int().nonnegative(),
+  id: z.string().optional(),
+  type: z.literal('function').optional(),
+  function: z.object({ name: z.string().optional(), arguments: z.string().optional() }).optional(),
+});
+export type ToolCallPiece = z.infer<typeof toolCallPieceSchema>;
+
+/** One entry per token, in OpenAI's form, as the engine wrote it. */
+export const logprobsSchema = z.object({ content: z.array(z.looseObject({ token: z.string() })) });
+export type Logprobs = z.infer<typeof logprobsSchema>;
+
+/** `index` names the choice; it is absent for the first one. */
 const delta = z.object({
   type: z.literal('delta'),
   text: z.string(),
+  index: z.int().positive().optional(),
   reasoning: z.string().optional(),
+  tool_calls: z.array(toolCallPieceSchema).optional(),
+  logprobs: logprobsSchema.optional(),
 });
 
 const reset = z.object({ type: z.literal('reset'), attempt: z.int().positive() });
@@ -65,8 +82,12 @@ const reset = z.object({ type: z.literal('reset'), attempt: z.int().positive() }
 const completed = z.object({
   type: z.literal('completed'),
   finish_reason: finishReasonSchema,
+  /** Of every choice, in their order; only where there is more than one. */
+  finish_reasons: z.array(finishReasonSchema).optional(),
   usage: usageSchema.nullable(),
   timings: timingsSchema,
+  /** How often the answer was taken up where another attempt had left it. */
+  continued: z.int().nonnegative().optional(),
 });
 
 const failed = z.object({

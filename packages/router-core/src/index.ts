@@ -27,6 +27,7 @@ export type {
   JobState,
   NewJob,
   OnInterrupt,
+  ToolCall,
 } from './job.ts';
 export { fullJitterMs } from './backoff.ts';
 export { queuePriority } from './priority.ts';
@@ -45,7 +46,9 @@ export {
   jobError,
   jobErrorSchema,
   jobEventSchema,
+  logprobsSchema,
   timingsSchema,
+  toolCallPieceSchema,
   usageSchema,
 } from './events.ts';
 export type {
@@ -54,8 +57,10 @@ export type {
   JobEvent,
   JobEventType,
   LoggedEvent,
+  Logprobs,
   TerminalEvent,
   Timings,
+  ToolCallPiece,
   Usage,
 } from './events.ts';
 

@@ -8,7 +8,13 @@
  * - `completed`, `failed`, `cancelled`, `expired`: terminal. Nothing leaves them.
  */
 import { z } from 'zod';
-import { finishReasonSchema, jobErrorSchema, timingsSchema, usageSchema } from './events.ts';
+import {
+  finishReasonSchema,
+  jobErrorSchema,
+  logprobsSchema,
+  timingsSchema,
+  usageSchema,
+} from './events.ts';
 import { engineRequestSchema } from './engine-request.ts';
 
 const JOB_STATES = ['queued', 'running', 'completed', 'failed', 'cancelled', 'expired'] as const;
@@ -48,11 +54,31 @@ const FALLBACKS = ['none', 'up', 'down', 'any'] as const;
 export const fallbackSchema = z.enum(FALLBACKS, oneOf(FALLBACKS));
 export type Fallback = z.infer<typeof fallbackSchema>;
 
-/** The answer of a completed job: the concatenated deltas of the attempt that completed. */
-export const jobResultSchema = z.object({
+/** A whole tool call, in OpenAI's form. */
+const toolCallSchema = z.object({
+  id: z.string(),
+  type: z.literal('function'),
+  function: z.object({ name: z.string(), arguments: z.string() }),
+});
+export type ToolCall = z.infer<typeof toolCallSchema>;
+
+const choiceFields = {
   text: z.string(),
   reasoning: z.string().optional(),
+  tool_calls: z.array(toolCallSchema).optional(),
+  logprobs: logprobsSchema.optional(),
   finish_reason: finishReasonSchema,
+};
+
+/**
+ * The answer of a completed job: the concatenated deltas since its last reset. The fields of the
+ * first choice stand at the top; `choices` holds all of them where there is more than one.
+ */
+export const jobResultSchema = z.object({
+  ...choiceFields,
+  choices: z.array(z.object(choiceFields)).optional(),
+  /** How often the answer was taken up where another attempt had left it. */
+  continued: z.int().nonnegative().optional(),
 });
 export type JobResult = z.infer<typeof jobResultSchema>;
 
@@ -73,6 +99,8 @@ export interface NewJob {
   queueTimeoutMs: number;
   runTimeoutMs: number;
   metadata: Record<string, string>;
+  /** W3C trace context of the request that made the job. */
+  traceparent?: string | undefined;
 }
 
 /** The record of a job. Times are milliseconds since the epoch by Redis's clock. */

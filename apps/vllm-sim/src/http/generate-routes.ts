@@ -12,6 +12,7 @@ import type { JsonObject } from '../protocol/fields.ts';
 import { checkTokenLimits, type SamplingFields } from '../protocol/sampling-fields.ts';
 import type { Answer } from './answer.ts';
 import { collectAnswer } from './collect-answer.ts';
+import { createEventStream } from './event-stream.ts';
 import { requireJson } from './json-body.ts';
 import { checkModel, requireObject, type ServedModel } from './model.ts';
 import { requestIdOf } from './request-id.ts';
@@ -99,7 +100,12 @@ export function addGenerateRoutes(app: FastifyInstance, deps: GenerateDeps): voi
     const response = reply.raw;
     if (stream) {
       reply.hijack();
-      streamAnswer({ answer, engine, response, onClientGone: () => requestLog.abortedByClient() });
+      streamAnswer({
+        answer,
+        engine,
+        stream: createEventStream(response),
+        onClientGone: () => requestLog.abortedByClient(),
+      });
       return reply;
     }
     const collected = await collectAnswer({ answer, engine, response });

@@ -1,8 +1,8 @@
-import type { ServerResponse } from 'node:http';
 import type { Engine } from '../engine/engine.ts';
 import type { Finish, Output } from '../engine/generation.ts';
 import { usageOf } from '../protocol/usage.ts';
 import type { Answer } from './answer.ts';
+import type { EventStream } from './event-stream.ts';
 
 /**
  * Streams an answer as server-sent events. The headers leave at once; the first event comes with
@@ -14,46 +14,44 @@ import type { Answer } from './answer.ts';
 export function streamAnswer(options: {
   answer: Answer;
   engine: Engine;
-  response: ServerResponse;
+  stream: EventStream;
   onClientGone: () => void;
 }): void {
-  const { answer, response } = options;
+  const { answer, stream } = options;
   const { sequences, shape } = answer;
   const merged = new Map<number, MergedOutput>();
   const generated = sequences.map(() => 0);
   let opened = false;
   let unfinished = sequences.length;
 
-  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
-  response.flushHeaders();
+  stream.open();
 
   const tickets = sequences.map((sequence, index) =>
     options.engine.submit({
       ...sequence,
       onOutput: (output) => {
-        if (response.destroyed) return;
+        if (stream.isGone) return;
         const earlier = merged.get(index);
-        const slow = earlier !== undefined || response.writableNeedDrain;
+        const slow = earlier !== undefined || stream.isSlow;
         if (slow) merged.set(index, mergeOutputs(earlier, output));
         else deliver(index, output);
       },
     }),
   );
-  response.on('drain', () => {
+  stream.onDrain(() => {
     for (const [index, output] of merged) {
-      if (response.writableNeedDrain) break;
+      if (stream.isSlow) break;
       merged.delete(index);
       deliver(index, output);
     }
   });
-  response.on('close', () => {
-    if (response.writableFinished) return;
+  stream.onGone(() => {
     for (const ticket of tickets) ticket.abort();
     options.onClientGone();
   });
 
   function deliver(index: number, output: Output): void {
-    if (!opened) shape.opening().forEach(send);
+    if (!opened) shape.opening().forEach(stream.send);
     opened = true;
     const first = generated[index] === 0;
     const completionTokens = (generated[index] ?? 0) + output.tokenIds.length;
@@ -64,7 +62,7 @@ export function streamAnswer(options: {
       const usage = answer.continuousUsage
         ? usageOf({ promptTokens, completionTokens })
         : undefined;
-      send(shape.chunk({ index, output, first, usage }));
+      stream.send(shape.chunk({ index, output, first, usage }));
     }
     if (output.finish === undefined) return;
     unfinished -= 1;
@@ -74,14 +72,12 @@ export function streamAnswer(options: {
   function finish(): void {
     if (answer.includeUsage) {
       const completionTokens = generated.reduce((sum, tokens) => sum + tokens, 0);
-      send(shape.usageChunk(usageOf({ promptTokens: answer.promptTokens, completionTokens })));
+      stream.send(
+        shape.usageChunk(usageOf({ promptTokens: answer.promptTokens, completionTokens })),
+      );
     }
-    send('[DONE]');
-    response.end();
-  }
-
-  function send(data: string): void {
-    response.write(`data: ${data}\n\n`);
+    stream.send('[DONE]');
+    stream.end();
   }
 }
 
