@@ -264,7 +264,7 @@ function testAttempt({
         event: { type: 'cancelled', ran: true, tokens, usage: usageOf(tokens), timings: TIMINGS },
       }),
     async handBack() {
-      await log.requeue({ failures: 0 });
+      await log.requeue({ burns: 'nothing' });
       end({ kind: 'again', delayMs: 1 });
     },
   };

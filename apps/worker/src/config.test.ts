@@ -60,7 +60,14 @@ describe("a worker's configuration", () => {
       opsPort: 9_464,
       drainMs: 25_000,
       logLevel: 'info',
-      timeouts: { connectMs: 2_000, headersMs: 60_000, firstTokenMs: 60_000, idleMs: 30_000 },
+      timeouts: {
+        connectMs: 2_000,
+        headersMs: 60_000,
+        firstTokenMs: 60_000,
+        idleMs: 30_000,
+        rateWindowMs: 60_000,
+        tokensPerWindowMin: 60,
+      },
     });
   });
 
@@ -78,6 +85,8 @@ describe("a worker's configuration", () => {
       QARR_HEADERS_TIMEOUT_MS: '2',
       QARR_FIRST_TOKEN_TIMEOUT_MS: '3',
       QARR_IDLE_TIMEOUT_MS: '4',
+      QARR_RATE_WINDOW_MS: '5',
+      QARR_RATE_TOKENS_MIN: '0',
     });
     expect(config).toMatchObject({
       redisUrl: 'rediss://redis:6380/1',
@@ -88,7 +97,14 @@ describe("a worker's configuration", () => {
       opsPort: 0,
       drainMs: 0,
       logLevel: 'debug',
-      timeouts: { connectMs: 1, headersMs: 2, firstTokenMs: 3, idleMs: 4 },
+      timeouts: {
+        connectMs: 1,
+        headersMs: 2,
+        firstTokenMs: 3,
+        idleMs: 4,
+        rateWindowMs: 5,
+        tokensPerWindowMin: 0,
+      },
     });
   });
 

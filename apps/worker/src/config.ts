@@ -43,6 +43,12 @@ export const environmentSchema = z.object({
   QARR_IDLE_TIMEOUT_MS: milliseconds(1, 3_600_000)
     .default(30_000)
     .describe('Between two chunks of the answer, in ms'),
+  QARR_RATE_WINDOW_MS: milliseconds(1, 3_600_000)
+    .default(60_000)
+    .describe('The time in which an answer must get its minimum of tokens, in ms'),
+  QARR_RATE_TOKENS_MIN: wholeNumber(0, 1_000_000)
+    .default(60)
+    .describe('Tokens that an answer must get in each such time; 0 for no minimum'),
 });
 
 export interface EngineTimeouts {
@@ -53,6 +59,9 @@ export interface EngineTimeouts {
   readonly firstTokenMs: number;
   /** Between two chunks of the answer. */
   readonly idleMs: number;
+  /** In each window of this length, from the first token on, so many tokens must come. */
+  readonly rateWindowMs: number;
+  readonly tokensPerWindowMin: number;
 }
 
 export interface WorkerConfig {
@@ -118,6 +127,8 @@ export function readConfig({
       headersMs: variables.QARR_HEADERS_TIMEOUT_MS,
       firstTokenMs: variables.QARR_FIRST_TOKEN_TIMEOUT_MS,
       idleMs: variables.QARR_IDLE_TIMEOUT_MS,
+      rateWindowMs: variables.QARR_RATE_WINDOW_MS,
+      tokensPerWindowMin: variables.QARR_RATE_TOKENS_MIN,
     },
   });
 }

@@ -36,19 +36,26 @@ const CONFIG: WorkerConfig = {
   opsPort: 0,
   drainMs: 0,
   logLevel: 'silent',
-  timeouts: { connectMs: 1, headersMs: 1, firstTokenMs: 1, idleMs: 1 },
+  timeouts: {
+    connectMs: 1,
+    headersMs: 1,
+    firstTokenMs: 1,
+    idleMs: 1,
+    rateWindowMs: 1,
+    tokensPerWindowMin: 0,
+  },
 };
 const gone: EngineOutcome = {
   usage: null,
   ending: {
     kind: 'failed',
-    failure: failureOfConnection(new Error('refused'), { wasSent: false }),
+    failure: failureOfConnection(new Error('refused'), { reached: 'nobody' }),
   },
 };
 /** The engine was busy or gone; the job is given back. */
 const BUSY: Delivery = { kind: 'again', delayMs: 1_000 };
 const BACK: Delivery = { kind: 'again', delayMs: 1 };
-const whole: EngineOutcome = { usage: null, ending: { kind: 'whole', finishReason: 'stop' } };
+const whole: EngineOutcome = { usage: null, ending: { kind: 'whole', finishReasons: ['stop'] } };
 
 /** A queue and a store in memory; `deliver` does what the queue does. */
 function createFakeStore() {
@@ -85,8 +92,8 @@ function createFakeStore() {
           written.push(`${jobId} ${event.type}`);
           return 'ok';
         },
-        async requeue({ failures }) {
-          written.push(`${jobId} requeue ${failures}`);
+        async requeue({ burns }) {
+          written.push(`${jobId} requeue ${burns}`);
           return 'ok';
         },
       }),
@@ -129,6 +136,9 @@ function claimedJob(jobId: string): ClaimedJob {
     jobId,
     attempt: 1,
     failures: 0,
+    spared: 0,
+    soFar: null,
+    traceparent: null,
     queueWaitMs: 0,
     runLeftMs: 60_000,
     onInterrupt: 'continue',
@@ -270,7 +280,7 @@ describe('a worker', () => {
     expect(runs[0]?.options).toMatchObject({
       model: 'served',
       requestId: 'job_1-1',
-      countsContinuously: true,
+      capabilities: expect.objectContaining({ countsContinuously: true }) as unknown,
     });
     runs[0]?.end(whole);
     expect(await delivery).toEqual({ kind: 'done' });
@@ -320,7 +330,7 @@ describe('a worker whose engine is gone', () => {
   it('pauses once, and pulls again when it answers', async () => {
     const { calls, results, written, comeBack } = await abandoned();
     expect(results).toEqual([BUSY, BUSY]);
-    expect(written).toEqual(['job_1 requeue 0', 'job_2 requeue 0']);
+    expect(written).toEqual(['job_1 requeue spare', 'job_2 requeue spare']);
     const before = ['consume paused', 'pause', 'resume', 'pause'];
     expect(calls).toEqual(before);
     comeBack();
@@ -398,7 +408,7 @@ describe('a worker that drains', () => {
     await vi.waitFor(() => expect(runs).toHaveLength(2), PATIENCE);
     await worker.stop({ drainMs: 1 });
     expect(await Promise.all(deliveries)).toEqual([BACK, BACK]);
-    expect(written).toEqual(['job_1 requeue 0', 'job_2 requeue 0']);
+    expect(written).toEqual(['job_1 requeue spare', 'job_2 requeue spare']);
     expect(worker.running()).toBe(0);
   });
 
@@ -420,7 +430,7 @@ describe('a worker that drains', () => {
     answer.resolve();
     await stopped;
     expect(await delivery).toEqual(BACK);
-    expect(written).toEqual(['job_1 requeue 0']);
+    expect(written).toEqual(['job_1 requeue nothing']);
   });
 
   it('gives back what still arrives, unclaimed', async () => {
@@ -459,7 +469,7 @@ describe('a worker that drains', () => {
     await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
     await worker.stop({ drainMs: 0 });
     await delivery;
-    expect(written).toEqual(['job_1 requeue 0']);
+    expect(written).toEqual(['job_1 requeue nothing']);
   });
 });
 

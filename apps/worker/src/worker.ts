@@ -10,6 +10,7 @@ import type { Consumer, WorkerStore } from '@qarr/job-store';
 import { createErrorLog, within } from '@qarr/process';
 import type { Logger } from '@qarr/process';
 import type { WorkerStatus } from '@qarr/router-core';
+import { NO_CAPABILITIES } from './capabilities.ts';
 import type { WorkerConfig } from './config.ts';
 import type { Engine } from './engine.ts';
 import type { EngineInfo } from './engine-info.ts';
@@ -91,11 +92,18 @@ export function startWorker({
 
   const run: ProcessJobDeps['run'] = async (job, options) => {
     const beganMs = performance.now();
-    const outcome = await engine.run(job.request, {
+    const outcome = await engine.run(job, {
       model: model(),
       // A name per attempt: engines refuse or confuse a request id that is still in use.
       requestId: `${job.jobId}-${job.attempt}`,
-      countsContinuously: info?.countsContinuously ?? false,
+      capabilities: {
+        ...NO_CAPABILITIES,
+        countsContinuously: info?.countsContinuously ?? false,
+        tokenIds: info?.countsContinuously ?? false,
+        tokenizes: info?.countsContinuously ?? false,
+        continuesText: info?.countsContinuously ?? false,
+      },
+      ...(job.traceparent === null ? {} : { traceparent: job.traceparent }),
       ...options,
     });
     // What fails at once or is cut short says nothing of how long an answer takes.

@@ -3,6 +3,7 @@
  * be done here.
  */
 import { randomUUID } from 'node:crypto';
+import { returningPriority } from '@qarr/router-core';
 import { DelayedError, Worker } from 'bullmq';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -72,6 +73,7 @@ export function createConsumer({
     const delivery = await deliverSafely(job, signal);
     running -= 1;
     if (delivery.kind === 'done') return;
+    await job.changePriority({ priority: returningPriority(job.data.class) });
     await job.moveToDelayed(Date.now() + Math.max(1, delivery.delayMs), token);
     throw new DelayedError();
   }

@@ -11,13 +11,18 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import type { JobResult, TerminalEvent } from '@qarr/router-core';
+import type { JobResult, Logprobs, TerminalEvent, ToolCallPiece } from '@qarr/router-core';
 import type { Keys } from './keys.ts';
 import type { Retention } from './retention.ts';
 import { isNoScript, loadScript, pipeScript, runScript } from './scripts.ts';
 import type { ScriptCall } from './scripts.ts';
 
 const RETRY_MS = 200;
+/** Instead of token ids: they stand with the event before. */
+export const TOLD_BEFORE = '+';
+/** In a call, an event is its type, its JSON and its token ids. */
+const EVENT_ARGS = 3;
+const COUNTER: Readonly<Record<Burns, string>> = { try: 'failures', spare: 'spared', nothing: '' };
 /** A delta is usually some words; after an outage it may be all that came meanwhile. */
 const DELTA_CHARS_MAX = 8_192;
 
@@ -30,13 +35,34 @@ export interface Ending {
   readonly result?: JobResult;
 }
 
+/** A piece of an answer. */
+export interface AnswerDelta {
+  readonly text: string;
+  /** The choice; absent for the first one. */
+  readonly index?: number | undefined;
+  readonly reasoning?: string | undefined;
+  readonly toolCalls?: readonly ToolCallPiece[] | undefined;
+  readonly logprobs?: Logprobs | undefined;
+  /**
+   * The tokens that the engine made since the delta before, where it tells. They may run ahead of
+   * the text, never behind it: whoever carries the answer on relies on that.
+   */
+  readonly tokenIds?: readonly number[] | undefined;
+}
+
+/**
+ * What giving a job back takes from it: one of its tries, one of the few attempts that are spared
+ * because no engine ever took the request, or nothing.
+ */
+export type Burns = 'try' | 'spare' | 'nothing';
+
 export interface AttemptLog {
   /** Adds to the answer. Returns at once. */
-  append(delta: { text: string; reasoning?: string | undefined }): void;
+  append(delta: AnswerDelta): void;
   /** Ends the job, after everything that was appended. */
   finish(ending: Ending): Promise<WriteOutcome>;
-  /** Gives the job back to its queue. `failures` is 1 when the attempt counts as a failed one. */
-  requeue(options: { failures: 0 | 1 }): Promise<WriteOutcome>;
+  /** Gives the job back to its queue, after everything that was appended. */
+  requeue(options: { burns: Burns }): Promise<WriteOutcome>;
 }
 
 export interface EventLog {
@@ -49,16 +75,21 @@ export interface EventLog {
   }): AttemptLog;
 }
 
+/** What waits to be sent: the piece of an answer that grows, or one that stays as it is. */
 interface Pending {
   text: string;
   reasoning: string;
+  tokenIds: number[];
+  readonly more?: Omit<AnswerDelta, 'text' | 'reasoning' | 'tokenIds'>;
 }
 
 interface Attempt {
   readonly jobId: string;
   readonly attempt: number;
   nextSeq: number;
-  pending: Pending | null;
+  readonly pending: Pending[];
+  /** Tokens whose text the engine still holds back. */
+  readonly idsAhead: number[];
   /** The call that is under way; it settles when it is answered. */
   underWay: Promise<void> | null;
   stopped: StopReason | null;
@@ -80,7 +111,8 @@ export function createEventLog({
   let flushScheduled = false;
 
   function schedule(attempt: Attempt): void {
-    if (attempt.pending === null || attempt.underWay !== null || attempt.stopped !== null) return;
+    if (attempt.pending.length === 0 || attempt.underWay !== null || attempt.stopped !== null)
+      return;
     dirty.add(attempt);
     if (flushScheduled) return;
     flushScheduled = true;
@@ -172,24 +204,22 @@ export function createEventLog({
         jobId,
         attempt: number,
         nextSeq,
-        pending: null,
+        pending: [],
+        idsAhead: [],
         underWay: null,
         stopped: null,
         onStop,
       };
       return {
-        append({ text, reasoning }) {
-          if (text === '' && !reasoning) return;
-          attempt.pending ??= { text: '', reasoning: '' };
-          attempt.pending.text += text;
-          attempt.pending.reasoning += reasoning ?? '';
+        append(delta) {
+          addPending(attempt, delta);
           schedule(attempt);
         },
         async finish({ event, result }) {
           await quiesce(attempt);
           if (attempt.stopped === 'superseded') return 'superseded';
           // What was not sent yet goes with the terminal event; a cancelled job gets no more text.
-          if (event.type === 'cancelled') attempt.pending = null;
+          if (event.type === 'cancelled') attempt.pending.length = 0;
           const first = attempt.nextSeq;
           const events = takePending(attempt);
           const fields = result === undefined ? [] : ['result', JSON.stringify(result)];
@@ -213,10 +243,14 @@ export function createEventLog({
           else attempt.nextSeq = first;
           return outcome;
         },
-        async requeue({ failures }) {
+        async requeue({ burns }) {
           await quiesce(attempt);
           if (attempt.stopped === 'superseded') return 'superseded';
-          return insist('requeue', { keys: [keys.job(jobId)], args: [number, failures] });
+          if (attempt.pending.length > 0) {
+            const outcome = await insist('append', appendCall(attempt));
+            if (outcome !== 'ok') return outcome;
+          }
+          return insist('requeue', { keys: [keys.job(jobId)], args: [number, COUNTER[burns]] });
         },
       };
     },
@@ -228,20 +262,51 @@ export async function closeIndex(redis: Redis, keys: Keys, jobId: string): Promi
   await redis.pipeline().zrem(keys.open, jobId).zrem(keys.deadlines, jobId).exec();
 }
 
-/** The pending delta as `type, json` pairs: usually one, several where much has come together. */
-function takePending(attempt: Attempt): string[] {
-  const { pending } = attempt;
-  if (pending === null) return [];
-  attempt.pending = null;
-  const texts = pieces(pending.text);
-  const reasonings = pieces(pending.reasoning);
-  const events: string[] = [];
-  for (let index = 0; index < Math.max(texts.length, reasonings.length); index += 1) {
-    // A field that is undefined does not appear.
-    const delta = { type: 'delta', text: texts[index] ?? '', reasoning: reasonings[index] };
-    events.push('delta', JSON.stringify(delta));
+/** Plain text joins the plain text before it; a piece that says more stays by itself. */
+function addPending({ pending, idsAhead }: Attempt, delta: AnswerDelta): void {
+  const { text, reasoning = '', tokenIds = [], ...more } = delta;
+  idsAhead.push(...tokenIds);
+  const isPlain = Object.values(more).every((value) => value === undefined);
+  if (isPlain && text === '' && reasoning === '') return;
+  const ids = idsAhead.splice(0);
+  const last = pending.at(-1);
+  if (!isPlain) {
+    pending.push({ text, reasoning, tokenIds: ids, more });
+  } else if (last === undefined || last.more !== undefined) {
+    pending.push({ text, reasoning, tokenIds: ids });
+  } else {
+    last.text += text;
+    last.reasoning += reasoning;
+    last.tokenIds.push(...ids);
   }
-  attempt.nextSeq += events.length / 2;
+}
+
+/** What is pending, as `type, json, token ids`: usually one event, several where much has come. */
+function takePending(attempt: Attempt): string[] {
+  const events = attempt.pending.flatMap(eventsOf);
+  attempt.pending.length = 0;
+  attempt.nextSeq += events.length / EVENT_ARGS;
+  return events;
+}
+
+function eventsOf({ text, reasoning, tokenIds, more }: Pending): string[] {
+  const texts = pieces(text);
+  const reasonings = pieces(reasoning);
+  const events: string[] = [];
+  const count = Math.max(1, texts.length, reasonings.length);
+  for (let part = 0; part < count; part += 1) {
+    // A field that is undefined does not appear. The tokens stand with the first part: not behind
+    // their text.
+    const delta = {
+      type: 'delta',
+      text: texts[part] ?? '',
+      reasoning: reasonings[part],
+      index: more?.index,
+      ...(part === 0 ? { tool_calls: more?.toolCalls, logprobs: more?.logprobs } : {}),
+    };
+    const ids = part === 0 ? tokenIds.join(',') : TOLD_BEFORE;
+    events.push('delta', JSON.stringify(delta), tokenIds.length === 0 ? '' : ids);
+  }
   return events;
 }
 

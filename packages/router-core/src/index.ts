@@ -30,7 +30,7 @@ export type {
   ToolCall,
 } from './job.ts';
 export { fullJitterMs } from './backoff.ts';
-export { queuePriority } from './priority.ts';
+export { queuePriority, returningPriority } from './priority.ts';
 export { estimateWaitMs, workerStatusSchema } from './tier-status.ts';
 export type { TierStatus, WorkerStatus } from './tier-status.ts';
 
