@@ -3,15 +3,20 @@
  *
  * An empty body counts as none, because official clients send a JSON content type with their empty
  * POSTs. A null counts as absent, because several clients send every optional field as null; only
- * as a message's content it is a value.
+ * as a message's content it is a value, and in what is the client's own: metadata and JSON schemas.
  */
 import { QarrError } from '@qarr/router-core';
 import type { FastifyInstance } from 'fastify';
 
-/** A conversation nests five deep, options a little more. Code that recurses relies on a limit. */
+/**
+ * A conversation nests five deep, and the JSON schema of a tool, where it is as deep as it may be,
+ * some 28. Code that recurses relies on a limit.
+ */
 const DEPTH_MAX = 32;
-/** The largest conversation has some 12,000; checking millions would stop the server for seconds. */
+/** The largest conversation without tools has some 12,000; checking millions would stop the server for seconds. */
 const VALUES_MAX = 100_000;
+/** Fields whose content is the client's own: what is wrong there shall be said, not left out. */
+const TAKEN_AS_THEY_ARE = new Set(['metadata', 'parameters', 'schema']);
 const TOO_COMPLEX = `The body must hold at most ${VALUES_MAX} values, nested at most ${DEPTH_MAX} deep.`;
 
 export function acceptJson(app: FastifyInstance): void {
@@ -75,7 +80,9 @@ function withoutNulls(value: unknown): unknown {
     ([name, field]) => field !== null || name === 'content',
   );
   return Object.fromEntries(
-    // Its names are the client's own: what is wrong there shall be said, not left out.
-    fields.map(([name, field]) => [name, name === 'metadata' ? field : withoutNulls(field)]),
+    fields.map(([name, field]) => [
+      name,
+      TAKEN_AS_THEY_ARE.has(name) ? field : withoutNulls(field),
+    ]),
   );
 }
