@@ -8,12 +8,9 @@
 import { QarrError } from '@qarr/router-core';
 import type { FastifyInstance } from 'fastify';
 
-/**
- * A conversation nests five deep, and the JSON schema of a tool, where it is as deep as it may be,
- * some 28. Code that recurses relies on a limit.
- */
+/** A conversation nests 5 deep, the deepest schema of a tool 26. What recurses relies on a limit. */
 const DEPTH_MAX = 32;
-/** The largest conversation without tools has some 12,000; checking millions would stop the server for seconds. */
+/** A very long conversation has some 12,000; checking millions would stop the server for seconds. */
 const VALUES_MAX = 100_000;
 /** Fields whose content is the client's own: what is wrong there shall be said, not left out. */
 const TAKEN_AS_THEY_ARE = new Set(['metadata', 'parameters', 'schema']);
