@@ -16,6 +16,9 @@ export const SCHEMA_CHARS_MAX = 32_768;
 /** Schemas in schemas; OpenAI's own limit is 10. */
 export const SCHEMA_DEPTH_MAX = 10;
 
+export const SCHEMA_ERROR = 'must be a JSON schema, which is an object';
+export const SCHEMA_DESCRIPTION = 'A JSON schema without regular expressions.';
+
 export type SchemaCheck =
   | { kind: 'fine'; chars: number }
   /** `message` is a sentence without its subject. */
@@ -60,7 +63,7 @@ interface Visit {
 
 /** Checks a schema. What is far too large is read no further than until that is known. */
 export function checkJsonSchema(root: unknown): SchemaCheck {
-  if (!isObject(root)) return wrong(TOP, 'must be a JSON schema, which is an object');
+  if (!isObject(root)) return wrong(TOP, SCHEMA_ERROR);
   const graph: SchemaGraph = { root, inPlace: new Map(), refs: [] };
   const ahead: Visit[] = [{ value: root, place: TOP, depth: 0, as: 'schema' }];
 

@@ -17,11 +17,21 @@ export function holdsPlaceholder(text: string): boolean {
   return PLACEHOLDER.test(text);
 }
 
-/** The same in JSON, in which every character may be written as `\u` and four digits. */
+/** The same in JSON that an engine will read, in which any character may be four digits. */
 export function jsonHoldsPlaceholder(json: string): boolean {
-  if (!json.includes('\\u')) return holdsPlaceholder(json);
-  const decoded = json.replace(/\\u([0-9a-f]{4})/gi, (_match, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 16)),
-  );
-  return holdsPlaceholder(decoded);
+  if (holdsPlaceholder(json)) return true;
+  return OPENER.test(json) && json.includes(ESCAPE) && holdsPlaceholder(unescaped(json));
+}
+
+const ESCAPE = '\\u';
+const ESCAPE_DIGITS = 4;
+/** Without it there is nothing to look for. */
+const OPENER = /(?:<|\\u003c)(?:\||\\u007c)/i;
+
+function unescaped(json: string): string {
+  const [before = '', ...parts] = json.split(ESCAPE);
+  return parts.reduce((text, part) => {
+    const code = Number.parseInt(part.slice(0, ESCAPE_DIGITS), 16);
+    return text + String.fromCharCode(code) + part.slice(ESCAPE_DIGITS);
+  }, before);
 }

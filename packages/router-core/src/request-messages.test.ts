@@ -120,7 +120,7 @@ describe('a message', () => {
     ],
     [
       'a placeholder that a call hides',
-      { ...asked, tool_calls: [call('f', '{"a":"\\u003c|image_pad|>"}')] },
+      { ...asked, tool_calls: [call('f', '{"a":"\\u003c\\u007Cimage_p\\u0061d|\\u003e"}')] },
       'tool_calls: must not hold',
     ],
   ])('is refused with %s', (_name, message, expected) => {

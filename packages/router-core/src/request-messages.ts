@@ -55,9 +55,7 @@ const messageSchema = z
     if (role === 'tool' && !message.tool_call_id) refuse('tool_call_id', 'must name the call');
     if (holdsPlaceholder(textOf(content))) refuse('content', PLACEHOLDER_ERROR);
     if (holdsPlaceholder(message.name ?? '')) refuse('name', PLACEHOLDER_ERROR);
-    if (hasCalls && jsonHoldsPlaceholder(JSON.stringify(calls))) {
-      refuse('tool_calls', PLACEHOLDER_ERROR);
-    }
+    if (calls?.some(callHoldsPlaceholder)) refuse('tool_calls', PLACEHOLDER_ERROR);
   });
 export type RequestMessage = z.infer<typeof messageSchema>;
 
@@ -65,6 +63,10 @@ export const messagesSchema = z
   .array(messageSchema, 'must be a list of messages')
   .min(1, 'must hold at least one message')
   .max(MESSAGES_MAX, `must hold at most ${MESSAGES_MAX} messages`);
+
+function callHoldsPlaceholder({ id, function: called }: z.infer<typeof toolCallSchema>): boolean {
+  return holdsPlaceholder(`${id} ${called.name}`) || jsonHoldsPlaceholder(called.arguments);
+}
 
 /** The text of a message's content, whatever its form. */
 export function textOf(content: RequestMessage['content']): string {

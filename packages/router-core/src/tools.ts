@@ -5,8 +5,8 @@
  * `json-schema.ts` for what it may be.
  */
 import { z } from 'zod';
-import { checkJsonSchema } from './json-schema.ts';
-import { PLACEHOLDER_ERROR, jsonHoldsPlaceholder } from './media-placeholders.ts';
+import { SCHEMA_DESCRIPTION, SCHEMA_ERROR, checkJsonSchema } from './json-schema.ts';
+import { PLACEHOLDER_ERROR, holdsPlaceholder } from './media-placeholders.ts';
 import { flag, text } from './request-fields.ts';
 
 /** Each is read into the prompt; models choose badly among more. */
@@ -27,18 +27,6 @@ export const functionNameSchema = z
 
 export const descriptionSchema = text(DESCRIPTION_CHARS_MAX);
 
-/** An object whose content is a JSON schema within the limits. */
-export const jsonSchemaSchema = z
-  .record(z.string(), z.unknown(), 'must be a JSON schema, which is an object')
-  .superRefine((schema, context) => {
-    const check = checkJsonSchema(schema);
-    if (check.kind === 'fine') return;
-    // Nothing that looks at the whole may touch what is too deep to be walked.
-    const { path, message } = check;
-    context.addIssue({ code: 'custom', path, message, continue: false });
-  })
-  .describe('A JSON schema without regular expressions.');
-
 const toolSchema = z.object(
   {
     type: z.literal('function', 'must be "function"'),
@@ -46,7 +34,11 @@ const toolSchema = z.object(
       {
         name: functionNameSchema,
         description: descriptionSchema.optional(),
-        parameters: jsonSchemaSchema.optional(),
+        /** Checked one after another, together with all: see `checkParameters`. */
+        parameters: z
+          .record(z.string(), z.unknown(), SCHEMA_ERROR)
+          .describe(SCHEMA_DESCRIPTION)
+          .optional(),
         strict: flag().optional(),
       },
       'must be an object with a name',
@@ -88,15 +80,34 @@ export function checkTools(request: ToolRequest, context: z.RefinementCtx): void
 
   const names = new Set(tools.map((tool) => tool.function.name));
   if (names.size < tools.length) refuse('tools', 'must have names that differ');
-  let chars = 0;
-  for (const tool of tools) chars += JSON.stringify(tool.function.parameters ?? {}).length;
-  if (chars > PARAMETERS_CHARS_MAX) {
-    refuse('tools', `must have parameters of at most ${PARAMETERS_CHARS_MAX} characters together`);
-  }
-  if (jsonHoldsPlaceholder(JSON.stringify(tools))) refuse('tools', PLACEHOLDER_ERROR);
+  if (!checkParameters(tools, context)) return;
+  if (holdsPlaceholder(JSON.stringify(tools))) refuse('tools', PLACEHOLDER_ERROR);
 
   if (choice === 'required' && tools.length === 0) refuse('tool_choice', 'needs tools');
   if (typeof choice === 'object' && !names.has(choice.function.name)) {
     refuse('tool_choice', 'must name one of the tools');
   }
+}
+
+/** Stops at the first problem, so that the work is bounded by what all tools may have together. */
+function checkParameters(
+  tools: NonNullable<ToolRequest['tools']>,
+  context: z.RefinementCtx,
+): boolean {
+  let chars = 0;
+  for (const [index, { function: called }] of tools.entries()) {
+    const check = checkJsonSchema(called.parameters ?? {});
+    if (check.kind === 'wrong') {
+      const path = ['tools', index, 'function', 'parameters', ...check.path];
+      context.addIssue({ code: 'custom', path, message: check.message });
+      return false;
+    }
+    chars += check.chars;
+    if (chars > PARAMETERS_CHARS_MAX) {
+      const message = `must have parameters of at most ${PARAMETERS_CHARS_MAX} characters together`;
+      context.addIssue({ code: 'custom', path: ['tools'], message });
+      return false;
+    }
+  }
+  return true;
 }
