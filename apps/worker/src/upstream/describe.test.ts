@@ -14,10 +14,19 @@ const json =
 const VERSION = json({ version: '0.28.0' });
 const MODELS = json({ object: 'list', data: [{ id: 'm', max_model_len: 2_048 }, { id: 'other' }] });
 
+const breaking: Reply = (response) => {
+  response.writeHead(200).write('{"data":');
+  setImmediate(() => response.socket?.destroy());
+};
+const identified = (model: string | null, maxModelLen: number | null) => ({
+  kind: 'identified',
+  identity: { version: null, model, maxModelLen },
+});
+
 function ask(baseUrl: string): Promise<Described> {
   const exchanges = createExchanges({ baseUrl, apiKey: 'key', connectMs: 10_000 });
   onTestFinished(() => exchanges.stop());
-  return describe(exchanges, new AbortController().signal);
+  return describe(exchanges, { signal: new AbortController().signal });
 }
 
 async function described({ models, version }: { models: Reply; version: Reply }) {
@@ -70,10 +79,6 @@ group('an engine describes itself', () => {
   });
 
   it('not at all when it breaks off', async () => {
-    const breaking: Reply = (response) => {
-      response.writeHead(200).write('{"data":');
-      setImmediate(() => response.socket?.destroy());
-    };
     expect(await described({ models: breaking, version: VERSION })).toMatchObject({
       kind: 'failed',
     });
@@ -88,17 +93,12 @@ group('its model', () => {
       { id: 'b', maxModelLen: 2 },
     ],
   };
-  const identity = (model: string | null, maxModelLen: number | null) => ({
-    kind: 'identified',
-    identity: { version: null, model, maxModelLen },
-  });
-
   it('is the first where none is expected', () => {
-    expect(identify(description, null)).toEqual(identity('a', 1));
+    expect(identify(description, null)).toEqual(identified('a', 1));
   });
 
   it('is the expected one, wherever it stands', () => {
-    expect(identify(description, 'b')).toEqual(identity('b', 2));
+    expect(identify(description, 'b')).toEqual(identified('b', 2));
   });
 
   it('is another one where the expected one is missing', () => {
@@ -107,7 +107,7 @@ group('its model', () => {
 
   it('is not known where the engine does not say', () => {
     for (const expected of ['c', null]) {
-      expect(identify({ version: null, models: [] }, expected)).toEqual(identity(null, null));
+      expect(identify({ version: null, models: [] }, expected)).toEqual(identified(null, null));
     }
   });
 });

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Exchange, Exchanges } from './exchange.ts';
 import type { Identity } from './upstream-state.ts';
 
-const DESCRIBE_TIMEOUT_MS = 3_000;
+export const DESCRIBE_TIMEOUT_MS = 3_000;
 /** Lists of adapters are long, but not that long. */
 const DESCRIPTION_BYTES_MAX = 1_048_576;
 /** A proxy without an engine behind it, or an engine that loads its model. */
@@ -27,8 +27,11 @@ const modelsSchema = z.object({
 const versionSchema = z.object({ version: z.string() });
 
 /** Engines of other kinds have no such pages: any other answer than "not yet" means: it is there. */
-export async function describe(exchanges: Exchanges, signal: AbortSignal): Promise<Described> {
-  const options = { timeoutMs: DESCRIBE_TIMEOUT_MS, bytesMax: DESCRIPTION_BYTES_MAX, signal };
+export async function describe(
+  exchanges: Exchanges,
+  { signal, timeoutMs = DESCRIBE_TIMEOUT_MS }: { signal: AbortSignal; timeoutMs?: number },
+): Promise<Described> {
+  const options = { timeoutMs, bytesMax: DESCRIPTION_BYTES_MAX, signal };
   const [models, version] = await Promise.all([
     exchanges.send('/v1/models', options),
     exchanges.send('/version', options),

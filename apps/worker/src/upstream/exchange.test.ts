@@ -94,8 +94,8 @@ describe('one small request', () => {
 
   it('needs no end where it knows that nothing comes any more', async () => {
     const engine = await answering((response) => response.writeHead(200).write('all of it'));
-    const isComplete = (text: string) => text.endsWith('it');
-    expect(await send(engine.url, { isComplete })).toMatchObject({ text: 'all of it' });
+    const exchange = await send(engine.url, { isComplete: (text) => text.endsWith('it') });
+    expect(exchange).toMatchObject({ text: 'all of it' });
   });
 
   it('says what broke without what was sent or answered', async () => {

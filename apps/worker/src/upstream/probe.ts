@@ -1,7 +1,7 @@
 /** What a worker asks an engine besides running jobs on it: all the I/O of an upstream's life. */
 import type { ChatAnswer } from './chat-probe.ts';
 import { askForToken } from './chat-probe.ts';
-import { describe, identify } from './describe.ts';
+import { DESCRIBE_TIMEOUT_MS, describe, identify } from './describe.ts';
 import type { Described } from './describe.ts';
 import { readEngineMetrics } from './engine-metrics.ts';
 import type { EngineMetrics } from './engine-metrics.ts';
@@ -52,13 +52,16 @@ export function createProbe({
 }): Probe {
   const exchanges = createExchanges({ baseUrl, apiKey, connectMs });
   return {
-    describe: (signal) => describe(exchanges, signal),
+    describe: (signal) => describe(exchanges, { signal }),
     warmUp: (of) => warmUp(exchanges, { ...of, requests: warmupRequests }),
 
     async canary({ model, expected, signal }) {
       const [answer, described] = await Promise.all([
         askForToken(exchanges, { model, timeoutMs: canaryTimeoutMs, signal }),
-        describe(exchanges, signal),
+        describe(exchanges, {
+          signal,
+          timeoutMs: Math.min(canaryTimeoutMs, DESCRIBE_TIMEOUT_MS),
+        }),
       ]);
       if (described.kind === 'described') {
         const identified = identify(described.description, expected);

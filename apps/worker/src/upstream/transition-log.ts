@@ -11,7 +11,7 @@ export function createTransitionLog(
   const seen = new Set<string>();
   return ({ from, to, model }) => {
     const cause = 'cause' in to ? to.cause : undefined;
-    if (to.kind === 'ready' && from.kind !== 'suspect') seen.clear();
+    if (to.kind === 'ready') seen.clear();
     const change = `${to.kind} ${cause}`;
     if (seen.has(change)) return;
     seen.add(change);
