@@ -40,9 +40,8 @@ interface Inputs {
 
 /** Whether the answer to this request could be carried on at all. */
 export function isContinuable(request: EngineRequest): boolean {
-  const isPlain =
-    request.response_format === undefined || request.response_format['type'] === 'text';
-  return isPlain && !request.tools && !request.logprobs && (request.n ?? 1) === 1;
+  const { response_format, tools, logprobs, n = 1 } = request;
+  return response_format === undefined && tools === undefined && !logprobs && n === 1;
 }
 
 export async function planContinuation(inputs: Inputs): Promise<Continuation> {

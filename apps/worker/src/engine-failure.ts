@@ -67,12 +67,11 @@ export function failureOfErrorEvent({
   return failed('upstream_error', 'The engine reported an error inside its answer.');
 }
 
-/** From a connection that could not be made, or broke. */
+/** From a connection that could not be made, or broke: `code` says how, in the system's words. */
 export function failureOfConnection(
-  error: Error,
+  code: string,
   { reached }: { reached: 'nobody' | 'no answer' | 'text' },
 ): EngineFailure {
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
   if (reached === 'nobody') {
     const message = `The engine cannot be reached (${code}).`;
     return { ...failed('upstream_error', message), burns: 'spare', engine: 'gone' };

@@ -12,11 +12,12 @@ import type { Capabilities } from './capabilities.ts';
 import type { EngineTimeouts } from './config.ts';
 import { planContinuation } from './continuation.ts';
 import type { Continuation } from './continuation.ts';
-import { createExchange } from './exchange.ts';
-import type { Outcome } from './exchange.ts';
+import { createStreamExchange } from './stream-exchange.ts';
+import type { StreamOutcome } from './stream-exchange.ts';
 import { failureOfContinuation } from './engine-failure.ts';
 import { createJoint } from './joint.ts';
 import { createTokenizer } from './tokenizer.ts';
+import { createExchanges } from './upstream/exchange.ts';
 
 /** vLLM closes idle connections after 5 s: let go before it does. */
 const KEEP_ALIVE_MS = 4_000;
@@ -74,19 +75,15 @@ export function createEngine({
     headersTimeout: 0,
     bodyTimeout: 0,
   });
-  const tokenizer = createTokenizer({
-    agent,
-    baseUrl: `${origin}${prefix}`,
-    authorization,
-    timeoutMs: timeouts.headersMs,
-  });
+  const exchanges = createExchanges({ baseUrl, apiKey, connectMs: timeouts.connectMs });
+  const tokenizer = createTokenizer({ exchanges, timeoutMs: timeouts.headersMs });
 
   function stream(
     { path, body, choices }: { path: string; body: object; choices: number },
     { requestId, traceparent, capabilities, signal, onDelta }: RunOptions,
-  ): Promise<Outcome> {
+  ): Promise<StreamOutcome> {
     const { countsContinuously } = capabilities;
-    const { handler, outcome } = createExchange({
+    const { handler, outcome } = createStreamExchange({
       choices,
       countsContinuously,
       timeouts,
@@ -169,7 +166,7 @@ export function createEngine({
     },
 
     async stop() {
-      await agent.destroy();
+      await Promise.all([agent.destroy(), exchanges.stop()]);
     },
   };
 }

@@ -58,7 +58,6 @@ export interface ProcessJobDeps {
   ) => Promise<EngineOutcome>;
   /** The running jobs, so that they can be told to stop. */
   readonly running: Map<string, (stop: Stop) => void>;
-  readonly onEngineGone: () => void;
   readonly random: () => number;
   readonly log: Logger;
   readonly metrics: WorkerMetrics;
@@ -94,7 +93,6 @@ export async function processJob(
       stop: stopping.reason,
       random: deps.random,
     });
-    if (isEngineGone(outcome)) deps.onEngineGone();
     return await carryOut({ conclusion, job, entry, attemptLog, answer, outcome, log, deps });
   } finally {
     clearTimeout(timeUp);
@@ -236,10 +234,6 @@ function cancelled({ usage, timings }: { usage: Usage | null; timings: Timings }
     kind: 'finish',
     ending: { event: { type: 'cancelled', ran: true, tokens, usage, timings } },
   };
-}
-
-function isEngineGone({ ending }: EngineOutcome): boolean {
-  return ending.kind === 'failed' && ending.failure.engine === 'gone';
 }
 
 /** The first reason to stop counts. */

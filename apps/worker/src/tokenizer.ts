@@ -1,11 +1,11 @@
 /** An engine's own tokenizer, over HTTP. */
 import type { EngineMessage } from '@qarr/router-core';
-import type { Agent } from 'undici';
 import { z } from 'zod';
 import { failureOfConnection, failureOfProtocol, failureOfStatus } from './engine-failure.ts';
 import type { EngineFailure } from './engine-failure.ts';
+import type { Exchange, Exchanges } from './upstream/exchange.ts';
 
-/** A prompt of a million tokens, as JSON numbers. */
+/** The ids of a prompt of a million tokens. */
 const BODY_BYTES_MAX = 16 * 1024 * 1024;
 
 export type Asked<Value> =
@@ -31,38 +31,26 @@ const tokensSchema = z.object({ tokens: z.array(z.int().nonnegative()) });
 const promptSchema = z.object({ prompt: z.string() });
 
 export function createTokenizer({
-  agent,
-  baseUrl,
-  authorization,
+  exchanges,
   timeoutMs,
 }: {
-  agent: Agent;
-  baseUrl: string;
-  authorization: Record<string, string>;
+  exchanges: Pick<Exchanges, 'send'>;
   timeoutMs: number;
 }): Tokenizer {
   async function ask<Value>(
     path: string,
     { body, schema, signal }: { body: object; schema: z.ZodType<Value>; signal: AbortSignal },
   ): Promise<Asked<Value>> {
-    const { origin, pathname } = new URL(`${baseUrl}${path}`);
-    try {
-      const response = await agent.request({
-        origin,
-        path: pathname,
-        method: 'POST',
-        headers: { 'content-type': 'application/json', ...authorization },
-        body: JSON.stringify(body),
-        signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
-      });
-      const text = await readBounded(response.body);
-      if (response.statusCode !== 200) {
-        return { kind: 'failed', failure: failureOfStatus(response.statusCode, text) };
-      }
-      return { kind: 'answer', value: schema.parse(JSON.parse(text)) };
-    } catch (error) {
-      return { kind: 'failed', failure: failureOf(error as Error) };
+    const options = { body, timeoutMs, bytesMax: BODY_BYTES_MAX, signal };
+    const exchange = await exchanges.send(path, options);
+    if (exchange.kind !== 'answer') return { kind: 'failed', failure: failureOf(exchange) };
+    if (exchange.status !== 200) {
+      return { kind: 'failed', failure: failureOfStatus(exchange.status, exchange.text) };
     }
+    const parsed = schema.safeParse(parseJson(exchange.text));
+    if (parsed.success) return { kind: 'answer', value: parsed.data };
+    const failure = failureOfProtocol('The engine did not tell the tokens of the answer.');
+    return { kind: 'failed', failure };
   }
 
   return {
@@ -84,23 +72,16 @@ export function createTokenizer({
   };
 }
 
-async function readBounded(body: AsyncIterable<Buffer>): Promise<string> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  for await (const part of body) {
-    bytes += part.length;
-    if (bytes > BODY_BYTES_MAX) throw new TypeError('too long');
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString('utf8');
+function failureOf({ kind, cause }: Exclude<Exchange, { kind: 'answer' }>): EngineFailure {
+  const reached = kind === 'unreachable' ? 'nobody' : 'no answer';
+  return failureOfConnection(cause, { reached });
 }
 
-/** Whoever listens but does not answer like a tokenizer is no engine to go on with. */
-function failureOf(error: Error): EngineFailure {
-  const code = 'code' in error ? error.code : undefined;
-  if (code === 'ECONNREFUSED' || code === 'UND_ERR_CONNECT_TIMEOUT') {
-    return failureOfConnection(error, { reached: 'nobody' });
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Not what was asked for, like any other JSON.
+    return null;
   }
-  if (typeof code === 'string') return failureOfConnection(error, { reached: 'no answer' });
-  return failureOfProtocol('The engine did not tell the tokens of the answer.');
 }

@@ -33,6 +33,8 @@ export interface Consumer {
   readonly lastDeliveryMs: number;
   /** Pulls nothing more until `resume`; what runs goes on. */
   pause(): Promise<void>;
+  /** How many entries may be worked on at once, at least 1; what runs goes on. */
+  setConcurrency(concurrency: number): Promise<void>;
   resume(): Promise<void>;
   /** Closes; call it when nothing runs any more. */
   stop(): Promise<void>;
@@ -123,6 +125,14 @@ export function createConsumer({
     },
     async pause() {
       if (started) await worker.pause(true);
+    },
+    async setConcurrency(next) {
+      const isMore = next > worker.concurrency;
+      worker.concurrency = next;
+      // BullMQ looks at a higher number only when a job has ended, or at this.
+      if (!isMore || !started || worker.isPaused()) return;
+      await worker.pause(true);
+      await worker.resume();
     },
     async resume() {
       lastDeliveryMs = performance.now();

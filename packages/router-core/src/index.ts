@@ -32,7 +32,7 @@ export type {
 export { fullJitterMs } from './backoff.ts';
 export { queuePriority, returningPriority } from './priority.ts';
 export { estimateWaitMs, workerStatusSchema } from './tier-status.ts';
-export type { TierStatus, WorkerStatus } from './tier-status.ts';
+export type { TierStatus, UpstreamStatus, WorkerStatus } from './tier-status.ts';
 
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';

@@ -19,7 +19,7 @@ const ERROR_BODY_CHARS_MAX = 65_536;
 /** After `[DONE]` the response shall end; an engine that forgets to loses the connection. */
 const AFTER_DONE_MS = 1_000;
 
-export interface Outcome {
+export interface StreamOutcome {
   /** The last count that the engine gave, or null where it gives none. */
   readonly usage: Usage | null;
   readonly ending: AnswerEnding | { kind: 'aborted' };
@@ -27,12 +27,12 @@ export interface Outcome {
   readonly stopString?: string | undefined;
 }
 
-export interface Exchange {
+export interface StreamExchange {
   readonly handler: Dispatcher.DispatchHandler;
-  readonly outcome: Promise<Outcome>;
+  readonly outcome: Promise<StreamOutcome>;
 }
 
-export function createExchange({
+export function createStreamExchange({
   choices,
   countsContinuously,
   timeouts,
@@ -44,8 +44,8 @@ export function createExchange({
   timeouts: EngineTimeouts;
   signal: AbortSignal;
   onDelta: (delta: AnswerDelta) => void;
-}): Exchange {
-  const { promise: outcome, resolve } = Promise.withResolvers<Outcome>();
+}): StreamExchange {
+  const { promise: outcome, resolve } = Promise.withResolvers<StreamOutcome>();
   const watchdog = createWatchdog(timeouts, (phase, ms) => onBroken(failureOfTimeout(phase, ms)));
   const reader = createAnswerReader({
     choices,
@@ -67,7 +67,7 @@ export function createExchange({
   let isSettled = false;
   let afterDone: NodeJS.Timeout | undefined;
 
-  function settle(ending: Outcome['ending']): void {
+  function settle(ending: StreamOutcome['ending']): void {
     if (isSettled) return;
     isSettled = true;
     watchdog.stop();
@@ -136,7 +136,7 @@ export function createExchange({
     },
     onResponseError(_controller, error) {
       clearTimeout(afterDone);
-      onBroken(failureOfConnection(error, { reached: reached() }));
+      onBroken(failureOfConnection(codeOf(error), { reached: reached() }));
     },
   };
 
@@ -146,6 +146,10 @@ export function createExchange({
   }
 
   return { handler, outcome };
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
 }
 
 function isSuccess(status: number): boolean {
