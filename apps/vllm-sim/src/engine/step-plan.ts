@@ -10,8 +10,8 @@ export type StepPlan<S> = {
   readonly kvTokens: number;
 };
 
-export type Work<S> = { readonly sequence: S; readonly tokens: number };
-export type Admission<S> = { readonly sequence: S; readonly cachedTokens: number };
+type Work<S> = { readonly sequence: S; readonly tokens: number };
+type Admission<S> = { readonly sequence: S; readonly cachedTokens: number };
 
 /** A plan while it is being made. */
 export type StepDraft<S> = {

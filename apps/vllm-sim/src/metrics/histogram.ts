@@ -4,7 +4,7 @@ export type Histogram = {
   read(): { buckets: readonly Bucket[]; sum: number; count: number };
 };
 
-export type Bucket = { readonly le: number; readonly count: number };
+type Bucket = { readonly le: number; readonly count: number };
 
 /** @param bounds upper bounds in ascending order, without +Inf */
 export function createHistogram(bounds: readonly number[]): Histogram {
