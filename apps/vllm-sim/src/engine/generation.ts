@@ -14,8 +14,14 @@ export type Sampling = {
   readonly seeds: readonly number[];
 };
 
-/** Why a sequence ended; `stopReason` is the stop string or stop token id that ended it. */
-export type Finish = { reason: 'stop' | 'length' | 'abort'; stopReason: string | number | null };
+/**
+ * Why a sequence ended; `stopReason` is the stop string or stop token id that ended it. `error` is
+ * a failure of the engine, without text.
+ */
+export type Finish = {
+  reason: 'stop' | 'length' | 'abort' | 'error';
+  stopReason: string | number | null;
+};
 
 /** What came out of a sequence since the last output. Empty text is normal: see stop strings. */
 export type Output = {
