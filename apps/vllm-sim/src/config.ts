@@ -1,4 +1,5 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
+import { type Rule, readRuleText } from './faults/read-rule.ts';
 import { findPersona, type Persona, PERSONA_NAMES } from './personas.ts';
 import { findProfile, type Profile, PROFILE_NAMES } from './profiles.ts';
 
@@ -16,6 +17,8 @@ export type Config = {
   /** Factor on all times: 0.5 is twice as fast. */
   readonly timeScale: number;
   readonly apiKey: string | undefined;
+  /** Rules of faults, in the order in which they are tried. */
+  readonly faults: readonly Rule[];
 };
 
 export type ConfigResult =
@@ -35,6 +38,7 @@ const OPTIONS = {
   'served-model-name': { type: 'string', multiple: true, default: ['qarr-sim'] },
   'time-scale': { type: 'string', default: '1' },
   'api-key': { type: 'string' },
+  fault: { type: 'string', multiple: true, default: [] },
   help: { type: 'boolean', default: false },
 } satisfies ParseArgsOptionsConfig;
 
@@ -49,6 +53,7 @@ const HELP: Record<keyof typeof OPTIONS, string> = {
   'served-model-name': 'model name; repeat it for aliases, the first is the one in answers',
   'time-scale': 'factor on all times; 0.5 is twice as fast',
   'api-key': 'asks for this bearer key on /v1',
+  fault: 'a fault, as `name;param=value;condition=value`; repeat it for more',
   help: 'prints the flags and exits',
 };
 
@@ -85,6 +90,7 @@ function configOf(values: {
   'served-model-name': readonly string[];
   'time-scale': string;
   'api-key'?: string | undefined;
+  fault: readonly string[];
 }): Config {
   const profile = findProfile(values.profile);
   if (profile === undefined) throw unknownName('profile', values.profile, PROFILE_NAMES);
@@ -105,6 +111,7 @@ function configOf(values: {
     modelNames: [firstName, ...otherNames],
     timeScale: scale('time-scale', values['time-scale']),
     apiKey: values['api-key'],
+    faults: values.fault.map(faultRule),
   };
 }
 
@@ -120,6 +127,15 @@ function scale(flag: string, text: string): number {
   const value = Number(text);
   if (text.trim() !== '' && value >= 0 && value <= 1000) return value;
   throw new Error(`--${flag} must be a number from 0 to 1000, not "${text}"`);
+}
+
+function faultRule(text: string): Rule {
+  try {
+    return readRuleText(text);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new Error(`--fault "${text}": ${problem}`, { cause: error });
+  }
 }
 
 function unknownName(flag: string, name: string, known: readonly string[]): Error {
