@@ -104,6 +104,7 @@ export async function startIncarnation(
       return closing;
     },
     kill() {
+      deps.requestLog.cutAll();
       closing ??= close(0);
       return closing;
     },

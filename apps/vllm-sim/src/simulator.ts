@@ -2,12 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import { planEngineFault, type ServerFaults } from './faults/engine-faults.ts';
 import { createFaults } from './faults/faults.ts';
-import type { Rule } from './faults/read-rule.ts';
 import { createRequestLog } from './http/request-log.ts';
 import { type Incarnation, startIncarnation } from './incarnation.ts';
 
 /** How long a vLLM with a dead engine still answers: the period of its watchdog. */
 const DEATH_MS = 5_000;
+
+const REFUSALS = {
+  full: 'one rule too many',
+  unable: 'not one that this engine can do',
+} as const;
 
 /** A simulator that listens. */
 export type Simulator = {
@@ -107,12 +111,14 @@ export async function startSimulator(config: Config): Promise<Simulator> {
     });
   }
 
-  for (const rule of config.faults) addAtStart(rule);
-
-  /** A fault of the engine that no request has to bring about happens at once. */
-  function addAtStart(rule: Rule): void {
+  for (const rule of config.faults) {
     const added = faults.add(rule);
-    if (typeof added === 'object' && added.kind === 'now') added.run();
+    if (typeof added === 'string') {
+      await current.kill();
+      throw new Error(`--fault "${rule.fault.name}" is ${REFUSALS[added]}`);
+    }
+    // A fault of the engine that no request has to bring about happens at once.
+    if (added.kind === 'now') added.run();
   }
 
   return {

@@ -74,6 +74,7 @@ export function createFaults(deps: {
 
   function runCounted(fault: Fault, run: () => void): void {
     run();
+    deps.requestLog.faultedAll(fault.name);
     book.drawDirectly(fault).took();
   }
 
@@ -92,6 +93,7 @@ export function createFaults(deps: {
         if (run === undefined)
           throw new FieldProblem('fault', 'is not one that this engine can do');
         run();
+        deps.requestLog.faultedAll(draw.fault.name);
         chosen.injection.took();
       }
       return chosen;

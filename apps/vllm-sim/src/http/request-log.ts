@@ -8,6 +8,10 @@ export type RequestLog = {
   follow(request: LoggedRequest, response: ServerResponse): void;
   /** A fault took effect on a response; `ends` when it, and not the client, ended that. */
   faulted(response: ServerResponse, fault: { name: string; ends: boolean }): void;
+  /** A fault of the whole engine took effect on all that is open. */
+  faultedAll(name: string): void;
+  /** The server, and not the clients, closes all that is open. */
+  cutAll(): void;
   read(): { received: number; abortedByClient: number; recent: readonly LogEntry[] };
 };
 
@@ -34,7 +38,7 @@ const CHARS_MAX = 200;
 
 export function createRequestLog(): RequestLog {
   const recent: LogEntry[] = [];
-  const open = new WeakMap<ServerResponse, LogEntry>();
+  const open = new Map<ServerResponse, LogEntry>();
   let received = 0;
   let abortedByClient = 0;
 
@@ -46,6 +50,7 @@ export function createRequestLog(): RequestLog {
       if (recent.length > RECENT_MAX) recent.shift();
       open.set(response, entry);
       response.once('close', () => {
+        open.delete(response);
         entry.ended ??= response.writableFinished ? 'completed' : 'aborted_by_client';
         if (entry.ended === 'aborted_by_client') abortedByClient += 1;
       });
@@ -55,6 +60,12 @@ export function createRequestLog(): RequestLog {
       if (entry === undefined) return;
       entry.fault = name;
       if (ends) entry.ended = 'fault';
+    },
+    faultedAll(name) {
+      for (const entry of open.values()) entry.fault ??= name;
+    },
+    cutAll() {
+      for (const entry of open.values()) entry.ended ??= 'fault';
     },
     read: () => ({ received, abortedByClient, recent }),
   };
