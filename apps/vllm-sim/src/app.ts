@@ -1,11 +1,13 @@
 import fastify, { type FastifyInstance } from 'fastify';
 import type { Engine } from './engine/engine.ts';
+import type { Faults } from './faults/faults.ts';
+import { injectFaults } from './faults/inject-faults.ts';
 import { requireApiKey } from './http/api-key.ts';
 import { replyWithVllmErrors } from './http/error-replies.ts';
 import { addGenerateRoutes } from './http/generate-routes.ts';
 import { acceptJsonOnly } from './http/json-body.ts';
 import type { ServedModel } from './http/model.ts';
-import { createRequestLog } from './http/request-log.ts';
+import { followRequests, type RequestLog } from './http/request-log.ts';
 import { addServerRoutes } from './http/server-routes.ts';
 import { addSimRoutes } from './http/sim-routes.ts';
 import { addTokenizeRoutes } from './http/tokenize-routes.ts';
@@ -27,6 +29,8 @@ export function buildApp(deps: {
   persona: Persona;
   seed: number;
   apiKey: string | undefined;
+  requestLog: RequestLog;
+  faults: Faults;
 }): FastifyInstance {
   const app = fastify({
     bodyLimit: BODY_BYTES_MAX,
@@ -35,14 +39,15 @@ export function buildApp(deps: {
     // vLLM takes requests until it is gone and ends them with `abort`.
     return503OnClosing: false,
   });
-  const requestLog = createRequestLog();
 
   acceptJsonOnly(app);
   replyWithVllmErrors(app);
   if (deps.apiKey !== undefined) requireApiKey(app, deps.apiKey);
-  addGenerateRoutes(app, { ...deps, requestLog });
+  followRequests(app, deps.requestLog);
+  injectFaults(app, deps.faults);
+  addGenerateRoutes(app, deps);
   addTokenizeRoutes(app, deps);
   addServerRoutes(app, deps);
-  addSimRoutes(app, { engine: deps.engine, requestLog });
+  addSimRoutes(app, deps);
   return app;
 }

@@ -1,6 +1,7 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
 import type { SchedulingPolicy } from './engine/scheduler.ts';
 import { BLOCK_TOKENS } from './engine/prefix-hashes.ts';
+import { type Rule, readRuleText } from './faults/read-rule.ts';
 import { findPersona, type Persona, PERSONA_NAMES } from './personas.ts';
 import { findProfile, type Profile, PROFILE_NAMES } from './profiles.ts';
 
@@ -30,6 +31,8 @@ export type Config = {
   /** How long what is running may go on after SIGTERM. */
   readonly shutdownTimeoutMs: number;
   readonly apiKey: string | undefined;
+  /** Rules of faults, in the order in which they are tried. */
+  readonly faults: readonly Rule[];
 };
 
 export type ConfigResult =
@@ -57,6 +60,7 @@ const OPTIONS = {
   jitter: { type: 'string', default: '0.05' },
   'shutdown-timeout': { type: 'string', default: '0' },
   'api-key': { type: 'string' },
+  fault: { type: 'string', multiple: true, default: [] },
   help: { type: 'boolean', default: false },
 } satisfies ParseArgsOptionsConfig;
 
@@ -80,6 +84,7 @@ const HELP: Record<keyof typeof OPTIONS, string> = {
   jitter: 'noise on the time of a step: sigma of a lognormal factor, from the seed; 0 is none',
   'shutdown-timeout': 'seconds that running answers may go on after SIGTERM',
   'api-key': 'asks for this bearer key on /v1',
+  fault: 'a fault, as `name;param=value;condition=value`; repeat it for more',
   help: 'prints the flags and exits',
 };
 
@@ -124,6 +129,7 @@ function configOf(values: {
   jitter: string;
   'shutdown-timeout': string;
   'api-key'?: string | undefined;
+  fault: readonly string[];
 }): Config {
   const profile = findProfile(values.profile);
   if (profile === undefined) throw unknownName('profile', values.profile, PROFILE_NAMES);
@@ -166,6 +172,7 @@ function configOf(values: {
     shutdownTimeoutMs:
       1000 * decimal('shutdown-timeout', values['shutdown-timeout'], { max: 86_400 }),
     apiKey: values['api-key'],
+    faults: values.fault.map(faultRule),
   };
 }
 
@@ -232,6 +239,15 @@ function decimal(flag: string, text: string, range: { max: number }): number {
   const value = Number(text);
   if (text.trim() !== '' && value >= 0 && value <= range.max) return value;
   throw new Error(`--${flag} must be a number from 0 to ${range.max}, not "${text}"`);
+}
+
+function faultRule(text: string): Rule {
+  try {
+    return readRuleText(text);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new Error(`--fault "${text}": ${problem}`, { cause: error });
+  }
 }
 
 function unknownName(flag: string, name: string, known: readonly string[]): Error {

@@ -1,6 +1,7 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Engine } from '../engine/engine.ts';
 import type { Sampling } from '../engine/generation.ts';
+import type { Faults } from '../faults/faults.ts';
 import type { Persona } from '../personas.ts';
 import type { AnswerHead } from '../protocol/answer-shape.ts';
 import { parseChatRequest } from '../protocol/chat-request.ts';
@@ -8,7 +9,6 @@ import { createChatShape } from '../protocol/chat-shape.ts';
 import { parseCompletionRequest } from '../protocol/completion-request.ts';
 import { createCompletionShape } from '../protocol/completion-shape.ts';
 import { fitContext } from '../protocol/context-window.ts';
-import type { JsonObject } from '../protocol/fields.ts';
 import { checkTokenLimits, type SamplingFields } from '../protocol/sampling-fields.ts';
 import type { Answer } from './answer.ts';
 import { collectAnswer } from './collect-answer.ts';
@@ -16,7 +16,6 @@ import { createEventStream } from './event-stream.ts';
 import { requireJson } from './json-body.ts';
 import { checkModel, requireObject, type ServedModel } from './model.ts';
 import { requestIdOf } from './request-id.ts';
-import type { RequestLog } from './request-log.ts';
 import { streamAnswer } from './stream-answer.ts';
 
 type GenerateDeps = {
@@ -25,7 +24,7 @@ type GenerateDeps = {
   persona: Persona;
   /** The server's seed: the same seed and prompt give the same text. */
   seed: number;
-  requestLog: RequestLog;
+  faults: Faults;
 };
 
 /** POST /v1/chat/completions and /v1/completions. */
@@ -33,7 +32,7 @@ export function addGenerateRoutes(app: FastifyInstance, deps: GenerateDeps): voi
   const { model } = deps;
 
   app.post('/v1/chat/completions', { onRequest: requireJson }, (request, reply) => {
-    const chat = parseChatRequest(receive(request));
+    const chat = parseChatRequest(requireObject(request.body));
     checkModel(chat.model, model);
     const { promptIds, tokensMax } = fitContext({
       prompt: { text: chat.promptText },
@@ -60,7 +59,7 @@ export function addGenerateRoutes(app: FastifyInstance, deps: GenerateDeps): voi
   });
 
   app.post('/v1/completions', { onRequest: requireJson }, (request, reply) => {
-    const completion = parseCompletionRequest(receive(request));
+    const completion = parseCompletionRequest(requireObject(request.body));
     checkModel(completion.model, model);
     const fits = completion.prompts.map((prompt) =>
       fitContext({
@@ -89,29 +88,17 @@ export function addGenerateRoutes(app: FastifyInstance, deps: GenerateDeps): voi
     });
   });
 
-  function receive(request: FastifyRequest): JsonObject {
-    const body = requireObject(request.body);
-    deps.requestLog.received({ path: request.url, fields: Object.keys(body) });
-    return body;
-  }
-
-  async function generate(reply: FastifyReply, stream: boolean, answer: Answer): Promise<unknown> {
-    const { engine, requestLog } = deps;
+  async function generate(reply: FastifyReply, streams: boolean, answer: Answer): Promise<unknown> {
+    const { engine, faults } = deps;
     const response = reply.raw;
-    if (stream) {
+    if (streams) {
       reply.hijack();
-      streamAnswer({
-        answer,
-        engine,
-        stream: createEventStream(response),
-        onClientGone: () => requestLog.abortedByClient(),
-      });
+      const stream = faults.disturb(createEventStream(response), response);
+      streamAnswer({ answer, engine, stream });
       return reply;
     }
     const collected = await collectAnswer({ answer, engine, response });
-    if (collected !== 'gone') return collected.body;
-    requestLog.abortedByClient();
-    return reply.hijack();
+    return collected === 'gone' ? reply.hijack() : collected.body;
   }
 
   function answerHead(id: string): AnswerHead {

@@ -7,15 +7,13 @@ import type { EventStream } from './event-stream.ts';
 /**
  * Streams an answer as server-sent events. The headers leave at once; the first event comes with
  * the first token. While the reader is slow, the tokens of each choice wait merged into one output,
- * as in vLLM's RequestOutputCollector, so a stream never holds more than its own answer.
- *
- * @param options.onClientGone called when the connection closed before the answer was complete
+ * as in vLLM's RequestOutputCollector, so a stream never holds more than its own answer. A client
+ * that leaves frees its slots.
  */
 export function streamAnswer(options: {
   answer: Answer;
   engine: Engine;
   stream: EventStream;
-  onClientGone: () => void;
 }): void {
   const { answer, stream } = options;
   const { sequences, shape } = answer;
@@ -47,7 +45,6 @@ export function streamAnswer(options: {
   });
   stream.onGone(() => {
     for (const ticket of tickets) ticket.abort();
-    options.onClientGone();
   });
 
   function deliver(index: number, output: Output): void {
