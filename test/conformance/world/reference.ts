@@ -1,0 +1,56 @@
+/** Undisturbed answers: those of a simulator with the same seed that never has a fault. */
+import type { EngineRequest } from '@qarr/router-core';
+import { startEngine } from './engine.ts';
+
+/** A whole answer, as far as it is compared. */
+export interface Reference {
+  readonly choices: readonly ReferenceChoice[];
+  readonly usage: {
+    readonly prompt_tokens: number;
+    readonly completion_tokens: number;
+    readonly total_tokens: number;
+  };
+}
+
+export interface ReferenceChoice {
+  readonly finish_reason: string;
+  readonly message: {
+    readonly content: string | null;
+    readonly tool_calls?: readonly { function: { name: string; arguments: string } }[];
+  };
+  readonly logprobs?: { readonly content: readonly { token: string }[] | null } | null;
+}
+
+export interface ReferenceEngine {
+  /** Null where the engine refuses the request. */
+  answer(request: EngineRequest): Promise<Reference | null>;
+  stop(): Promise<void>;
+}
+
+export async function startReference(flags: readonly string[]): Promise<ReferenceEngine> {
+  const engine = await startEngine(flags);
+  const known = new Map<string, Promise<Reference | null>>();
+
+  async function ask(body: string): Promise<Reference | null> {
+    const response = await fetch(`${engine.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    });
+    const text = await response.text();
+    return response.ok ? (JSON.parse(text) as Reference) : null;
+  }
+
+  return {
+    answer(request) {
+      const body = JSON.stringify({ ...request, model: MODEL });
+      const answer = known.get(body) ?? ask(body);
+      known.set(body, answer);
+      return answer;
+    },
+    stop: engine.stop,
+  };
+}
+
+/** The simulator's name for what it serves. */
+const MODEL = 'qarr-sim';
