@@ -37,6 +37,7 @@ export interface EngineOutcome {
 export interface RunOptions {
   readonly model: string;
   readonly requestId: string;
+  /** W3C trace context of this attempt. */
   readonly traceparent?: string | undefined;
   readonly capabilities: Capabilities;
   /** Closes the connection, which frees the engine. */
