@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { flagTable } from '../config.ts';
+import { findProfile, PROFILE_NAMES } from '../profiles.ts';
 import { faultTable } from './fault-page.ts';
 import { FAULTS } from './fault-table.ts';
 
@@ -19,8 +19,18 @@ test('the page names no fault that there is not', () => {
   expect(rows.map(([, name]) => name)).toEqual(Object.keys(FAULTS));
 });
 
-test('the page shows the flags as they are', () => {
-  expect(plain(PAGE)).toContain(plain(flagTable()));
+test.for(PROFILE_NAMES)('the page shows the profile %s as it is', (name) => {
+  const profile = findProfile(name);
+  const row = [
+    `\`${name}\``,
+    profile?.weightsMs,
+    profile?.tokenMs,
+    profile?.kvPerThousandTokensMs,
+    profile?.overheadMs,
+    profile?.kvTokensMax,
+    profile?.batchedTokensMax,
+  ];
+  expect(plain(PAGE)).toContain(`| ${row.join(' | ')} |`);
 });
 
 /** Without what a formatter pads tables with. */
