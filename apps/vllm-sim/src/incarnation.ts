@@ -75,10 +75,18 @@ export async function startIncarnation(
     if (server.listening) server.close();
   }
 
-  async function close(drainedMs: number): Promise<void> {
+  async function endAll(): Promise<void> {
+    engine.stop();
     refuse();
-    await responses.drained(drainedMs);
+    await responses.drained(CLOSE_TIMEOUT_MS);
     // Idle connections, and those of readers too slow to take the end of their answer.
+    server.closeAllConnections();
+    await app.close();
+  }
+
+  async function cutAll(): Promise<void> {
+    refuse();
+    deps.requestLog.cutAll();
     server.closeAllConnections();
     engine.stop();
     await app.close();
@@ -95,13 +103,11 @@ export async function startIncarnation(
       await engine.drain?.(timeoutMs);
     },
     end() {
-      if (closing === undefined) engine.stop();
-      closing ??= close(CLOSE_TIMEOUT_MS);
+      closing ??= endAll();
       return closing;
     },
     kill() {
-      deps.requestLog.cutAll();
-      closing ??= close(0);
+      closing ??= cutAll();
       return closing;
     },
   };
