@@ -1,11 +1,13 @@
 import fastify, { type FastifyInstance } from 'fastify';
 import type { Engine } from './engine/engine.ts';
 import { requireApiKey } from './http/api-key.ts';
-import { replyWithVllmErrors } from './http/error-replies.ts';
+import { replyWithErrors } from './http/error-replies.ts';
 import { addGenerateRoutes } from './http/generate-routes.ts';
 import { acceptJsonOnly } from './http/json-body.ts';
 import type { ServedModel } from './http/model.ts';
+import { returnRequestIds } from './http/request-id.ts';
 import { createRequestLog } from './http/request-log.ts';
+import { createServerLoad } from './http/server-load.ts';
 import { addServerRoutes } from './http/server-routes.ts';
 import { addSimRoutes } from './http/sim-routes.ts';
 import { addTokenizeRoutes } from './http/tokenize-routes.ts';
@@ -27,7 +29,12 @@ export function buildApp(deps: {
   persona: Persona;
   seed: number;
   apiKey: string | undefined;
+  schedulingPolicy?: 'fcfs' | 'priority';
+  requestIdHeaders: boolean;
+  keepAliveIntervalMs: number;
+  loadTracking: boolean;
 }): FastifyInstance {
+  const { persona, schedulingPolicy = 'fcfs' } = deps;
   const app = fastify({
     bodyLimit: BODY_BYTES_MAX,
     http: { noDelay: true },
@@ -36,13 +43,17 @@ export function buildApp(deps: {
     return503OnClosing: false,
   });
   const requestLog = createRequestLog();
+  const load = createServerLoad({ tracking: deps.loadTracking });
 
   acceptJsonOnly(app);
-  replyWithVllmErrors(app);
-  if (deps.apiKey !== undefined) requireApiKey(app, deps.apiKey);
-  addGenerateRoutes(app, { ...deps, requestLog });
+  replyWithErrors(app, persona);
+  if (persona.requestId.alwaysReturned || deps.requestIdHeaders) returnRequestIds(app);
+  if (deps.apiKey !== undefined) {
+    requireApiKey(app, { apiKey: deps.apiKey, guardedPrefixes: persona.guardedPrefixes });
+  }
+  addGenerateRoutes(app, { ...deps, schedulingPolicy, requestLog, load });
   addTokenizeRoutes(app, deps);
-  addServerRoutes(app, deps);
+  addServerRoutes(app, { ...deps, load });
   addSimRoutes(app, { engine: deps.engine, requestLog });
   return app;
 }

@@ -16,6 +16,11 @@ export type Config = {
   /** Factor on all times: 0.5 is twice as fast. */
   readonly timeScale: number;
   readonly apiKey: string | undefined;
+  /** Every response names its request. */
+  readonly requestIdHeaders: boolean;
+  /** 0 means never. */
+  readonly keepAliveIntervalMs: number;
+  readonly loadTracking: boolean;
 };
 
 export type ConfigResult =
@@ -35,6 +40,9 @@ const OPTIONS = {
   'served-model-name': { type: 'string', multiple: true, default: ['qarr-sim'] },
   'time-scale': { type: 'string', default: '1' },
   'api-key': { type: 'string' },
+  'enable-request-id-headers': { type: 'boolean', default: false },
+  'sse-keep-alive-interval': { type: 'string', default: '0' },
+  'enable-server-load-tracking': { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } satisfies ParseArgsOptionsConfig;
 
@@ -49,6 +57,9 @@ const HELP: Record<keyof typeof OPTIONS, string> = {
   'served-model-name': 'model name; repeat it for aliases, the first is the one in answers',
   'time-scale': 'factor on all times; 0.5 is twice as fast',
   'api-key': 'asks for this bearer key on /v1',
+  'enable-request-id-headers': 'sends X-Request-Id with every response',
+  'sse-keep-alive-interval': 'seconds of silence after which a stream gets a comment; 0 is never',
+  'enable-server-load-tracking': 'lets /load count the answers on their way',
   help: 'prints the flags and exits',
 };
 
@@ -85,6 +96,9 @@ function configOf(values: {
   'served-model-name': readonly string[];
   'time-scale': string;
   'api-key'?: string | undefined;
+  'enable-request-id-headers': boolean;
+  'sse-keep-alive-interval': string;
+  'enable-server-load-tracking': boolean;
 }): Config {
   const profile = findProfile(values.profile);
   if (profile === undefined) throw unknownName('profile', values.profile, PROFILE_NAMES);
@@ -105,6 +119,9 @@ function configOf(values: {
     modelNames: [firstName, ...otherNames],
     timeScale: scale('time-scale', values['time-scale']),
     apiKey: values['api-key'],
+    requestIdHeaders: values['enable-request-id-headers'],
+    keepAliveIntervalMs: 1000 * scale('sse-keep-alive-interval', values['sse-keep-alive-interval']),
+    loadTracking: values['enable-server-load-tracking'],
   };
 }
 

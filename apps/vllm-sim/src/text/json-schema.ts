@@ -40,8 +40,8 @@ export function compileSchema(root: unknown): CompiledSchema {
   const references = new Map<string, { shape: JsonShape; leastValues: number }>();
   const shape = compile(root, 0);
   measureReferences();
-  const [reason] = problems;
-  if (reason !== undefined) return { kind: 'refused', reason };
+  const [problem] = problems;
+  if (problem !== undefined) return { kind: 'refused', reason: problem };
   if (leastValues(shape) <= VALUES_MIN_MAX) return { kind: 'shape', shape };
   return { kind: 'refused', reason: 'a schema without a small value' };
 

@@ -1,5 +1,5 @@
-import { encode } from '../tokenizer.ts';
-import { drawFromHash, type PrefixHash } from './prefix-hash.ts';
+import { encode, tokenBytes } from '../tokenizer.ts';
+import { drawFromHash, extendPrefixHash, type PrefixHash, startPrefixHash } from './prefix-hash.ts';
 import { WORDS } from './words.ts';
 
 /** One token with its log probability. */
@@ -36,4 +36,19 @@ export function logprobsOf(options: {
     logprob: Math.log((1 - chosen) / 2 ** (rank + 1)),
   }));
   return [{ id: tokenId, logprob: Math.log(chosen) }, ...rivals];
+}
+
+/** The same for each token of a prompt but the first, which nothing precedes. */
+export function promptLogprobsOf(options: {
+  seeds: readonly number[];
+  promptIds: readonly number[];
+  rivals: number;
+}): readonly TokenLogprobs[] {
+  let hash = startPrefixHash(options.seeds);
+  const entries = options.promptIds.map((tokenId) => {
+    const entry = logprobsOf({ hash, tokenId, rivals: options.rivals });
+    for (const byte of tokenBytes(tokenId)) hash = extendPrefixHash(hash, byte);
+    return entry;
+  });
+  return entries.slice(1);
 }
