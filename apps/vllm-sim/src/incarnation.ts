@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { buildApp } from './app.ts';
 import type { Config } from './config.ts';
 import { systemClock } from './engine/clock.ts';
-import { createEngine, type Engine } from './engine/engine.ts';
+import { createEngine } from './engine/engine.ts';
 import { BLOCK_TOKENS } from './engine/prefix-hashes.ts';
 import type { EngineFaults } from './faults/engine-faults.ts';
 import type { Faults } from './faults/faults.ts';
@@ -39,7 +39,7 @@ export async function startIncarnation(
 ): Promise<Incarnation> {
   const { modelLenMax } = config;
   const metrics = createEngineMetrics({ modelLenMax, startedAtMs: Date.now() });
-  const engine: Engine & EngineFaults = createEngine({ ...config, metrics, clock: systemClock });
+  const engine = createEngine({ ...config, metrics, clock: systemClock });
   const app = buildApp({
     ...config,
     ...deps,
@@ -100,7 +100,7 @@ export async function startIncarnation(
       if (closing === undefined && !server.listening) await listen(port);
     },
     async drain(timeoutMs) {
-      await engine.drain?.(timeoutMs);
+      await engine.drain(timeoutMs);
     },
     end() {
       closing ??= endAll();

@@ -142,15 +142,6 @@ test('every fault of the engine is among these', () => {
   expect(new Set(tested)).toEqual(new Set(known));
 });
 
-test('what an engine cannot do is no plan', () => {
-  const server = recorder<ServerFaults>([], ['restart', 'shutDown']);
-  const engine = recorder<EngineFaults>([], ['stop']);
-  for (const text of ['hang', 'die', 'shutdown;mode=drain']) {
-    expect(planEngineFault(engineFault(text), { engine, server })).toBeUndefined();
-  }
-  expect(planEngineFault(engineFault('shutdown'), { engine, server })).toBeDefined();
-});
-
 function engineFault(text: string): Parameters<typeof planEngineFault>[0] {
   const fault = readFaultText(text);
   if (!isOfFamily(fault, 'engine')) throw new Error(`${fault.name} is no fault of the engine`);

@@ -127,7 +127,7 @@ const LOOKS: Partial<Record<NamesOf<'stream'>, (seen: Seen) => void>> = {
   slice: ({ chunks, body }) => expect(chunks).toBe(body.length),
   split_utf8: ({ pieces }) => {
     const broken = pieces.filter((piece) => !Buffer.from(piece.toString()).equals(piece));
-    expect(broken.length).toBeGreaterThan(5);
+    expect(broken.length).toBeGreaterThan(0);
     // No piece has a whole character of several bytes.
     for (const piece of pieces) expect(piece.toString()).not.toMatch(/[\u0080-\uFFFC]/u);
   },
