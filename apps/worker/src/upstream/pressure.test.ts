@@ -42,7 +42,7 @@ describe('the number of jobs that an engine gets', () => {
         let counted: number | null = null;
         for (const { sample, running, peak } of all) {
           const { limit } = pressure;
-          waited = (sample.waiting ?? 0) > limit / 10 ? waited + 1 : 0;
+          waited = (sample.waiting ?? 0) > Math.max(1, limit / 10) ? waited + 1 : 0;
           const preempted =
             counted !== null && sample.preemptions !== null && sample.preemptions > counted;
           const isFull = (sample.kvUsage ?? 0) > 0.9;
@@ -122,6 +122,16 @@ describe('the number of jobs that an engine gets', () => {
     expect(adapt(first, options).limit).toBe(80);
     const calm = adapt(first, { ...options, sample: { ...IDLE, waiting: 10 } });
     expect(adapt(calm, options).limit).toBe(100);
+  });
+
+  it('rests with one that waits, however few slots the engine has', () => {
+    const start = { ...initialPressure({ ceiling: 32, kvTokens: 9, maxModelLen: 1 }) };
+    const sample = { ...IDLE, waiting: 1 };
+    let pressure = start;
+    for (let scrape = 0; scrape < 5; scrape += 1) {
+      pressure = adapt(pressure, { sample, ceiling: 32, running: 9, peak: 9 });
+    }
+    expect(pressure.limit).toBe(9);
   });
 
   it('comes to rest where the cache is nearly used', () => {
