@@ -155,10 +155,6 @@ export function createAnswerReader({
     return { kind: 'whole', finishReasons: [first, ...others] };
   }
 
-  function broken(failure: EngineFailure): AnswerEnding {
-    return { kind: 'failed', failure };
-  }
-
   function reasonsInOrder(): FinishReason[] {
     return [...finishReasons].toSorted(([a], [b]) => a - b).map(([, reason]) => reason);
   }
@@ -191,6 +187,10 @@ export function createAnswerReader({
       return ending ?? conclude();
     },
   };
+}
+
+function broken(failure: EngineFailure): AnswerEnding {
+  return { kind: 'failed', failure };
 }
 
 function countChars({ text, reasoning = '', toolCalls = [] }: AnswerDelta): number {
