@@ -76,9 +76,9 @@ test.for([
   const named = persona === 'generic' ? body : { ...body, request_id: 'r1' };
   const response = await sim.post('/v1/completions', named, { headers });
   const [event] = (await response.text()).split('\n\n');
-  expect(event?.replace(/"created":\d+/, '"created":0').replace(/"text":"[^"]+"/, '"text":"W"')).toBe(
-    `data: ${first}`,
-  );
+  expect(
+    event?.replace(/"created":\d+/, '"created":0').replace(/"text":"[^"]+"/, '"text":"W"'),
+  ).toBe(`data: ${first}`);
 });
 
 test.for([
@@ -223,15 +223,18 @@ test.for([
     undefined,
     "This model's maximum context length is 100 tokens. However, you requested 109 tokens in the messages, Please reduce the length of the messages.",
   ],
-] as const)('%s refuses a prompt that is too long for %s tokens', async ([name, tokensMax, message]) => {
-  const sim = await startForTest('--persona', name, '--max-model-len', '100');
-  const words = tokensMax === undefined ? 100 : 90;
-  const content = Array.from({ length: words }, () => 'word').join(' ');
-  const body = { messages: [{ role: 'user', content }], max_tokens: tokensMax };
-  const response = await sim.post('/v1/chat/completions', body);
-  expect(response.status).toBe(400);
-  expect(JSON.stringify(await response.json())).toContain(JSON.stringify(message).slice(1, -1));
-});
+] as const)(
+  '%s refuses a prompt that is too long for %s tokens',
+  async ([name, tokensMax, message]) => {
+    const sim = await startForTest('--persona', name, '--max-model-len', '100');
+    const words = tokensMax === undefined ? 100 : 90;
+    const content = Array.from({ length: words }, () => 'word').join(' ');
+    const body = { messages: [{ role: 'user', content }], max_tokens: tokensMax };
+    const response = await sim.post('/v1/chat/completions', body);
+    expect(response.status).toBe(400);
+    expect(JSON.stringify(await response.json())).toContain(JSON.stringify(message).slice(1, -1));
+  },
+);
 
 const PATHS = [
   '/health',
@@ -264,7 +267,12 @@ test.for([
 });
 
 test.for([
-  ['current', '/nothing', 404, '{"error":{"message":"Not Found","type":"Not Found","param":null,"code":404}}'],
+  [
+    'current',
+    '/nothing',
+    404,
+    '{"error":{"message":"Not Found","type":"Not Found","param":null,"code":404}}',
+  ],
   ['0.6.4', '/nothing', 404, '{"detail":"Not Found"}'],
   ['generic', '/version', 404, '{"detail":"Not Found"}'],
   ['current', '/health', 200, ''],

@@ -40,9 +40,10 @@ async function askStream(
   const asked = { tools, ...asking('Hi'), ...body, stream: true };
   const text = await (await sim.post('/v1/chat/completions', asked)).text();
   const events = text.split('\n\n').slice(0, -2);
-  const choices = events.flatMap(
-    (event) => JSON.parse(event.slice('data: '.length)).choices,
-  ) as { delta: Delta; finish_reason: string | null }[];
+  const choices = events.flatMap((event) => JSON.parse(event.slice('data: '.length)).choices) as {
+    delta: Delta;
+    finish_reason: string | null;
+  }[];
   return {
     deltas: choices.map(({ delta }) => delta),
     finish: choices.at(-1)?.finish_reason,
@@ -157,7 +158,11 @@ test('a tool call that is cut off has reason length and the ids of all its token
 
 test.for([
   ['current', { tools: [] }, '`tools` must not be an empty array.'],
-  ['current', { tools: undefined, tool_choice: 'auto' }, 'When using `tool_choice`, `tools` must be set.'],
+  [
+    'current',
+    { tools: undefined, tool_choice: 'auto' },
+    'When using `tool_choice`, `tools` must be set.',
+  ],
   [
     'current',
     { tool_choice: 'sometimes' },
