@@ -3,7 +3,7 @@ import { drawFromHash, extendPrefixHash, type PrefixHash, startPrefixHash } from
 import { WORDS } from './words.ts';
 
 /** One token with its log probability. */
-export type TokenLogprob = { readonly id: number; readonly logprob: number };
+type TokenLogprob = { readonly id: number; readonly logprob: number };
 /** What the model thought at one position: the token it took, then others by falling probability. */
 export type TokenLogprobs = readonly [TokenLogprob, ...TokenLogprob[]];
 
