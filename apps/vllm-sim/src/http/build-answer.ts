@@ -5,7 +5,7 @@ import { parseChatRequest } from '../protocol/chat-request.ts';
 import { createChatShape } from '../protocol/chat-shape.ts';
 import { parseCompletionRequest } from '../protocol/completion-request.ts';
 import { createCompletionShape } from '../protocol/completion-shape.ts';
-import { fitContext } from '../protocol/context-window.ts';
+import { type Fit, fitContext } from '../protocol/context-window.ts';
 import type { JsonObject } from '../protocol/fields.ts';
 import { rivalsOf } from '../protocol/logprobs.ts';
 import { checkTokenLimits, type SamplingFields } from '../protocol/sampling-fields.ts';
@@ -37,6 +37,9 @@ export type GenerateRequest = {
   readonly requestIdOf: (field: string | undefined) => string;
 };
 
+/** The default of `transformers serve` on both routes. */
+const TRANSFORMERS_TOKENS_MAX = 1024;
+
 /** What the generating routes make of a request. All throw RequestError for one that is refused. */
 export function createAnswerBuilder(deps: AnswerDeps): {
   chat(request: GenerateRequest): Answer;
@@ -44,17 +47,14 @@ export function createAnswerBuilder(deps: AnswerDeps): {
   tokens(request: GenerateRequest): Answer;
 } {
   const { model, persona } = deps;
-  const window = { modelLenMax: model.modelLenMax, wording: persona.contextOverflow };
 
   return {
     chat({ body, priorityHeader, requestIdOf }) {
       const chat = parseChatRequest(body, persona);
       checkModel(chat.model, { model, persona });
-      const tokensMaxDefault = persona.family === 'transformers' ? 1024 : undefined;
-      const { promptIds, tokensMax } = fitContext({
-        ...window,
+      const { promptIds, tokensMax } = fit({
         prompt: { text: chat.promptText },
-        tokensMax: chat.tokensMax ?? tokensMaxDefault,
+        tokensMax: chat.tokensMax,
         promptTokensMax: chat.promptTokensMax,
       });
       const head = answerHead('chatcmpl-', requestIdOf(chat.requestId), chat.model);
@@ -81,8 +81,7 @@ export function createAnswerBuilder(deps: AnswerDeps): {
       checkModel(completion.model, { model, persona });
       const echoOnly = completion.echo && completion.tokensMax === 0;
       const fits = completion.prompts.map((prompt) =>
-        fitContext({
-          ...window,
+        fit({
           prompt,
           // vLLM generates one token even where only the prompt is asked for.
           tokensMax: echoOnly ? 1 : completion.tokensMax,
@@ -96,7 +95,7 @@ export function createAnswerBuilder(deps: AnswerDeps): {
       return {
         stream: completion.streaming.stream,
         sequences,
-        promptTokens: fits.reduce((sum, fit) => sum + fit.promptIds.length, 0),
+        promptTokens: fits.reduce((sum, each) => sum + each.promptIds.length, 0),
         shape:
           persona.family === 'transformers'
             ? createTransformersShape({ head, route: 'completion' })
@@ -117,8 +116,7 @@ export function createAnswerBuilder(deps: AnswerDeps): {
     tokens({ body, priorityHeader, requestIdOf }) {
       const tokens = parseTokensRequest(body, persona);
       checkModel(tokens.model, { model, persona });
-      const { promptIds, tokensMax } = fitContext({
-        ...window,
+      const { promptIds, tokensMax } = fit({
         prompt: { ids: tokens.promptIds },
         tokensMax: tokens.tokensMax,
       });
@@ -134,6 +132,18 @@ export function createAnswerBuilder(deps: AnswerDeps): {
       };
     },
   };
+
+  function fit(
+    asked: Pick<Parameters<typeof fitContext>[0], 'prompt' | 'tokensMax' | 'promptTokensMax'>,
+  ): Fit {
+    const window = { modelLenMax: model.modelLenMax, wording: persona.contextOverflow };
+    const { promptIds, tokensMax } = fitContext({ ...asked, ...window });
+    const limited = asked.tokensMax === undefined && persona.family === 'transformers';
+    return {
+      promptIds,
+      tokensMax: limited ? Math.min(tokensMax, TRANSFORMERS_TOKENS_MAX) : tokensMax,
+    };
+  }
 
   /** Choices differ by their index; the first is what a request for one choice gets. */
   function sequencesOf(

@@ -70,6 +70,7 @@ function parseTokenizeRequest(body: JsonObject): {
   checkContinuation({ messages, addGenerationPrompt, continueFinal });
   const text = renderChat({
     messages,
+    tools: reader.raw('tools'),
     addGenerationPrompt: addGenerationPrompt ?? true,
     continueFinal,
   });

@@ -1,7 +1,7 @@
 import type { Persona } from '../personas.ts';
 import type { Script } from '../text/script.ts';
 import { checkContinuation, readMessages, renderChat } from './chat-template.ts';
-import { createFieldReader, isObject, type JsonObject } from './fields.ts';
+import { createFieldReader, type JsonObject } from './fields.ts';
 import { heededBody, rejectUnknownFields } from './known-fields.ts';
 import { readChatLogprobs } from './logprob-fields.ts';
 import { checkSamplingFields, readSamplingFields, type SamplingFields } from './sampling-fields.ts';
@@ -83,7 +83,8 @@ export function parseChatRequest(given: JsonObject, persona: Persona): ChatReque
   return {
     ...fields,
     promptText: renderChat({
-      messages: [...toolMessages(body), ...messages],
+      messages,
+      tools: reader.raw('tools'),
       addGenerationPrompt: addGenerationPrompt ?? true,
       continueFinal,
     }),
@@ -97,12 +98,4 @@ export function parseChatRequest(given: JsonObject, persona: Persona): ChatReque
     toolCall: called,
     topLogprobs,
   };
-}
-
-/** What a chat template tells the model about its tools. */
-function toolMessages(body: JsonObject): readonly { role: string; text: string }[] {
-  const { tools } = body;
-  if (!Array.isArray(tools) || tools.length === 0) return [];
-  const signatures = tools.filter(isObject).map((tool) => JSON.stringify(tool));
-  return [{ role: 'system', text: `# Tools\n\n${signatures.join('\n')}` }];
 }

@@ -18,7 +18,7 @@ export type CompletionRequest = {
   readonly prompts: readonly Prompt[];
   /** The answer repeats the prompt; with no tokens to generate it is all of the answer. */
   readonly echo: boolean;
-  readonly tokensMax: number;
+  readonly tokensMax: number | undefined;
   /** Only so many of the prompt's last tokens count. */
   readonly promptTokensMax: number | undefined;
   readonly sampling: SamplingFields;
@@ -30,8 +30,8 @@ export type CompletionRequest = {
   readonly requestId: string | undefined;
 };
 
-/** The default on this route, for null too; on the chat route it is the rest of the window. */
-const TOKENS_MAX_DEFAULT = { vllm: 16, transformers: 1024 } as const;
+/** vLLM's default on this route, for null too; on the chat route it is the rest of the window. */
+const TOKENS_MAX_DEFAULT = 16;
 /** vLLM's VLLM_MAX_COMPLETION_PROMPTS is configurable; this is enough for any test. */
 const PROMPTS_MAX = 1024;
 
@@ -48,7 +48,8 @@ export function parseCompletionRequest(given: JsonObject, persona: Persona): Com
     model: reader.string('model'),
     prompts: prompts ?? [],
     echo: reader.boolean('echo') ?? false,
-    tokensMax: reader.integer('max_tokens') ?? TOKENS_MAX_DEFAULT[persona.family],
+    tokensMax:
+      reader.integer('max_tokens') ?? (persona.family === 'vllm' ? TOKENS_MAX_DEFAULT : undefined),
     promptTokensMax: reader.integer('truncate_prompt_tokens'),
     sampling: readSamplingFields(reader, persona),
     streaming: readStreamFields(reader, persona),
