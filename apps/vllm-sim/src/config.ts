@@ -86,7 +86,7 @@ const HELP: Record<keyof typeof OPTIONS, string> = {
     'choices waiting and running, beyond which a request is refused; without it no limit, persona 0.32: twice max-num-seqs',
   'max-num-queued-tokens': 'prompt tokens not yet computed; from there on a request is refused',
   'num-gpu-blocks': `blocks of ${BLOCK_TOKENS} tokens in the KV cache; without it what the card has`,
-  'no-enable-prefix-caching': 'computes each prompt anew',
+  'no-enable-prefix-caching': 'computes each prompt anew, as persona 0.6.4 does anyway',
   'max-model-len': 'context window, in tokens',
   'served-model-name': 'model name; repeat it for aliases, the first is the one in answers',
   'time-scale': 'factor on all times; 0.5 is twice as fast',
@@ -173,7 +173,7 @@ function configOf(values: {
     schedulingPolicy: schedulingPolicy(values['scheduling-policy']),
     modelLenMax,
     kvBlocks,
-    prefixCaching: !values['no-enable-prefix-caching'],
+    prefixCaching: persona.prefixCaching && !values['no-enable-prefix-caching'],
     queuedRequestsMax: queuedRequestsMax(values['max-num-queued-reqs'], {
       persona,
       sequencesMax: steps.sequencesMax,

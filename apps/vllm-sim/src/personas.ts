@@ -67,6 +67,8 @@ export type Persona = {
   readonly zeroCompletionTokens: 'counts' | 'falls_through';
   /** Where structured output is asked for, beside `response_format`. */
   readonly structuredOutputFields: 'guided' | 'structured_outputs';
+  /** Whether prefixes are cached unless a flag says no. */
+  readonly prefixCaching: boolean;
   /** `tool_choice: "required"` is known. */
   readonly requiredToolChoice: boolean;
   /**
@@ -108,6 +110,7 @@ const CURRENT: Persona = {
   temperatureDefault: 1,
   zeroCompletionTokens: 'counts',
   structuredOutputFields: 'structured_outputs',
+  prefixCaching: true,
   requiredToolChoice: true,
   countsRejections: false,
   toolCallIdDigits: 16,
@@ -145,6 +148,7 @@ const V0_6_4: Persona = {
   temperatureDefault: 0.7,
   zeroCompletionTokens: 'falls_through',
   structuredOutputFields: 'guided',
+  prefixCaching: false,
   requiredToolChoice: false,
   countsRejections: false,
   toolCallIdDigits: 32,
