@@ -25,7 +25,7 @@ test('the served model name may be repeated', () => {
 });
 
 test.for([
-  [['--persona', '0.6.4'], '--persona "0.6.4" does not exist; there is: current'],
+  [['--persona', '0.5'], '--persona "0.5" does not exist; there is: current, 0.6.4, 0.32, generic'],
   [['--port', 'http'], '--port must be a whole number from 0 to 65535, not "http"'],
   [['--max-num-seqs', '0'], '--max-num-seqs must be a whole number from 1 to 100000, not "0"'],
   [

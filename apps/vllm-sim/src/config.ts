@@ -33,6 +33,11 @@ export type Config = {
   readonly apiKey: string | undefined;
   /** Rules of faults, in the order in which they are tried. */
   readonly faults: readonly Rule[];
+  /** Every response names its request. */
+  readonly requestIdHeaders: boolean;
+  /** 0 means never. */
+  readonly keepAliveIntervalMs: number;
+  readonly loadTracking: boolean;
 };
 
 export type ConfigResult =
@@ -61,6 +66,9 @@ const OPTIONS = {
   'shutdown-timeout': { type: 'string', default: '0' },
   'api-key': { type: 'string' },
   fault: { type: 'string', multiple: true, default: [] },
+  'enable-request-id-headers': { type: 'boolean', default: false },
+  'sse-keep-alive-interval': { type: 'string', default: '0' },
+  'enable-server-load-tracking': { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } satisfies ParseArgsOptionsConfig;
 
@@ -74,10 +82,11 @@ const HELP: Record<keyof typeof OPTIONS, string> = {
   'max-num-batched-tokens': 'tokens computed in one step; without it 2048, on H100 8192',
   'scheduling-policy':
     'who goes first and who is preempted last: fcfs, or priority (the lower, then the earlier)',
-  'max-num-queued-reqs': 'choices waiting and running; beyond it a request is refused',
+  'max-num-queued-reqs':
+    'choices waiting and running, beyond which a request is refused; without it no limit, persona 0.32: twice max-num-seqs',
   'max-num-queued-tokens': 'prompt tokens not yet computed; from there on a request is refused',
   'num-gpu-blocks': `blocks of ${BLOCK_TOKENS} tokens in the KV cache; without it what the card has`,
-  'no-enable-prefix-caching': 'computes each prompt anew',
+  'no-enable-prefix-caching': 'computes each prompt anew, as persona 0.6.4 does anyway',
   'max-model-len': 'context window, in tokens',
   'served-model-name': 'model name; repeat it for aliases, the first is the one in answers',
   'time-scale': 'factor on all times; 0.5 is twice as fast',
@@ -85,6 +94,9 @@ const HELP: Record<keyof typeof OPTIONS, string> = {
   'shutdown-timeout': 'seconds that running answers may go on after SIGTERM',
   'api-key': 'asks for this bearer key on /v1',
   fault: 'a fault, as `name;param=value;condition=value`; repeat it for more',
+  'enable-request-id-headers': 'sends X-Request-Id with every response',
+  'sse-keep-alive-interval': 'seconds of silence after which a stream gets a comment; 0 is never',
+  'enable-server-load-tracking': 'lets /load count the answers on their way',
   help: 'prints the flags and exits',
 };
 
@@ -130,6 +142,9 @@ function configOf(values: {
   'shutdown-timeout': string;
   'api-key'?: string | undefined;
   fault: readonly string[];
+  'enable-request-id-headers': boolean;
+  'sse-keep-alive-interval': string;
+  'enable-server-load-tracking': boolean;
 }): Config {
   const profile = findProfile(values.profile);
   if (profile === undefined) throw unknownName('profile', values.profile, PROFILE_NAMES);
@@ -147,20 +162,21 @@ function configOf(values: {
     optionalNumber('num-gpu-blocks', values['num-gpu-blocks'], { min: 1, max: 10_000_000 }) ??
     Math.floor(profile.kvTokensMax / BLOCK_TOKENS);
   requireRoomForOne({ kvBlocks, modelLenMax });
+  const steps = stepSizes(values, profile);
   return {
     host: values.host,
     port: wholeNumber('port', values.port, { min: 0, max: 65_535 }),
     profile,
     persona,
     seed: wholeNumber('seed', values.seed, { min: 0, max: Number.MAX_SAFE_INTEGER }),
-    ...stepSizes(values, profile),
+    ...steps,
     schedulingPolicy: schedulingPolicy(values['scheduling-policy']),
     modelLenMax,
     kvBlocks,
-    prefixCaching: !values['no-enable-prefix-caching'],
-    queuedRequestsMax: optionalNumber('max-num-queued-reqs', values['max-num-queued-reqs'], {
-      min: 1,
-      max: 10_000_000,
+    prefixCaching: persona.prefixCaching && !values['no-enable-prefix-caching'],
+    queuedRequestsMax: queuedRequestsMax(values['max-num-queued-reqs'], {
+      persona,
+      sequencesMax: steps.sequencesMax,
     }),
     queuedTokensMax: optionalNumber('max-num-queued-tokens', values['max-num-queued-tokens'], {
       min: 1,
@@ -173,10 +189,22 @@ function configOf(values: {
       1000 * decimal('shutdown-timeout', values['shutdown-timeout'], { max: 86_400 }),
     apiKey: values['api-key'],
     faults: values.fault.map(faultRule),
+    requestIdHeaders: values['enable-request-id-headers'],
+    keepAliveIntervalMs:
+      1000 * decimal('sse-keep-alive-interval', values['sse-keep-alive-interval'], { max: 86_400 }),
+    loadTracking: values['enable-server-load-tracking'],
   };
 }
 
 /** Sequences and tokens of one step, from the flags or the profile. */
+function queuedRequestsMax(
+  text: string | undefined,
+  { persona, sequencesMax }: { persona: Persona; sequencesMax: number },
+): number | undefined {
+  const given = optionalNumber('max-num-queued-reqs', text, { min: 1, max: 10_000_000 });
+  return given ?? (persona.countsRejections ? 2 * sequencesMax : undefined);
+}
+
 function stepSizes(
   values: {
     'max-num-seqs'?: string | undefined;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { buildApp } from './app.ts';
 import type { Config } from './config.ts';
 import { systemClock } from './engine/clock.ts';
-import { createEngine, type Engine } from './engine/engine.ts';
+import { createEngine } from './engine/engine.ts';
 import { BLOCK_TOKENS } from './engine/prefix-hashes.ts';
 import type { EngineFaults } from './faults/engine-faults.ts';
 import type { Faults } from './faults/faults.ts';
@@ -39,7 +39,7 @@ export async function startIncarnation(
 ): Promise<Incarnation> {
   const { modelLenMax } = config;
   const metrics = createEngineMetrics({ modelLenMax, startedAtMs: Date.now() });
-  const engine: Engine & EngineFaults = createEngine({ ...config, metrics, clock: systemClock });
+  const engine = createEngine({ ...config, metrics, clock: systemClock });
   const app = buildApp({
     ...config,
     ...deps,
@@ -75,10 +75,18 @@ export async function startIncarnation(
     if (server.listening) server.close();
   }
 
-  async function close(drainedMs: number): Promise<void> {
+  async function endAll(): Promise<void> {
+    engine.stop();
     refuse();
-    await responses.drained(drainedMs);
+    await responses.drained(CLOSE_TIMEOUT_MS);
     // Idle connections, and those of readers too slow to take the end of their answer.
+    server.closeAllConnections();
+    await app.close();
+  }
+
+  async function cutAll(): Promise<void> {
+    refuse();
+    deps.requestLog.cutAll();
     server.closeAllConnections();
     engine.stop();
     await app.close();
@@ -92,16 +100,14 @@ export async function startIncarnation(
       if (closing === undefined && !server.listening) await listen(port);
     },
     async drain(timeoutMs) {
-      await engine.drain?.(timeoutMs);
+      await engine.drain(timeoutMs);
     },
     end() {
-      if (closing === undefined) engine.stop();
-      closing ??= close(CLOSE_TIMEOUT_MS);
+      closing ??= endAll();
       return closing;
     },
     kill() {
-      deps.requestLog.cutAll();
-      closing ??= close(0);
+      closing ??= cutAll();
       return closing;
     },
   };

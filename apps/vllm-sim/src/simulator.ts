@@ -8,11 +8,6 @@ import { type Incarnation, startIncarnation } from './incarnation.ts';
 /** How long a vLLM with a dead engine still answers: the period of its watchdog. */
 const DEATH_MS = 5_000;
 
-const REFUSALS = {
-  full: 'one rule too many',
-  unable: 'not one that this engine can do',
-} as const;
-
 /** A simulator that listens. */
 export type Simulator = {
   readonly url: string;
@@ -114,9 +109,9 @@ export async function startSimulator(config: Config): Promise<Simulator> {
 
   for (const rule of config.faults) {
     const added = faults.add(rule);
-    if (typeof added === 'string') {
+    if (added === 'full') {
       await current.kill();
-      throw new Error(`--fault "${rule.fault.name}" is ${REFUSALS[added]}`);
+      throw new Error(`--fault "${rule.fault.name}" is one rule too many`);
     }
     // A fault of the engine that no request has to bring about happens at once.
     if (added.kind === 'now') added.run();

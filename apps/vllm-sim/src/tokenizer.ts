@@ -31,6 +31,8 @@ export const VOCABULARY_SIZE = WORD_BASE + 4 * (WORD_LENGTH_OFFSETS[WORD_LETTERS
 /** Characters of the longest token (`<|endoftext|>`). */
 export const TOKEN_CHARS_MAX = Math.max(...SPECIAL_TOKENS.map((token) => token.length));
 
+const UTF8 = new TextEncoder();
+
 type Match = { id: number; end: number };
 
 /** Token ids of a text. A lone surrogate, which no UTF-8 text can hold, is read as U+FFFD. */
@@ -56,6 +58,17 @@ export function decode(ids: readonly number[]): string {
   let text = '';
   for (const id of ids) text += assembler.push(id);
   return text + assembler.flush();
+}
+
+/** The bytes that a token stands for. */
+export function tokenBytes(id: number): Uint8Array {
+  if (id >= 0x80 && id <= 0xff) return Uint8Array.of(id);
+  const text = tokenText(id);
+  if (id >= CHARACTER_BASE && id < WORD_BASE) return UTF8.encode(text);
+  // ASCII, and most tokens of most prompts: an encoder costs more than the rest of the reading.
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at += 1) bytes[at] = text.charCodeAt(at);
+  return bytes;
 }
 
 /**
@@ -147,7 +160,7 @@ function pushCharacter(text: string, at: number, ids: number[]): number {
   } else if (codePoint <= 0xffff) {
     ids.push(CHARACTER_BASE + codePoint);
   } else {
-    ids.push(...new TextEncoder().encode(String.fromCodePoint(codePoint)));
+    ids.push(...UTF8.encode(String.fromCodePoint(codePoint)));
     return at + 2;
   }
   return at + 1;

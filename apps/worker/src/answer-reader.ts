@@ -19,6 +19,8 @@ import type { EngineFailure } from './engine-failure.ts';
 
 /** One event of a stream; an engine's chunk is some 250 bytes, with log probabilities some KB. */
 const EVENT_CHARS_MAX = 1_048_576;
+/** Four characters for each of a million tokens, the most that may be asked for. */
+const ANSWER_CHARS_MAX = 4_194_304;
 
 export type AnswerEnding =
   /** A reason per choice. */
@@ -68,6 +70,7 @@ export function createAnswerReader({
   let usage: Usage | null = null;
   let stopString: string | undefined;
   let tokensSeen = 0;
+  let chars = 0;
   let hasPassedOver = false;
   let ending: AnswerEnding | null = null;
 
@@ -91,6 +94,11 @@ export function createAnswerReader({
   }
 
   function readChunk(chunk: Extract<EngineChunk, { kind: 'chunk' }>): void {
+    for (const { delta } of chunk.choices) chars += countChars(delta);
+    if (chars > ANSWER_CHARS_MAX) {
+      ending = broken(failureOfProtocol('The engine sent an answer of more than 4 MB.'));
+      return;
+    }
     const tokens = chunk.choices.reduce((sum, { delta }) => sum + countTokens(delta), 0);
     tokensSeen += tokens;
     usage = chunk.usage ?? usage;
@@ -147,10 +155,6 @@ export function createAnswerReader({
     return { kind: 'whole', finishReasons: [first, ...others] };
   }
 
-  function broken(failure: EngineFailure): AnswerEnding {
-    return { kind: 'failed', failure };
-  }
-
   function reasonsInOrder(): FinishReason[] {
     return [...finishReasons].toSorted(([a], [b]) => a - b).map(([, reason]) => reason);
   }
@@ -183,6 +187,15 @@ export function createAnswerReader({
       return ending ?? conclude();
     },
   };
+}
+
+function broken(failure: EngineFailure): AnswerEnding {
+  return { kind: 'failed', failure };
+}
+
+function countChars({ text, reasoning = '', toolCalls = [] }: AnswerDelta): number {
+  const args = toolCalls.reduce((sum, call) => sum + (call.function?.arguments?.length ?? 0), 0);
+  return text.length + reasoning.length + args;
 }
 
 /** A chunk without ids has at least one token if it has any text. */

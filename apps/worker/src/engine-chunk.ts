@@ -41,7 +41,7 @@ const chunkSchema = z.object({
 });
 
 /** What one choice says in one chunk. */
-export interface ChoiceChunk {
+interface ChoiceChunk {
   readonly index: number;
   readonly delta: AnswerDelta;
   readonly finishReason: string | null;

@@ -22,7 +22,7 @@ import { createExchanges } from './upstream/exchange.ts';
 /** vLLM closes idle connections after 5 s: let go before it does. */
 const KEEP_ALIVE_MS = 4_000;
 
-export interface EngineTask {
+interface EngineTask {
   readonly request: EngineRequest;
   /** What was published of the answer; null when it begins here. */
   readonly soFar: SoFar | null;
@@ -37,6 +37,7 @@ export interface EngineOutcome {
 export interface RunOptions {
   readonly model: string;
   readonly requestId: string;
+  /** W3C trace context of this attempt. */
   readonly traceparent?: string | undefined;
   readonly capabilities: Capabilities;
   /** Closes the connection, which frees the engine. */

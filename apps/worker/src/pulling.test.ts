@@ -1,31 +1,34 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { createPulling } from './pulling.ts';
 
-/** A consumer that takes its time, and knows what it was told. */
-function createFakeConsumer(schedule: (wait: Promise<void>) => Promise<void>) {
+/** A consumer each of whose calls takes the next of these numbers of microtasks. */
+function createFakeConsumer(delays: readonly number[] = []) {
   const calls: string[] = [];
   let isPaused = true;
   let concurrency = 1;
-  const after = (call: string, act: () => void) => async () => {
-    await schedule(Promise.resolve());
-    calls.push(call);
+  async function call(name: string, act: () => void): Promise<void> {
+    await microtasks(delays[calls.length % delays.length] ?? 0);
+    calls.push(name);
     act();
-  };
+  }
   return {
     calls,
     get pulls() {
       return isPaused ? 0 : concurrency;
     },
-    pause: after('pause', () => (isPaused = true)),
-    resume: after('resume', () => (isPaused = false)),
-    setConcurrency: (next: number) => after(`concurrency ${next}`, () => (concurrency = next))(),
+    pause: () => call('pause', () => (isPaused = true)),
+    resume: () => call('resume', () => (isPaused = false)),
+    setConcurrency: (next: number) => call(`concurrency ${next}`, () => (concurrency = next)),
   };
 }
 
+async function microtasks(count: number): Promise<void> {
+  for (let left = count; left > 0; left -= 1) await Promise.resolve();
+}
+
 it('pulls nothing at first, then as much as is wanted', async () => {
-  const consumer = createFakeConsumer((wait) => wait);
+  const consumer = createFakeConsumer();
   let wanted = 0;
   const pulling = createPulling(consumer, () => wanted);
   await pulling.follow();
@@ -42,34 +45,29 @@ it('pulls nothing at first, then as much as is wanted', async () => {
 });
 
 it('ends with the last wish, whatever came while it followed the ones before', async () => {
+  const delays = fc.array(fc.nat(5), { minLength: 1, maxLength: 8 });
+  const wishes = fc.array(fc.record({ wish: fc.nat(3), after: fc.nat(30) }), { maxLength: 12 });
   await fc.assert(
-    fc.asyncProperty(
-      fc.scheduler(),
-      fc.array(fc.nat(3), { minLength: 1, maxLength: 12 }),
-      async (scheduler, wishes) => {
-        const consumer = createFakeConsumer((wait) => scheduler.schedule(wait));
-        let wanted = 0;
-        const pulling = createPulling(consumer, () => wanted);
-        const made = scheduler.scheduleSequence(
-          wishes.map((wish) => async () => {
-            wanted = wish;
-            void pulling.follow();
-          }),
-        );
-        await scheduler.waitFor(made.task);
-        await scheduler.waitFor(pulling.follow());
-        expect(consumer.pulls).toBe(wanted);
-      },
-    ),
+    fc.asyncProperty(delays, wishes, async (consumerDelays, all) => {
+      const consumer = createFakeConsumer(consumerDelays);
+      let wanted = 0;
+      const pulling = createPulling(consumer, () => wanted);
+      const followed: Promise<void>[] = [];
+      for (const { wish, after } of all) {
+        await microtasks(after);
+        wanted = wish;
+        followed.push(pulling.follow());
+      }
+      await Promise.all(followed);
+      expect(consumer.pulls).toBe(wanted);
+    }),
+    { numRuns: 1_000 },
   );
 });
 
 it('rejects when the consumer cannot follow', async () => {
-  const consumer = { ...createFakeConsumer((wait) => wait) };
-  consumer.resume = async () => {
-    await turn();
-    throw new Error('cannot resume');
-  };
+  const consumer = createFakeConsumer();
+  consumer.resume = () => Promise.reject(new Error('cannot resume'));
   const pulling = createPulling(consumer, () => 1);
   await expect(pulling.follow()).rejects.toThrow('cannot resume');
 });

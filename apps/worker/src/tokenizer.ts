@@ -8,9 +8,7 @@ import type { Exchange, Exchanges } from './upstream/exchange.ts';
 /** The ids of a prompt of a million tokens. */
 const BODY_BYTES_MAX = 16 * 1024 * 1024;
 
-export type Asked<Value> =
-  | { kind: 'answer'; value: Value }
-  | { kind: 'failed'; failure: EngineFailure };
+type Asked<Value> = { kind: 'answer'; value: Value } | { kind: 'failed'; failure: EngineFailure };
 
 export interface Tokenizer {
   /** The tokens of a conversation, in its chat template. `continues`: its last message is open. */

@@ -188,6 +188,8 @@ function start({
   const log = createLogger({ name: 'test', level: 'silent' });
   const servedModel = createServedModel(undefined);
   const common = { ceiling: CONCURRENCY, servedModel, fallbackModel: 'fast' };
+  /** Signs of life of the engine. */
+  const signs = { count: 0 };
   const worker = startWorker({
     config: { workerId: 'fast-host-1', host: 'host' },
     store: fake.store,
@@ -202,6 +204,11 @@ function start({
         log,
         askAgainBaseMs: 1,
       });
+      const { acquire } = upstream;
+      upstream.acquire = () => {
+        const slot = acquire();
+        return { ...slot, sawToken: () => void (signs.count += 1) };
+      };
       return createUpstreams({ ...common, upstreams: [upstream] });
     },
     metrics: createWorkerMetrics({ tier: 'fast', slots: () => ({ running: 0, free: 0 }) }),
@@ -209,7 +216,7 @@ function start({
     beatMs,
   });
   onTestFinished(() => worker.stop({ drainMs: 0 }));
-  return { ...fake, runs, worker };
+  return { ...fake, runs, worker, signs };
 }
 
 async function started(options: Parameters<typeof start>[0] = {}) {
@@ -311,9 +318,11 @@ describe('a worker', () => {
   });
 
   it('runs a job under a name of its own, with what it has learnt of the engine', async () => {
-    const { deliver, runs, written } = await started();
+    const { deliver, runs, signs, written } = await started();
     const delivery = deliver('job_1');
     await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    runs[0]?.options.onDelta({ text: 'Hi', reasoning: '' });
+    expect(signs.count).toBe(1);
     expect(runs[0]?.options).toMatchObject({
       model: 'served',
       requestId: 'job_1-1',

@@ -4,11 +4,13 @@
  * It pulls as much as its engines that are ready can take, and nothing when none is. What runs is
  * not touched by that.
  */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HEARTBEAT_MS } from '@qarr/job-store';
-import type { Consumer, WorkerStore } from '@qarr/job-store';
+import type { ClaimedJob, Consumer, WorkerStore } from '@qarr/job-store';
 import { createErrorLog, within } from '@qarr/process';
 import type { Logger } from '@qarr/process';
+import { childTraceparent, parseTraceparent } from '@qarr/router-core';
 import type { WorkerStatus } from '@qarr/router-core';
 import type { WorkerConfig } from './config.ts';
 import type { WorkerMetrics } from './metrics.ts';
@@ -103,7 +105,7 @@ export function startWorker({
         // A name per attempt: engines refuse or confuse a request id that is still in use.
         requestId: `${job.jobId}-${job.attempt}`,
         capabilities: slot.capabilities,
-        ...(job.traceparent === null ? {} : { traceparent: job.traceparent }),
+        traceparent: traceparentOf(job),
         onDelta(delta) {
           slot.sawToken();
           options.onDelta(delta);
@@ -198,4 +200,10 @@ export function startWorker({
       await upstreams.stop();
     },
   };
+}
+
+/** A span per attempt, in the trace of the request that made the job. */
+function traceparentOf({ traceparent }: ClaimedJob): string {
+  const parent = traceparent === null ? null : parseTraceparent(traceparent);
+  return childTraceparent(parent, (bytes) => randomBytes(bytes).toString('hex'));
 }

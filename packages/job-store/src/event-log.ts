@@ -11,20 +11,16 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import type { JobResult, Logprobs, TerminalEvent, ToolCallPiece } from '@qarr/router-core';
+import type { JobResult, TerminalEvent } from '@qarr/router-core';
+import { EVENT_ARGS, createDeltaBuffer } from './delta-buffer.ts';
+import type { AnswerDelta, DeltaBuffer } from './delta-buffer.ts';
 import type { Keys } from './keys.ts';
 import type { Retention } from './retention.ts';
 import { isNoScript, loadScript, pipeScript, runScript } from './scripts.ts';
 import type { ScriptCall } from './scripts.ts';
 
 const RETRY_MS = 200;
-/** Instead of token ids: they stand with the event before. */
-export const TOLD_BEFORE = '+';
-/** In a call, an event is its type, its JSON and its token ids. */
-const EVENT_ARGS = 3;
 const COUNTER: Readonly<Record<Burns, string>> = { try: 'failures', spare: 'spared', nothing: '' };
-/** A delta is usually some words; after an outage it may be all that came meanwhile. */
-const DELTA_CHARS_MAX = 8_192;
 
 /** Why an attempt must stop: its job shall be cancelled, or another attempt has taken over. */
 export type StopReason = 'cancel' | 'superseded';
@@ -33,21 +29,6 @@ export type WriteOutcome = 'ok' | StopReason;
 export interface Ending {
   readonly event: TerminalEvent;
   readonly result?: JobResult;
-}
-
-/** A piece of an answer. */
-export interface AnswerDelta {
-  readonly text: string;
-  /** The choice; absent for the first one. */
-  readonly index?: number | undefined;
-  readonly reasoning?: string | undefined;
-  readonly toolCalls?: readonly ToolCallPiece[] | undefined;
-  readonly logprobs?: Logprobs | undefined;
-  /**
-   * The tokens that the engine made since the delta before, where it tells. They may run ahead of
-   * the text, never behind it: whoever carries the answer on relies on that.
-   */
-  readonly tokenIds?: readonly number[] | undefined;
 }
 
 /**
@@ -75,21 +56,11 @@ export interface EventLog {
   }): AttemptLog;
 }
 
-/** What waits to be sent: the piece of an answer that grows, or one that stays as it is. */
-interface Pending {
-  text: string;
-  reasoning: string;
-  tokenIds: number[];
-  readonly more?: Omit<AnswerDelta, 'text' | 'reasoning' | 'tokenIds'>;
-}
-
 interface Attempt {
   readonly jobId: string;
   readonly attempt: number;
   nextSeq: number;
-  readonly pending: Pending[];
-  /** Tokens whose text the engine still holds back. */
-  readonly idsAhead: number[];
+  readonly pending: DeltaBuffer;
   /** The call that is under way; it settles when it is answered. */
   underWay: Promise<void> | null;
   stopped: StopReason | null;
@@ -111,8 +82,7 @@ export function createEventLog({
   let flushScheduled = false;
 
   function schedule(attempt: Attempt): void {
-    if (attempt.pending.length === 0 || attempt.underWay !== null || attempt.stopped !== null)
-      return;
+    if (attempt.pending.isEmpty || attempt.underWay !== null || attempt.stopped !== null) return;
     dirty.add(attempt);
     if (flushScheduled) return;
     flushScheduled = true;
@@ -204,22 +174,21 @@ export function createEventLog({
         jobId,
         attempt: number,
         nextSeq,
-        pending: [],
-        idsAhead: [],
+        pending: createDeltaBuffer(),
         underWay: null,
         stopped: null,
         onStop,
       };
       return {
         append(delta) {
-          addPending(attempt, delta);
+          attempt.pending.add(delta);
           schedule(attempt);
         },
         async finish({ event, result }) {
           await quiesce(attempt);
           if (attempt.stopped === 'superseded') return 'superseded';
           // What was not sent yet goes with the terminal event; a cancelled job gets no more text.
-          if (event.type === 'cancelled') attempt.pending.length = 0;
+          if (event.type === 'cancelled') attempt.pending.take();
           const first = attempt.nextSeq;
           const events = takePending(attempt);
           const fields = result === undefined ? [] : ['result', JSON.stringify(result)];
@@ -246,7 +215,7 @@ export function createEventLog({
         async requeue({ burns }) {
           await quiesce(attempt);
           if (attempt.stopped === 'superseded') return 'superseded';
-          if (attempt.pending.length > 0) {
+          if (!attempt.pending.isEmpty) {
             const outcome = await insist('append', appendCall(attempt));
             if (outcome !== 'ok') return outcome;
           }
@@ -262,69 +231,11 @@ export async function closeIndex(redis: Redis, keys: Keys, jobId: string): Promi
   await redis.pipeline().zrem(keys.open, jobId).zrem(keys.deadlines, jobId).exec();
 }
 
-/** Plain text joins the plain text before it; a piece that says more stays by itself. */
-function addPending({ pending, idsAhead }: Attempt, delta: AnswerDelta): void {
-  const { text, reasoning = '', tokenIds = [], ...more } = delta;
-  idsAhead.push(...tokenIds);
-  const isPlain = Object.values(more).every((value) => value === undefined);
-  if (isPlain && text === '' && reasoning === '') return;
-  const ids = idsAhead.splice(0);
-  const last = pending.at(-1);
-  if (!isPlain) {
-    pending.push({ text, reasoning, tokenIds: ids, more });
-  } else if (last === undefined || last.more !== undefined) {
-    pending.push({ text, reasoning, tokenIds: ids });
-  } else {
-    last.text += text;
-    last.reasoning += reasoning;
-    last.tokenIds.push(...ids);
-  }
-}
-
-/** What is pending, as `type, json, token ids`: usually one event, several where much has come. */
+/** Gives what is pending its sequence numbers. */
 function takePending(attempt: Attempt): string[] {
-  const events = attempt.pending.flatMap(eventsOf);
-  attempt.pending.length = 0;
+  const events = attempt.pending.take();
   attempt.nextSeq += events.length / EVENT_ARGS;
   return events;
-}
-
-function eventsOf({ text, reasoning, tokenIds, more }: Pending): string[] {
-  const texts = pieces(text);
-  const reasonings = pieces(reasoning);
-  const events: string[] = [];
-  const count = Math.max(1, texts.length, reasonings.length);
-  for (let part = 0; part < count; part += 1) {
-    // A field that is undefined does not appear. The tokens stand with the first part: not behind
-    // their text.
-    const delta = {
-      type: 'delta',
-      text: texts[part] ?? '',
-      reasoning: reasonings[part],
-      index: more?.index,
-      ...(part === 0 ? { tool_calls: more?.toolCalls, logprobs: more?.logprobs } : {}),
-    };
-    const ids = part === 0 ? tokenIds.join(',') : TOLD_BEFORE;
-    events.push('delta', JSON.stringify(delta), tokenIds.length === 0 ? '' : ids);
-  }
-  return events;
-}
-
-/** Cuts a text so that no event is larger than a reader's buffer, and no character is torn. */
-function pieces(text: string): string[] {
-  const cut: string[] = [];
-  for (let at = 0; at < text.length;) {
-    const end = at + DELTA_CHARS_MAX;
-    const isTorn = end < text.length && isHighSurrogate(text.charCodeAt(end - 1));
-    const piece = text.slice(at, isTorn ? end - 1 : end);
-    cut.push(piece);
-    at += piece.length;
-  }
-  return cut;
-}
-
-function isHighSurrogate(unit: number): boolean {
-  return unit >= 0xd800 && unit <= 0xdbff;
 }
 
 function isGap(error: unknown): boolean {

@@ -2,7 +2,7 @@
 import { jobEventSchema } from '@qarr/router-core';
 import type { JobEvent } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
-import { TOLD_BEFORE } from './event-log.ts';
+import { TOLD_BEFORE } from './delta-buffer.ts';
 
 /** Entries in one read: some 100 KB. */
 const PAGE = 500;
@@ -37,7 +37,7 @@ export async function readSoFar({
       [text, tokenIds, isAllTold, hasMore] = ['', [], true, false];
     } else if (event.type === 'delta') {
       text += event.text;
-      if (ids !== null) tokenIds.push(...ids);
+      if (ids !== null) for (const id of ids) tokenIds.push(id);
       else if (event.text !== '') isAllTold = false;
       const { index, reasoning, tool_calls, logprobs } = event;
       hasMore ||= [index, reasoning, tool_calls, logprobs].some((value) => value !== undefined);

@@ -80,6 +80,16 @@ test('a prompt that is known already is answered sooner, unless the salt differs
   expect(engine.metrics.prefixCacheHits.read()).toBe(1984);
 });
 
+test('a text that is continued elsewhere is found by what was generated too', async () => {
+  const engine = startEngine();
+  const promptIds = promptOf(100);
+  const { tokenIds } = await engine.ask({ promptIds, tokens: 60 }).ended;
+  const hits = engine.metrics.prefixCacheHits;
+  await engine.ask({ promptIds: [...promptIds, ...tokenIds], tokens: 1 }).ended;
+  // 159 of the 160 tokens were computed: nine blocks.
+  expect(hits.read()).toBe(144);
+});
+
 test('noise is the seed’s and does not change the text', async () => {
   const answers = await Promise.all(
     [
@@ -176,6 +186,8 @@ test('a cache that shrinks preempts, and everyone finishes once it has grown aga
   engine.resizeKv(400);
   const answers = await answersOf(asked);
   expect(answers.map(({ text }) => text)).toEqual(calm.map(({ text }) => text));
+  // Looking for one's own blocks after a preemption is not a query.
+  expect(engine.metrics.prefixCacheQueries.read()).toBe(20 * 200);
   expect(engine.metrics.kvUsage.read()).toBe(0);
 });
 
@@ -192,6 +204,15 @@ test('a sequence that never fits blocks the queue and no processor, until it lea
   expect(engine.metrics.waiting.read()).toBe(2);
   endless.abort();
   expect((await behind.ended).finish).toEqual({ reason: 'length', stopReason: null });
+});
+
+test('a sequence that never fitted runs once the cache has grown', async () => {
+  const engine = startEngine({ kvBlocks: 10 });
+  const asked = engine.ask({ promptIds: promptOf(170), tokens: 10 });
+  await engine.pass(10_000);
+  expect(asked.answer.tokenIds).toEqual([]);
+  engine.resizeKv(12);
+  expect((await asked.ended).tokenIds).toHaveLength(10);
 });
 
 test('limits at the door count what is in the engine', async () => {

@@ -99,15 +99,16 @@ test('under the priority policy the urgent goes first and the least urgent is pr
 });
 
 test('the least urgent is preempted even if it has its place in the step already', () => {
-  const scheduler = startScheduler({ blocks: 5, schedulingPolicy: 'priority' });
+  const scheduler = startScheduler({ blocks: 6, schedulingPolicy: 'priority' });
   scheduler.add(sequenceOf({ name: 'batch', prompt: 34, tokens: 40, priority: 10 }));
   scheduler.step();
   scheduler.add(sequenceOf({ name: 'urgent', prompt: 32, tokens: 40, priority: 0 }));
+  scheduler.add(sequenceOf({ name: 'third', prompt: 8, tokens: 40, priority: 1 }));
   scheduler.step();
   const plan = scheduler.step();
   expect(namesOf(plan.preempted)).toEqual(['batch']);
-  expect(workOf(plan)).toEqual(['urgent: 1']);
-  expect(plan).toMatchObject({ tokensInStep: 1, kvTokens: 32 });
+  expect(workOf(plan)).toEqual(['urgent: 1', 'third: 1']);
+  expect(plan).toMatchObject({ tokensInStep: 2, kvTokens: 40 });
 });
 
 test('under fcfs a priority is of no effect', () => {

@@ -24,7 +24,7 @@ export type Sequence = Schedulable & {
   readonly promptIds: readonly number[];
   readonly sampling: Sampling;
   readonly request: Choices;
-  /** Made when the prompt is computed: until then a sequence costs next to nothing. */
+  /** Made with the first token: until then a sequence costs next to nothing. */
   generation: Generation | undefined;
   /** Receives every output, the last one with `finish`. Not called after an abort by the client. */
   readonly onOutput: (output: Output) => void;

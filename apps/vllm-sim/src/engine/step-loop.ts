@@ -1,7 +1,7 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from './clock.ts';
 import { createGeneration } from './generation.ts';
 import { createPace } from './pace.ts';
-import { readPrompts } from './read-prompts.ts';
 import { knownTokens, type Scheduler } from './scheduler.ts';
 import type { SequenceMetrics } from './sequence-metrics.ts';
 import type { Sequence } from './sequence.ts';
@@ -21,6 +21,13 @@ export type StepLoop = {
   /** Ends the step in progress at once. `dead` begins no other and leaves the gauges as they are. */
   cut(how: 'dead' | 'alive'): void;
 };
+
+/**
+ * Prompts that are read, each with its first token, in one turn of the event loop: some
+ * milliseconds. Each choice of a request reads the prompt for itself, since its text depends on its
+ * index, so a step may have millions of tokens to read.
+ */
+const PROMPT_TOKENS_PER_TURN = 32_768;
 
 export function createStepLoop(deps: {
   scheduler: Scheduler<Sequence>;
@@ -44,10 +51,15 @@ export function createStepLoop(deps: {
       observer.planned(plan, clock.now());
       const isStill = plan.work.length + plan.preempted.length === 0;
       if (!isStill) {
-        await readPrompts(plan);
         await pace.pass(deps.costMs(plan));
         if (!(await mayGoOn())) break;
-        finishStep(plan);
+        let rest = handOut(plan.work);
+        while (rest.length > 0) {
+          await nextTurn();
+          rest = handOut(rest);
+        }
+        if (dead) break;
+        observer.stepped();
       }
       scheduler.forgetOver();
       deps.onStepped();
@@ -61,14 +73,19 @@ export function createStepLoop(deps: {
     return !dead;
   }
 
-  function finishStep(plan: StepPlan<Sequence>): void {
+  /** Hands out the tokens of a step; returns the work that is left for the next turn. */
+  function handOut(work: StepPlan<Sequence>['work']): StepPlan<Sequence>['work'] {
     const nowMs = clock.now();
-    for (const { sequence, tokens } of plan.work) {
+    let promptTokens = 0;
+    for (const [index, { sequence, tokens }] of work.entries()) {
+      if (promptTokens >= PROMPT_TOKENS_PER_TURN) return work.slice(index);
       if (sequence.over) continue;
       sequence.computedTokens += tokens;
-      if (sequence.computedTokens === knownTokens(sequence)) emitToken(sequence, nowMs);
+      if (sequence.computedTokens < knownTokens(sequence)) continue;
+      if (sequence.generation === undefined) promptTokens += sequence.promptTokens;
+      emitToken(sequence, nowMs);
     }
-    observer.stepped();
+    return [];
   }
 
   function emitToken(sequence: Sequence, nowMs: number): void {

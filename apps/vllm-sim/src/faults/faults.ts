@@ -33,7 +33,7 @@ export type Faults = {
    * Adds a rule. A fault of the whole engine without a condition is none: it comes back ready to be
    * run.
    */
-  add(rule: Rule): AddedRule | ReadyFault | 'full' | 'unable';
+  add(rule: Rule): AddedRule | ReadyFault | 'full';
   rules(): readonly RuleState[];
   injected(): Readonly<Partial<Record<FaultName, number>>>;
   clear(): void;
@@ -44,8 +44,8 @@ export type Chosen = { readonly fault: Fault; readonly injection: Injection };
 export function createFaults(deps: {
   seed: number;
   requestLog: RequestLog;
-  /** How a fault of the whole engine is done now, or undefined when it cannot be done. */
-  planEngineFault: (fault: EngineFault) => (() => void) | undefined;
+  /** How a fault of the whole engine is done now. */
+  planEngineFault: (fault: EngineFault) => () => void;
 }): Faults {
   const book = createRuleBook(deps.seed);
   const inStream = new WeakMap<ServerResponse, Chosen>();
@@ -60,11 +60,10 @@ export function createFaults(deps: {
     return { random: draw.random, took: () => take(false), tookTheEnd: () => take(true) };
   }
 
-  function add(rule: Rule): AddedRule | ReadyFault | 'full' | 'unable' {
+  function add(rule: Rule): AddedRule | ReadyFault | 'full' {
     const { fault, when } = rule;
     if (isOfFamily(fault, 'engine')) {
       const run = deps.planEngineFault(fault);
-      if (run === undefined) return 'unable';
       if (Object.values(when).every((condition) => condition === undefined)) {
         return { kind: 'now', fault: fault.name, run: () => runCounted(fault, run) };
       }

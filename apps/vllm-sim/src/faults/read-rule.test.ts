@@ -41,7 +41,7 @@ test('whatever is given is read or refused with a field', () => {
       for (const rule of [value, { fault, params: value }, { fault, when: value }]) {
         expectReadOrRefused(() => readRule(rule));
       }
-      expectReadOrRefused(() => readRuleText(`${fault};${String(value)}`));
+      expectReadOrRefused(() => readRuleText(`${fault};${JSON.stringify(value)}`));
     }),
   );
 });

@@ -3,7 +3,7 @@ import { FAULTS, type Fault, type FaultName, isFaultName } from './fault-table.t
 import { FieldProblem, type ParamSpec, readParam, readParams } from './fault-params.ts';
 
 /** Which requests get a fault. What is given must all hold. */
-export type When = {
+type When = {
   /** Share of the requests, drawn from the seed. */
   readonly rate: number | undefined;
   /** Which of the requests that the other conditions let through, counted from 1. */

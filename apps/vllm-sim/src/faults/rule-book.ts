@@ -101,8 +101,8 @@ export function createRuleBook(seed: number): RuleBook {
     },
     rules: () =>
       entries.map(({ rule, id, matched, injected: count }) => ({
-        ...rule,
         id,
+        ...rule,
         matched,
         injected: count,
       })),

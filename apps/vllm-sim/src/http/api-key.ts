@@ -1,12 +1,16 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 
-/** Asks for `Authorization: Bearer <key>` on /v1 and nowhere else, as vLLM's --api-key does. */
-export function requireApiKey(app: FastifyInstance, apiKey: string): void {
+/** Asks for `Authorization: Bearer <key>` on the guarded paths and nowhere else, as vLLM's --api-key does. */
+export function requireApiKey(
+  app: FastifyInstance,
+  { apiKey, guardedPrefixes }: { apiKey: string; guardedPrefixes: readonly string[] },
+): void {
   const expected = digest(`Bearer ${apiKey}`);
   app.addHook('onRequest', (request, reply, done) => {
     const given = digest(request.headers.authorization ?? '');
-    if (request.url.startsWith('/v1') && !timingSafeEqual(given, expected)) {
+    const guarded = guardedPrefixes.some((prefix) => request.url.startsWith(prefix));
+    if (guarded && !timingSafeEqual(given, expected)) {
       void reply.status(401).send({ error: 'Unauthorized' });
       return;
     }

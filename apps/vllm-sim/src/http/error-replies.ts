@@ -1,18 +1,22 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import type { Persona } from '../personas.ts';
+import { errorBody } from '../protocol/error-body.ts';
 import { RequestError } from '../protocol/request-error.ts';
 
-/** Answers every failure in vLLM's error shape. */
-export function replyWithVllmErrors(app: FastifyInstance): void {
+/** Answers every failure in the error shape of the persona. */
+export function replyWithErrors(app: FastifyInstance, persona: Persona): void {
   app.setErrorHandler((error, _request, reply) => {
     const refusal = error instanceof RequestError ? error : fromUnexpected(error);
-    return reply.status(refusal.status).send(refusal.body());
+    return reply.status(refusal.status).send(errorBody(refusal, persona.errors));
   });
   app.setNotFoundHandler((request, reply) => {
     const url = request.url.split('?', 1)[0] ?? '';
     const known = (['GET', 'POST'] as const).some((method) => app.hasRoute({ method, url }));
     const refusal = httpError(known ? 405 : 404);
-    return reply.status(refusal.status).send(refusal.body());
+    // Only newer vLLM words what its framework refuses; before, that is FastAPI's own answer.
+    const format = persona.errors === 'nested' ? 'nested' : 'detail';
+    return reply.status(refusal.status).send(errorBody(refusal, format));
   });
 }
 

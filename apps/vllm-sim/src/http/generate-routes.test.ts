@@ -211,13 +211,13 @@ test.for([
     400,
     'Cannot set both `continue_final_message` and `add_generation_prompt` to True.',
   ],
-  ['tools', { tools: [{}] }, 400, '`tools` is not simulated.'],
-  ['log probabilities', { logprobs: true }, 400, '`logprobs` is not simulated.'],
+  ['a tool without a name', { tools: [{}] }, 400, 'Each tool needs a `function` with a `name`.'],
+  ['beam search', { use_beam_search: true }, 400, '`use_beam_search` is not simulated.'],
   [
-    'structured output',
-    { response_format: { type: 'json_object' } },
+    'a regular expression',
+    { structured_outputs: { regex: 'a+' } },
     400,
-    '`response_format` is not simulated.',
+    '`structured_outputs.regex` is not simulated.',
   ],
 ] as const)('%s is refused as vLLM refuses it', async ([, body, status, message]) => {
   const sim = await startForTest();

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { RequestError } from '../protocol/request-error.ts';
+import type { Persona } from '../personas.ts';
+import { RequestError, schemaError } from '../protocol/request-error.ts';
 
 /** Parses bodies as vLLM does: whatever is not application/json, or not JSON, is a 400. */
 export function acceptJsonOnly(app: FastifyInstance): void {
@@ -14,24 +15,29 @@ export function acceptJsonOnly(app: FastifyInstance): void {
   });
 }
 
-/** An onRequest hook for routes with a body. */
-export function requireJson(request: FastifyRequest, _reply: unknown, done: () => void): void {
-  const mediaType = request.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
-  if (mediaType !== 'application/json') {
-    throw new RequestError({
-      status: 400,
-      type: 'Bad Request',
-      message: "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed",
-    });
-  }
-  done();
+/** An onRequest hook for routes with a body: refuses what does not say that it is JSON. */
+export function requireJson(
+  persona: Persona,
+): (request: FastifyRequest, reply: unknown, done: () => void) => void {
+  return (request, _reply, done) => {
+    const mediaType = request.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
+    if (mediaType === 'application/json') {
+      done();
+      return;
+    }
+    const message = "Unsupported Media Type: Only 'application/json' is allowed";
+    throw persona.mediaTypeStatus === 400
+      ? schemaError([message])
+      : new RequestError({
+          status: persona.mediaTypeStatus,
+          type: 'Unsupported Media Type',
+          message,
+        });
+  };
 }
 
 function malformedJson(): RequestError {
-  return new RequestError({
-    status: 400,
-    type: 'Bad Request',
-    message:
-      "1 validation error:\n  {'type': 'json_invalid', 'loc': ('body', 0), 'msg': 'JSON decode error', 'input': {}, 'ctx': {'error': 'Expecting value'}}",
-  });
+  return schemaError([
+    "{'type': 'json_invalid', 'loc': ('body', 0), 'msg': 'JSON decode error', 'input': {}, 'ctx': {'error': 'Expecting value'}}",
+  ]);
 }

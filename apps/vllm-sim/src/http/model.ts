@@ -1,4 +1,5 @@
-import { RequestError, unknownModel } from '../protocol/request-error.ts';
+import type { Persona } from '../personas.ts';
+import { schemaError, unknownModel } from '../protocol/request-error.ts';
 import type { JsonObject } from '../protocol/fields.ts';
 
 /** The served model, as every route sees it. */
@@ -11,10 +12,12 @@ export type ServedModel = {
 };
 
 /** @throws RequestError 404. A request without a model means the one that is served. */
-export function checkModel(model: string | undefined, served: ServedModel): void {
-  if (model !== undefined && model !== '' && !served.names.includes(model)) {
-    throw unknownModel(model);
-  }
+export function checkModel(
+  asked: string | undefined,
+  { model, persona }: { model: ServedModel; persona: Persona },
+): void {
+  if (asked === undefined || asked === '' || model.names.includes(asked)) return;
+  throw unknownModel(asked, persona.namesServedModels ? model.names : []);
 }
 
 /** @throws RequestError 400 when the body is JSON but no object */
@@ -22,10 +25,7 @@ export function requireObject(body: unknown): JsonObject {
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) {
     return { ...body };
   }
-  throw new RequestError({
-    status: 400,
-    type: 'Bad Request',
-    message:
-      "1 validation error:\n  {'type': 'model_attributes_type', 'loc': ('body',), 'msg': 'Input should be a valid dictionary or object to extract fields from'}",
-  });
+  throw schemaError([
+    "{'type': 'model_attributes_type', 'loc': ('body',), 'msg': 'Input should be a valid dictionary or object to extract fields from'}",
+  ]);
 }

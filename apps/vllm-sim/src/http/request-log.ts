@@ -10,7 +10,8 @@ export type RequestLog = {
   faulted(response: ServerResponse, fault: { name: string; ends: boolean }): void;
   /** A fault of the whole engine took effect on all that is open. */
   faultedAll(name: string): void;
-  /** The server, and not the clients, closes all that is open. */
+  /** The server, and not its client, closes a response, or all that is open. */
+  cut(response: ServerResponse): void;
   cutAll(): void;
   read(): { received: number; abortedByClient: number; recent: readonly LogEntry[] };
 };
@@ -63,6 +64,10 @@ export function createRequestLog(): RequestLog {
     },
     faultedAll(name) {
       for (const entry of open.values()) entry.fault ??= name;
+    },
+    cut(response) {
+      const entry = open.get(response);
+      if (entry !== undefined) entry.ended ??= 'fault';
     },
     cutAll() {
       for (const entry of open.values()) entry.ended ??= 'fault';

@@ -47,9 +47,6 @@ export function addSimRoutes(
       if (added === 'full') {
         return reply.status(409).send(problem(`there are ${RULES_MAX} rules already`, null));
       }
-      if (added === 'unable') {
-        return reply.status(501).send(problem('the engine cannot do this', 'fault'));
-      }
       if (added.kind === 'rule') return reply.status(201).send(added);
       // The reply leaves first: the fault may close its connection.
       reply.raw.once('close', added.run);

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import type { Persona } from '../personas.ts';
 import { checkContinuation, readMessages, renderChat } from '../protocol/chat-template.ts';
 import { createFieldReader, type JsonObject } from '../protocol/fields.ts';
 import { badValue } from '../protocol/request-error.ts';
@@ -7,21 +8,28 @@ import { requireJson } from './json-body.ts';
 import { checkModel, requireObject, type ServedModel } from './model.ts';
 
 /** POST /tokenize, for a prompt or a conversation, and /detokenize. */
-export function addTokenizeRoutes(app: FastifyInstance, deps: { model: ServedModel }): void {
-  app.post('/tokenize', { onRequest: requireJson }, (request) => {
+export function addTokenizeRoutes(
+  app: FastifyInstance,
+  deps: { model: ServedModel; persona: Persona },
+): void {
+  if (!deps.persona.routes.tokenize) return;
+  const options = { onRequest: requireJson(deps.persona) };
+  app.post('/tokenize', options, (request) => {
     const body = requireObject(request.body);
     const { model, text, wantsStrings } = parseTokenizeRequest(body);
-    checkModel(model, deps.model);
+    checkModel(model, deps);
     const tokens = encode(text);
     return {
       count: tokens.length,
       max_model_len: deps.model.modelLenMax,
       tokens,
-      token_strs: wantsStrings ? tokens.map((id) => decode([id])) : null,
+      ...(deps.persona.tokenIds
+        ? { token_strs: wantsStrings ? tokens.map((id) => decode([id])) : null }
+        : {}),
     };
   });
 
-  app.post('/detokenize', { onRequest: requireJson }, (request) => {
+  app.post('/detokenize', options, (request) => {
     const reader = createFieldReader(requireObject(request.body));
     const model = reader.string('model');
     const tokens = reader.integers('tokens');
@@ -29,7 +37,7 @@ export function addTokenizeRoutes(app: FastifyInstance, deps: { model: ServedMod
       reader.reject('tokens', { type: 'missing', message: 'Field required' });
     }
     reader.finish();
-    checkModel(model, deps.model);
+    checkModel(model, deps);
     const unknown = tokens?.find((id) => id < 0 || id >= VOCABULARY_SIZE);
     if (unknown !== undefined) {
       throw badValue({ message: `Token id ${unknown} is out of vocabulary` });
@@ -62,6 +70,7 @@ function parseTokenizeRequest(body: JsonObject): {
   checkContinuation({ messages, addGenerationPrompt, continueFinal });
   const text = renderChat({
     messages,
+    tools: reader.raw('tools'),
     addGenerationPrompt: addGenerationPrompt ?? true,
     continueFinal,
   });

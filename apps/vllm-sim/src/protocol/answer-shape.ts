@@ -1,4 +1,6 @@
 import type { Finish, Output } from '../engine/generation.ts';
+import type { Persona } from '../personas.ts';
+import type { TokenLogprobs } from '../text/token-logprobs.ts';
 import type { Usage } from './usage.ts';
 
 /** What every chunk and body of one answer repeats. */
@@ -7,7 +9,7 @@ export type AnswerHead = {
   /** Unix time in seconds. */
   readonly created: number;
   readonly model: string;
-  readonly systemFingerprint: string;
+  readonly persona: Persona;
 };
 
 /** One choice of an answer that is sent at once. */
@@ -16,22 +18,31 @@ export type Choice = {
   readonly promptIds: readonly number[];
   readonly tokenIds: readonly number[];
   readonly text: string;
+  readonly logprobs: readonly TokenLogprobs[];
   readonly finish: Finish;
 };
 
-/** How chat and completions differ on the wire. Chunks are JSON texts without the SSE framing. */
+/** One output of a choice, on its way into chunks. */
+export type Delta = {
+  readonly index: number;
+  readonly output: Output;
+  /** The first one of this choice. */
+  readonly first: boolean;
+  /** Of this choice up to here. */
+  readonly usage: Usage;
+};
+
+/** How the routes differ on the wire. Chunks are JSON texts without the SSE framing. */
 export type AnswerShape = {
   /** Sent once before the first output of any choice: chat's role chunks. */
-  opening(): string[];
-  chunk(choice: {
-    index: number;
-    output: Output;
-    /** The first chunk of this choice. */
-    first: boolean;
-    /** Usage so far, for `continuous_usage_stats`. */
-    usage: Usage | undefined;
-  }): string;
-  usageChunk(usage: Usage): string;
+  opening(): readonly string[];
+  /** One output makes one chunk, or none, or several. */
+  chunks(delta: Delta): readonly string[];
+  /** What comes after the last chunk of a stream that ended well. */
+  closing(usage: Usage): readonly string[];
   /** The whole answer of a request that is not streamed. */
   body(choices: readonly Choice[], usage: Usage): object;
 };
+
+/** What a stream of vLLM's says last, also after an error. */
+export const DONE = '[DONE]';

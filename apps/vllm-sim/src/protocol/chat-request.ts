@@ -1,7 +1,14 @@
+import type { Persona } from '../personas.ts';
+import type { Script } from '../text/script.ts';
 import { checkContinuation, readMessages, renderChat } from './chat-template.ts';
 import { createFieldReader, type JsonObject } from './fields.ts';
+import { heededBody, rejectUnknownFields } from './known-fields.ts';
+import { readChatLogprobs } from './logprob-fields.ts';
 import { checkSamplingFields, readSamplingFields, type SamplingFields } from './sampling-fields.ts';
+import { readSchedulingFields, type SchedulingFields } from './scheduling-fields.ts';
 import { checkStreamFields, readStreamFields, type StreamFields } from './stream-fields.ts';
+import { readStructuredOutput } from './structured-output.ts';
+import { decideToolCall, readTools, type ToolCall } from './tools.ts';
 import { refuseUnsupported } from './unsupported-fields.ts';
 
 /** A validated body of POST /v1/chat/completions. */
@@ -11,15 +18,25 @@ export type ChatRequest = {
   readonly promptText: string;
   /** The role of the answer: that of the message it continues, else `assistant`. */
   readonly role: string;
+  /** What the answer repeats of the conversation before it goes on. */
+  readonly echoText: string;
   readonly tokensMax: number | undefined;
+  /** Only so many of the prompt's last tokens count. */
+  readonly promptTokensMax: number | undefined;
   readonly sampling: SamplingFields;
   readonly streaming: StreamFields;
+  readonly scheduling: SchedulingFields;
+  /** What the text has to be, a tool call among it; undefined for free text. */
+  readonly script: Script | undefined;
+  readonly toolCall: ToolCall | undefined;
+  readonly topLogprobs: number | undefined;
   readonly returnTokenIds: boolean;
   readonly requestId: string | undefined;
 };
 
-/** @throws RequestError as vLLM would refuse the body, or for what is not simulated */
-export function parseChatRequest(body: JsonObject): ChatRequest {
+/** @throws RequestError as the server would refuse the body, or for what is not simulated */
+export function parseChatRequest(given: JsonObject, persona: Persona): ChatRequest {
+  const body = heededBody(given, { persona, kind: 'chat' });
   const reader = createFieldReader(body);
   const read = readMessages(reader.raw('messages'));
   if ('reason' in read) {
@@ -31,33 +48,54 @@ export function parseChatRequest(body: JsonObject): ChatRequest {
         : { type: 'list_type', message: read.reason },
     );
   }
-  const model = reader.string('model');
-  const sampling = readSamplingFields(reader);
-  const streaming = readStreamFields(reader);
-  const tokensMax = reader.integer('max_completion_tokens') ?? reader.integer('max_tokens');
-  const returnTokenIds = reader.boolean('return_token_ids') ?? false;
-  const requestId = reader.string('request_id');
+  const fields = {
+    model: reader.string('model'),
+    sampling: readSamplingFields(reader, persona),
+    streaming: readStreamFields(reader, persona),
+    scheduling: readSchedulingFields(reader),
+    promptTokensMax: reader.integer('truncate_prompt_tokens'),
+    returnTokenIds: persona.tokenIds && (reader.boolean('return_token_ids') ?? false),
+    requestId: reader.string('request_id'),
+  };
+  const completionTokensMax = reader.integer('max_completion_tokens');
+  const tokensMax = reader.integer('max_tokens');
+  const echo = reader.boolean('echo') ?? false;
   const addGenerationPrompt = reader.boolean('add_generation_prompt');
   const continueFinal = reader.boolean('continue_final_message') ?? false;
+  rejectUnknownFields(reader, { body, persona, kind: 'chat' });
   reader.finish();
   const messages = 'messages' in read ? read.messages : [];
 
   checkStreamFields(reader);
   refuseUnsupported(body);
-  checkSamplingFields(sampling, reader);
+  const topLogprobs = readChatLogprobs(reader);
+  const tools = readTools(reader, persona);
+  const structured = readStructuredOutput(reader, persona);
+  checkSamplingFields(fields.sampling, reader);
   checkContinuation({ messages, addGenerationPrompt, continueFinal });
+
+  const role = addGenerationPrompt === false ? (messages.at(-1)?.role ?? 'assistant') : 'assistant';
+  const repeats = echo || (continueFinal && persona.echoesContinuation);
+  const last = messages.at(-1);
+  const toolCall = continueFinal ? undefined : decideToolCall(tools, messages);
+  const structuredFirst = structured !== undefined && toolCall?.asked === 'auto';
+  const called = structuredFirst ? undefined : toolCall;
   return {
-    model,
+    ...fields,
     promptText: renderChat({
       messages,
+      tools: reader.raw('tools'),
       addGenerationPrompt: addGenerationPrompt ?? true,
       continueFinal,
     }),
-    role: addGenerationPrompt === false ? (messages.at(-1)?.role ?? 'assistant') : 'assistant',
-    tokensMax,
-    sampling,
-    streaming,
-    returnTokenIds,
-    requestId,
+    role,
+    echoText: repeats && last?.role === role ? last.text : '',
+    tokensMax:
+      persona.zeroCompletionTokens === 'counts'
+        ? (completionTokensMax ?? tokensMax)
+        : completionTokensMax || tokensMax,
+    script: called?.script ?? structured,
+    toolCall: called,
+    topLogprobs,
   };
 }

@@ -9,15 +9,24 @@ export type ChatMessage = { readonly role: string; readonly text: string };
  */
 export function renderChat(options: {
   messages: readonly ChatMessage[];
+  /** The functions that the request offers, as they came. */
+  tools: unknown;
   addGenerationPrompt: boolean;
   continueFinal: boolean;
 }): string {
-  const { messages, addGenerationPrompt, continueFinal } = options;
+  const { addGenerationPrompt, continueFinal } = options;
+  const messages = [...toolMessages(options.tools), ...options.messages];
   const turns = messages.map((message, index) => {
     const open = continueFinal && index === messages.length - 1;
     return `<|im_start|>${message.role}\n${message.text}${open ? '' : '<|im_end|>\n'}`;
   });
   return turns.join('') + (addGenerationPrompt ? '<|im_start|>assistant\n' : '');
+}
+
+function toolMessages(tools: unknown): readonly ChatMessage[] {
+  if (!Array.isArray(tools) || tools.length === 0) return [];
+  const signatures = tools.map((tool) => JSON.stringify(tool));
+  return [{ role: 'system', text: `# Tools\n\n${signatures.join('\n')}` }];
 }
 
 /**

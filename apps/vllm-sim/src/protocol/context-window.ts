@@ -1,3 +1,4 @@
+import type { Persona } from '../personas.ts';
 import { encode, TOKEN_CHARS_MAX } from '../tokenizer.ts';
 import { badValue, type RequestError } from './request-error.ts';
 
@@ -9,27 +10,60 @@ export type Prompt =
 /** How a request fits the context window of the model. */
 export type Fit = { readonly promptIds: readonly number[]; readonly tokensMax: number };
 
+type FitOptions = {
+  readonly prompt: Prompt;
+  /** Tokens asked for; undefined means the rest of the window. */
+  readonly tokensMax: number | undefined;
+  /** Only so many of the prompt's last tokens count; -1 means as many as fit. */
+  readonly promptTokensMax?: number | undefined;
+  readonly modelLenMax: number;
+  readonly wording: Persona['contextOverflow'];
+};
+
+/** Tokenizes a prompt and fits it and its answer into the window; throws the server's refusal otherwise. */
+export function fitContext(options: FitOptions): Fit {
+  const { prompt, promptTokensMax, modelLenMax, tokensMax } = options;
+  if (promptTokensMax !== undefined) {
+    const roomTokens = modelLenMax - (tokensMax ?? 1);
+    const kept = keptTokens(promptTokensMax, { roomTokens, modelLenMax });
+    const ids = prompt.ids ?? encode(prompt.text);
+    return fitContext({
+      ...options,
+      prompt: { ids: ids.slice(-kept) },
+      promptTokensMax: undefined,
+    });
+  }
+  return options.wording === 'requested' ? fitByRequest(options) : fitByTotal(options);
+}
+
+function keptTokens(
+  promptTokensMax: number,
+  window: { roomTokens: number; modelLenMax: number },
+): number {
+  if (promptTokensMax === -1) return Math.max(1, window.roomTokens);
+  if (promptTokensMax < 1) {
+    throw badValue({
+      message: `truncate_prompt_tokens must be at least 1 or -1, got ${promptTokensMax}.`,
+      param: 'truncate_prompt_tokens',
+      value: promptTokensMax,
+    });
+  }
+  if (promptTokensMax <= window.modelLenMax) return promptTokensMax;
+  throw badValue({
+    message: `truncate_prompt_tokens value (${promptTokensMax}) is greater than max_model_len (${window.modelLenMax}). Please, select a smaller truncation size.`,
+  });
+}
+
 /**
- * Tokenizes a prompt and fits it and its answer into the window; throws vLLM's refusal otherwise.
- *
- * vLLM tokenizes at most one token more than fits, and counts characters before that, so its
- * message about a text names a lower bound, not the prompt's size.
- *
- * @param options.tokensMax tokens asked for; undefined means the rest of the window
+ * The wording since vLLM 0.17. It tokenizes at most one token more than fits, and counts characters
+ * before that, so its message about a text names a lower bound, not the prompt's size.
  */
-export function fitContext(options: {
-  prompt: Prompt;
-  tokensMax: number | undefined;
-  /** The request's name for `tokensMax`. */
-  tokensMaxParam: string;
-  modelLenMax: number;
-}): Fit {
-  const { prompt, tokensMax, tokensMaxParam, modelLenMax } = options;
+function fitByTotal({ prompt, tokensMax, modelLenMax }: FitOptions): Fit {
   const outputTokens = tokensMax ?? 0;
   if (outputTokens > modelLenMax) {
     throw badValue({
-      message: `${tokensMaxParam}=${outputTokens} cannot be greater than max_model_len=max_total_tokens=${modelLenMax}. Please request fewer output tokens.`,
-      param: tokensMaxParam,
+      message: `max_tokens=${outputTokens} cannot be greater than max_model_len=max_total_tokens=${modelLenMax}. Please request fewer output tokens.`,
+      param: 'max_tokens',
       value: outputTokens,
     });
   }
@@ -48,6 +82,23 @@ export function fitContext(options: {
     });
   }
   return { promptIds, tokensMax: tokensMax ?? modelLenMax - promptIds.length };
+}
+
+/** The wording up to vLLM 0.10.0, which calls every prompt "the messages". */
+function fitByRequest({ prompt, tokensMax, modelLenMax }: FitOptions): Fit {
+  const promptIds = prompt.ids ?? encode(prompt.text);
+  const window = `This model's maximum context length is ${modelLenMax} tokens. However, you requested`;
+  const tokens = promptIds.length;
+  if (tokensMax === undefined) {
+    if (tokens < modelLenMax) return { promptIds, tokensMax: modelLenMax - tokens };
+    throw badValue({
+      message: `${window} ${tokens} tokens in the messages, Please reduce the length of the messages.`,
+    });
+  }
+  if (tokens + tokensMax <= modelLenMax) return { promptIds, tokensMax };
+  throw badValue({
+    message: `${window} ${tokens + tokensMax} tokens (${tokens} in the messages, ${tokensMax} in the completion). Please reduce the length of the messages or completion.`,
+  });
 }
 
 function tokenize(options: {
@@ -70,7 +121,6 @@ function tokenize(options: {
   return encode(prompt.text);
 }
 
-/** The wording since vLLM 0.17. */
 function overflow(counts: {
   tokens: number;
   atLeast: boolean;

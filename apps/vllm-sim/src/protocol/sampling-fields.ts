@@ -1,3 +1,4 @@
+import type { Persona } from '../personas.ts';
 import type { FieldReader } from './fields.ts';
 import { badValue } from './request-error.ts';
 
@@ -11,7 +12,7 @@ export type SamplingFields = {
   readonly seed: number | undefined;
   /** Answers per prompt. */
   readonly choices: number;
-  readonly temperature: number | undefined;
+  readonly temperature: number;
 };
 
 /** vLLM's VLLM_MAX_N_SEQUENCES. */
@@ -19,7 +20,7 @@ const CHOICES_MAX = 16_384;
 /** Below it vLLM decodes greedily (_SAMPLING_EPS), and then takes n = 1 only. */
 const GREEDY_TEMPERATURE = 1e-5;
 
-export function readSamplingFields(reader: FieldReader): SamplingFields {
+export function readSamplingFields(reader: FieldReader, persona: Persona): SamplingFields {
   return {
     tokensMin: reader.integer('min_tokens') ?? 0,
     stops: reader.strings('stop') ?? [],
@@ -28,13 +29,13 @@ export function readSamplingFields(reader: FieldReader): SamplingFields {
     ignoreEndOfText: reader.boolean('ignore_eos') ?? false,
     seed: reader.integer('seed'),
     choices: reader.integer('n') ?? 1,
-    temperature: reader.number('temperature'),
+    temperature: reader.number('temperature') ?? persona.temperatureDefault,
   };
 }
 
 /** The range checks of vLLM's SamplingParams, with its wording. */
 export function checkSamplingFields(sampling: SamplingFields, reader: FieldReader): void {
-  const { choices, temperature = 1, tokensMin, stops } = sampling;
+  const { choices, temperature, tokensMin, stops } = sampling;
   if (choices < 1) throw badValue({ message: `n must be at least 1, got ${choices}.` });
   if (choices > CHOICES_MAX) {
     throw badValue({ message: `n must be at most ${CHOICES_MAX}, got ${choices}.` });

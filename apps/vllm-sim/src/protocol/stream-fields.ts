@@ -1,3 +1,4 @@
+import type { Persona } from '../personas.ts';
 import type { FieldReader } from './fields.ts';
 import { bodyError } from './request-error.ts';
 
@@ -9,10 +10,12 @@ export type StreamFields = {
   readonly continuousUsage: boolean;
 };
 
-export function readStreamFields(reader: FieldReader): StreamFields {
+export function readStreamFields(reader: FieldReader, persona: Persona): StreamFields {
   const stream = reader.boolean('stream') ?? false;
   const options = reader.object('stream_options');
-  const includeUsage = options?.['include_usage'] === true;
+  const includeUsage =
+    options !== undefined &&
+    (options['include_usage'] ?? persona.streamOptions.includeUsageDefault) === true;
   return {
     stream,
     includeUsage,

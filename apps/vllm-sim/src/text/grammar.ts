@@ -1,11 +1,11 @@
-import { encode } from '../tokenizer.ts';
+import { createPiece, type Piece } from './piece.ts';
 import { WORDS } from './words.ts';
 
 /**
- * One place in a sentence: the words that may stand there, each as token ids with and without the
- * space before it. Punctuation has no space either way.
+ * One place in a sentence: the words that may stand there, each with and without the space before
+ * it. Punctuation has no space either way.
  */
-type Slot = { readonly choices: readonly { spaced: number[]; bare: number[] }[] };
+type Slot = { readonly choices: readonly { spaced: Piece; bare: Piece }[] };
 export type Sentence = readonly Slot[];
 
 /** Whole sentences. `{list}` is a choice from WORDS; anything else stands for itself. */
@@ -34,12 +34,12 @@ function parseSentence(pattern: string): Sentence {
 function parseSlot(word: string): Slot {
   const list = /^\{(\w+)\}$/.exec(word)?.[1];
   const words = list === undefined ? [word] : wordList(list);
-  return { choices: words.map(encodeChoice) };
+  return { choices: words.map(choiceOf) };
 }
 
-function encodeChoice(word: string): { spaced: number[]; bare: number[] } {
-  const bare = encode(word);
-  return { spaced: /^[.,:]$/.test(word) ? bare : encode(` ${word}`), bare };
+function choiceOf(word: string): { spaced: Piece; bare: Piece } {
+  const bare = createPiece(word);
+  return { spaced: /^[.,:]$/.test(word) ? bare : createPiece(` ${word}`), bare };
 }
 
 function wordList(name: string): readonly string[] {

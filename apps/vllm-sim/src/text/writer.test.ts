@@ -56,6 +56,23 @@ test('the text encodes to the ids it was generated as', () => {
   );
 });
 
+test('the text goes on the same way wherever it was cut and however it is tokenized', () => {
+  fc.assert(
+    fc.property(prompt, fc.nat(), fc.nat(), (prefix, seed, at) => {
+      // The limit may fall inside a character.
+      const whole = decode(write({ prefix, tokens: 120, seed, mayEnd: false })).replace(
+        /\ufffd$/,
+        '',
+      );
+      const cut = Array.from(whole)
+        .slice(0, at % whole.length)
+        .join('');
+      const tail = write({ prefix: [...prefix, ...encode(cut)], tokens: 120, seed, mayEnd: false });
+      expect((cut + decode(tail)).slice(0, whole.length)).toBe(whole);
+    }),
+  );
+});
+
 test('most texts end after 40 to 200 tokens', () => {
   const lengths = Array.from({ length: 400 }, (_, seed) =>
     write({ prefix: encode('Hello'), tokens: 5000, seed }),

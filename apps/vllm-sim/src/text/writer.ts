@@ -1,38 +1,46 @@
-import { decode, END_OF_TEXT_ID } from '../tokenizer.ts';
+import { END_OF_TEXT_ID, tokenBytes } from '../tokenizer.ts';
 import { CONTINUATIONS, SENTENCES, type Sentence } from './grammar.ts';
-import { drawFromHash, extendPrefixHash, startPrefixHash } from './prefix-hash.ts';
+import { createPiece, type Piece, tokenAt } from './piece.ts';
+import { drawFromHash, extendPrefixHash, type PrefixHash, startPrefixHash } from './prefix-hash.ts';
 
 /**
- * Where the text stands. Each place is known from the tokens read so far and nothing else.
+ * Where the text stands. Each place is known from the bytes read so far and nothing else.
  *
- *   boundary  between two sentences; a sentence, a paragraph break or the end of text comes next
- *   sentence  inside one; its last slot leads back to a boundary
+ *   boundary     between two sentences; a sentence, a paragraph break or the end of text comes next
+ *   sentence     inside one; its last slot leads back to a boundary
+ *   interrupted  behind something that the writer did not write; it finds a way to go on from there
  */
 type Place =
   | { at: 'boundary'; bare: boolean; paragraphStart: boolean }
-  | { at: 'sentence'; sentence: Sentence; slot: number; bare: boolean };
+  | { at: 'sentence'; sentence: Sentence; slot: number; bare: boolean }
+  | { at: 'interrupted'; bare: boolean };
 
-/** The token ids of the word to come, and where the text stands when it is complete. */
-type Word = { ids: readonly number[]; after: Place };
+/** What is to come next, and where the text stands when it is complete. */
+type Word = { piece: Piece; after: Place };
 
 const PURPOSE = { sentence: 0, word: 1, paragraph: 2, end: 3 } as const;
-const PARAGRAPH_BREAK_IDS = [0x0a, 0x0a];
+const PARAGRAPH_BREAK = createPiece('\n\n');
 /** One boundary in this many starts a new paragraph. */
 const SENTENCES_PER_PARAGRAPH = 6;
 
 /**
- * The model: a deterministic function from seed and token prefix to the next token.
+ * The model: a deterministic function from seed and prefix to the next token.
  *
- * It predicts the next token at every position, those of the prompt too. A token that equals the
+ * It predicts the next byte at every position, those of the prompt too. A byte that equals the
  * prediction carries the sentence on, any other starts afresh from what it is. So whoever sends a
- * prompt and the ids already generated gets exactly the rest of the uninterrupted text, and the
- * writer knows from the ids alone how much of them it wrote itself. Constant time per token.
+ * prompt and what was already generated gets exactly the rest of the uninterrupted text, and the
+ * writer knows from the prefix alone how much of it it wrote itself.
+ *
+ * The prefix counts as bytes, not as tokens: a partial answer that is sent back as text goes on the
+ * same way, however it is tokenized and wherever it was cut. Constant time per byte.
  */
 export type Writer = {
   /** Takes one token into the prefix. */
   read(tokenId: number): void;
   /** The next token, or the end of text where the text wants to end and `mayEnd` allows it. */
   next(options: { mayEnd: boolean }): number;
+  /** The hash of everything read, for other draws that depend on the prefix. */
+  prefixHash(): PrefixHash;
 };
 
 /** @param options.seeds what the text depends on beside the prefix: the server's seed, the request's, the choice */
@@ -41,24 +49,45 @@ export function createWriter(options: { seeds: readonly number[] }): Writer {
   let place: Place = { at: 'boundary', bare: true, paragraphStart: true };
   let word: Word | undefined;
   let written = 0;
-  /** Tokens read in a row that the writer would have written itself. */
-  let ownTokens = 0;
+  /** Bytes read in a row that the writer would have written itself. */
+  let ownBytes = 0;
+
+  function readByte(byte: number): void {
+    const own = couldBe(byte) && byte === currentWord().piece.bytes[written];
+    hash = extendPrefixHash(hash, byte);
+    if (own) afterOwnByte();
+    else afterForeignByte(byte);
+  }
+
+  /** What `readByte` would do with each byte of the predicted token, without spelling it out. */
+  function readOwnToken({ bytes, idAt }: Piece): void {
+    do {
+      hash = extendPrefixHash(hash, bytes[written] ?? 0);
+      afterOwnByte();
+    } while (written > 0 && idAt[written] === undefined);
+  }
+
+  /** Spares most bytes of a long prompt a look at the grammar. */
+  function couldBe(byte: number): boolean {
+    if (place.at !== 'interrupted' || word !== undefined) return true;
+    return place.bare ? BARE_CONTINUATION_STARTS.has(byte) : byte === SPACE;
+  }
 
   function currentWord(): Word {
     word ??= chooseWord(place);
     return word;
   }
 
-  function predicted(): number {
-    return currentWord().ids[written] ?? END_OF_TEXT_ID;
-  }
-
   function chooseWord(from: Place): Word {
     if (from.at === 'sentence') return wordOf(from);
+    if (from.at === 'interrupted') {
+      const sentence = pick(CONTINUATIONS, PURPOSE.sentence);
+      return wordOf({ at: 'sentence', sentence, slot: 0, bare: from.bare });
+    }
     const draw = { purpose: PURPOSE.paragraph, below: SENTENCES_PER_PARAGRAPH };
     if (!from.paragraphStart && drawFromHash(hash, draw) === 0) {
       return {
-        ids: PARAGRAPH_BREAK_IDS,
+        piece: PARAGRAPH_BREAK,
         after: { at: 'boundary', bare: true, paragraphStart: true },
       };
     }
@@ -72,7 +101,7 @@ export function createWriter(options: { seeds: readonly number[] }): Writer {
     const choice = pick(slot.choices, PURPOSE.word);
     const isLast = from.slot + 1 === from.sentence.length;
     return {
-      ids: from.bare ? choice.bare : choice.spaced,
+      piece: from.bare ? choice.bare : choice.spaced,
       after: isLast
         ? { at: 'boundary', bare: false, paragraphStart: false }
         : { at: 'sentence', sentence: from.sentence, slot: from.slot + 1, bare: false },
@@ -87,55 +116,65 @@ export function createWriter(options: { seeds: readonly number[] }): Writer {
 
   function wantsToEnd(): boolean {
     if (place.at !== 'boundary' || place.paragraphStart || written > 0) return false;
-    return drawFromHash(hash, { purpose: PURPOSE.end, below: 100 }) < endPercent(ownTokens);
+    return drawFromHash(hash, { purpose: PURPOSE.end, below: 100 }) < endPercent(ownBytes);
   }
 
-  function afterOwnToken(): void {
-    ownTokens += 1;
+  function afterOwnByte(): void {
+    ownBytes += 1;
     written += 1;
-    const { ids, after } = currentWord();
-    if (written < ids.length) return;
-    place = after;
-    startWord();
+    const { piece, after } = currentWord();
+    if (written === piece.bytes.length) goTo(after);
   }
 
-  function afterForeignToken(tokenId: number): void {
-    ownTokens = 0;
-    place = placeAfter(decode([tokenId]));
-    startWord();
+  function afterForeignByte(byte: number): void {
+    ownBytes = 0;
+    goTo(placeAfter(byte));
   }
 
-  function placeAfter(text: string): Place {
-    if (/[\n>]$/.test(text)) return { at: 'boundary', bare: true, paragraphStart: true };
-    if (/[.!?]$/.test(text)) return { at: 'boundary', bare: false, paragraphStart: false };
-    const bare = /\s$/.test(text);
-    return { at: 'sentence', sentence: pick(CONTINUATIONS, PURPOSE.sentence), slot: 0, bare };
-  }
-
-  function startWord(): void {
+  function goTo(next: Place): void {
+    place = next;
     word = undefined;
     written = 0;
   }
 
   return {
     read(tokenId) {
-      const own = tokenId === predicted();
-      hash = extendPrefixHash(hash, tokenId);
-      if (own) afterOwnToken();
-      else afterForeignToken(tokenId);
+      if (word?.piece.idAt[written] === tokenId) readOwnToken(word.piece);
+      else for (const byte of tokenBytes(tokenId)) readByte(byte);
     },
     next({ mayEnd }) {
-      return mayEnd && wantsToEnd() ? END_OF_TEXT_ID : predicted();
+      if (mayEnd && wantsToEnd()) return END_OF_TEXT_ID;
+      return tokenAt(currentWord().piece, written);
     },
+    prefixHash: () => hash,
   };
 }
 
+const SPACE = 0x20;
+const BARE_CONTINUATION_STARTS = new Set(
+  CONTINUATIONS.flatMap(([first]) => first?.choices.map(({ bare }) => bare.bytes[0]) ?? []),
+);
+const LINE_ENDS: readonly number[] = [0x0a, 0x3e];
+const SENTENCE_ENDS: readonly number[] = [0x2e, 0x21, 0x3f];
+const BLANKS: readonly number[] = [SPACE, 0x09, 0x0d];
+
+/** A line break or the `>` of a template's marker begins a paragraph, a full stop a sentence. */
+function placeAfter(byte: number): Place {
+  if (LINE_ENDS.includes(byte)) return { at: 'boundary', bare: true, paragraphStart: true };
+  if (SENTENCE_ENDS.includes(byte)) return { at: 'boundary', bare: false, paragraphStart: false };
+  return BLANKS.includes(byte) ? AFTER_BLANK : AFTER_WORD;
+}
+
+const AFTER_BLANK: Place = { at: 'interrupted', bare: true };
+const AFTER_WORD: Place = { at: 'interrupted', bare: false };
+
 /**
- * How likely the text ends at a sentence boundary, in percent, after so many own tokens. A sentence
- * has about 14 tokens, so three answers in four have 40 to 200 tokens, half of them under 100.
+ * How likely the text ends at a sentence boundary, in percent, after so many own bytes. A sentence
+ * has about 14 tokens and 60 bytes, so three answers in four have 40 to 200 tokens, half of them
+ * under 100.
  */
-function endPercent(ownTokens: number): number {
-  if (ownTokens === 0) return 0;
-  if (ownTokens < 35) return 3;
-  return ownTokens < 190 ? 19 : 60;
+function endPercent(ownBytes: number): number {
+  if (ownBytes === 0) return 0;
+  if (ownBytes < 150) return 3;
+  return ownBytes < 810 ? 19 : 60;
 }

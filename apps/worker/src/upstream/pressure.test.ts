@@ -6,7 +6,7 @@ import type { LoadSample, Pressure } from './pressure.ts';
 const IDLE: LoadSample = { waiting: 0, kvUsage: 0, preemptions: 0 };
 const ceilings = fc.integer({ min: 1, max: 300 });
 const samples: fc.Arbitrary<LoadSample> = fc.record({
-  waiting: fc.option(fc.nat(400)),
+  waiting: fc.oneof(fc.constant(0), fc.option(fc.nat(400))),
   kvUsage: fc.option(fc.double({ min: 0, max: 1, noNaN: true })),
   preemptions: fc.option(fc.nat(20)),
 });
@@ -42,7 +42,7 @@ describe('the number of jobs that an engine gets', () => {
         let counted: number | null = null;
         for (const { sample, running, peak } of all) {
           const { limit } = pressure;
-          waited = (sample.waiting ?? 0) > limit / 10 ? waited + 1 : 0;
+          waited = (sample.waiting ?? 0) > Math.max(1, limit / 10) ? waited + 1 : 0;
           const preempted =
             counted !== null && sample.preemptions !== null && sample.preemptions > counted;
           const isFull = (sample.kvUsage ?? 0) > 0.9;
@@ -109,6 +109,37 @@ describe('the number of jobs that an engine gets', () => {
     }
     expect(pressure.limit).toBe(32);
     expect(adapt(pressure, { sample: full, ceiling: 40, running: 32, peak: 32 }).limit).toBe(25);
+  });
+
+  it('bears that some wait for one scrape, not for two', () => {
+    const sample = { ...IDLE, waiting: 11 };
+    const options = { sample, ceiling: 100, running: 100, peak: 100 };
+    const first = adapt(
+      initialPressure({ ceiling: 100, kvTokens: null, maxModelLen: null }),
+      options,
+    );
+    expect(first.limit).toBe(100);
+    expect(adapt(first, options).limit).toBe(80);
+    const calm = adapt(first, { ...options, sample: { ...IDLE, waiting: 10 } });
+    expect(adapt(calm, options).limit).toBe(100);
+  });
+
+  it('rests with one that waits, however few slots the engine has', () => {
+    const start = { ...initialPressure({ ceiling: 32, kvTokens: 9, maxModelLen: 1 }) };
+    const sample = { ...IDLE, waiting: 1 };
+    let pressure = start;
+    for (let scrape = 0; scrape < 5; scrape += 1) {
+      pressure = adapt(pressure, { sample, ceiling: 32, running: 9, peak: 9 });
+    }
+    expect(pressure.limit).toBe(9);
+  });
+
+  it('comes to rest where the cache is nearly used', () => {
+    const start = initialPressure({ ceiling: 100, kvTokens: 10, maxModelLen: 1 });
+    for (const kvUsage of [0.8, 0.9]) {
+      const sample = { ...IDLE, kvUsage };
+      expect(adapt(start, { sample, ceiling: 100, running: 10, peak: 10 }).limit).toBe(10);
+    }
   });
 
   it('does not double where twice the load would not fit', () => {

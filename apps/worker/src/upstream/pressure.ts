@@ -13,8 +13,9 @@ const DECREASE = 0.8;
 const KV_FULL = 0.9;
 /** Between this and `KV_FULL` it stays as it is, which is where it comes to rest. */
 const KV_ROOM = 0.8;
-/** A few that wait keep the engine from running dry. */
+/** A few that wait, one at least, keep the engine from running dry. */
 const WAITING_SHARE = 0.1;
+const WAITING_FEW = 1;
 /** One scrape may see what has only just arrived. */
 const WAITING_SCRAPES = 2;
 /** The load takes some seconds to follow the limit. */
@@ -80,7 +81,7 @@ export function adapt(
     before.preemptions !== null &&
     sample.preemptions !== null &&
     sample.preemptions > before.preemptions;
-  const tooManyWait = waiting !== null && waiting > limit * WAITING_SHARE;
+  const tooManyWait = waiting !== null && waiting > Math.max(WAITING_FEW, limit * WAITING_SHARE);
   const next: Pressure = {
     ...before,
     hold: Math.max(0, before.hold - 1),

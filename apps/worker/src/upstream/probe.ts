@@ -13,7 +13,7 @@ import type { Warmed } from './warm-up.ts';
 const SCRAPE_TIMEOUT_MS = 900;
 const PAGE_BYTES_MAX = 2_097_152;
 
-export type Canary =
+type Canary =
   | { kind: 'answered' }
   | { kind: 'lost'; cause: string }
   | { kind: 'failed'; cause: string };

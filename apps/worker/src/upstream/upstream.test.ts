@@ -182,6 +182,7 @@ describe('an engine in doubt', () => {
     ['was answered', { usage: null, ending: { kind: 'whole', finishReasons: ['stop'] } }],
     ['was ended by us', { usage: null, ending: { kind: 'aborted' } }],
     ['was refused', failed(failureOfStatus(400, ''))],
+    ['met a wrong address', failed(failureOfStatus(404, ''))],
     ['was too long', failed(failureOfStatus(400, 'maximum context length'))],
   ])('is none after a job that %s', async (_name, outcome) => {
     const { url } = await startEngine();

@@ -16,7 +16,7 @@ export interface Upstreams {
   stop(): Promise<void>;
 }
 
-export interface Capacity {
+interface Capacity {
   /** The sum of the ready engines' limits. */
   readonly slots: number;
   /** Those that are not taken. */

@@ -158,23 +158,24 @@ describe('what an engine can do', () => {
 describe('the warm-up', () => {
   it('sends so many small requests, and few at once', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 1, max: 30 }), async (requests) => {
+      fc.asyncProperty(fc.constantFrom(1, 2, 5, 6, 25), async (requests) => {
         let open = 0;
         let most = 0;
         const engine = await startHostileEngine(({ response }) => {
           open += 1;
           most = Math.max(most, open);
-          setImmediate(() => {
+          // Long enough for others to come meanwhile, if they do.
+          setTimeout(() => {
             open -= 1;
             response.writeHead(200).end(WHOLE);
-          });
+          }, 10);
         });
         await warm(engine.url, { requests });
         expect(engine.requests).toHaveLength(requests);
-        expect(most).toBeLessThanOrEqual(4);
+        expect(most).toBe(Math.max(1, Math.min(4, requests - 1)));
         await engine.stop();
       }),
-      { numRuns: 8 },
+      { numRuns: 5 },
     );
   });
 
