@@ -79,7 +79,9 @@ function argumentsOf({ tool_calls: calls = [] }: Extract<JobEvent, { type: 'delt
   return calls.map((call) => textOfCall(call.function)).join('');
 }
 
-function textOfCall(called: { name?: string; arguments?: string } | undefined): string {
+function textOfCall(
+  called: { name?: string | undefined; arguments?: string | undefined } | undefined,
+): string {
   return `${called?.name ?? ''}${called?.arguments ?? ''}`;
 }
 

@@ -59,22 +59,29 @@ const ENDINGS: readonly JobRow[] = (
 const NOT_WHOLE: readonly JobRow[] = [
   row('a clean end inside an event', { fault: 'eof', params: MIDDLE_BYTES, expected: carriedOn }),
   // All tokens of `max_tokens` were published: nothing is left to ask another engine for.
-  row('no finish reason', {
+  row('no finish reason at the limit', {
     fault: 'no_finish_reason',
     params: {},
-    expected: (persona) => ({ ...carriedOn(persona), requests: 1 }),
+    wants: endsBy('length'),
+    // By text, the tokens are counted anew, and may be fewer.
+    expected: (persona) => ({
+      ...carriedOn(persona),
+      requests: persona.continues === 'by text' ? [1, 2] : 1,
+    }),
   }),
   row('no finish reason at an end that the model chose', {
     fault: 'no_finish_reason',
     params: {},
     request: { max_tokens: 600 },
-    expected: (persona) => ({ ...carriedOn(persona), requests: [1, 2] }),
+    wants: endsBy('stop'),
+    expected: carriedOn,
   }),
   ...['unknown', 'repetition', 'error'].map((reason) =>
     row(`finish reason ${reason}`, {
       fault: 'unknown_finish_reason',
       params: { reason },
-      expected: carriedOn,
+      // Where chunks have no such field, the first of them gets it, and nothing was published yet.
+      expected: (persona) => (persona.isVllm ? carriedOn(persona) : AGAIN),
     }),
   ),
   // A legal finish reason and a clean end are enough: not every engine says that it is done.
@@ -157,20 +164,23 @@ function row(
     fault,
     params,
     expected,
-    request = {},
+    ...more
   }: {
     fault: Fault['name'];
     params: Params;
     expected: Expected | ((persona: Persona) => Expected | 'not applicable');
-    request?: NonNullable<JobRow['request']>;
-  },
+  } & Pick<JobRow, 'request' | 'wants'>,
 ): JobRow {
   return {
     kind: 'job',
     section: 'answers that break',
     name,
-    request,
+    ...more,
     faults: [{ name: fault, params }],
     expected: typeof expected === 'function' ? expected : () => expected,
   };
+}
+
+function endsBy(reason: string): NonNullable<JobRow['wants']> {
+  return ({ choices }) => choices[0]?.finish_reason === reason;
 }

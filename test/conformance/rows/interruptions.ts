@@ -74,6 +74,28 @@ const WISHES: readonly Omit<JobRow, 'kind' | 'section'>[] = [
 /** Completions know nothing of these, so their answers are not carried on. */
 const NOT_TO_BE_CARRIED_ON: readonly (readonly [string, NonNullable<JobRow['request']>])[] = [
   ['two choices', { n: 2 }],
+  ['log probabilities', { logprobs: true, top_logprobs: 1 }],
+  ['JSON', { response_format: { type: 'json_object' }, max_tokens: 400 }],
+  [
+    'a tool call',
+    {
+      tools: [
+        {
+          type: 'function',
+          function: {
+            name: 'get_weather',
+            parameters: {
+              type: 'object',
+              properties: { city: { type: 'string' }, country: { type: 'string' } },
+              required: ['city', 'country'],
+            },
+          },
+        },
+      ],
+      tool_choice: { type: 'function', function: { name: 'get_weather' } },
+      max_tokens: 400,
+    },
+  ],
 ];
 
 export const INTERRUPTIONS: readonly JobRow[] = [

@@ -8,16 +8,26 @@ import { startProcess } from './child-process.ts';
 const MAIN = new URL('../../../apps/worker/src/main.ts', import.meta.url);
 
 /**
- * Short, so that what hangs is soon given up; long enough for a machine that has other things to
- * do. A drip of an event per second is slower than the rate, and faster than the idle timeout.
+ * How soon what hangs is given up. `busy`: it has other things to do meanwhile, as this machine may
+ * have, so it waits longer than for a job that is `alone`; `production`: as it comes. A drip of an
+ * event per second is below the rate, and faster than the idle timeout.
  */
-const TIMEOUTS = {
-  QARR_HEADERS_TIMEOUT_MS: '5000',
-  QARR_FIRST_TOKEN_TIMEOUT_MS: '5000',
-  QARR_IDLE_TIMEOUT_MS: '4000',
-  QARR_RATE_WINDOW_MS: '5000',
-  QARR_RATE_TOKENS_MIN: '10',
-};
+const PATIENCE = {
+  busy: patience({ firstMs: 5_000, idleMs: 4_000 }),
+  alone: patience({ firstMs: 3_000, idleMs: 2_000 }),
+  production: {},
+} as const;
+export type Patience = keyof typeof PATIENCE;
+
+function patience({ firstMs, idleMs }: { firstMs: number; idleMs: number }) {
+  return {
+    QARR_HEADERS_TIMEOUT_MS: String(firstMs),
+    QARR_FIRST_TOKEN_TIMEOUT_MS: String(firstMs),
+    QARR_IDLE_TIMEOUT_MS: String(idleMs),
+    QARR_RATE_WINDOW_MS: '5000',
+    QARR_RATE_TOKENS_MIN: '10',
+  };
+}
 
 export interface Worker {
   /** Waits until it would give jobs to all of its engines. */
@@ -32,7 +42,7 @@ export async function startWorker({
   engineUrls,
   apiKey,
   jobsPerEngine,
-  isPatient = false,
+  patience: patienceName,
 }: {
   redisUrl: string;
   tier: string;
@@ -41,8 +51,7 @@ export async function startWorker({
   engineUrls: readonly string[];
   apiKey?: string | undefined;
   jobsPerEngine: number;
-  /** Has the timeouts of production. */
-  isPatient?: boolean;
+  patience: Patience;
 }): Promise<Worker> {
   const folder = await mkdtemp(join(tmpdir(), 'qarr-conformance-'));
   const config = join(folder, 'qarr.config.yaml');
@@ -63,7 +72,7 @@ export async function startWorker({
       QARR_CANARY_TIMEOUT_MS: '1000',
       QARR_DRAIN_MS: '200',
       OPS_PORT: '0',
-      ...(isPatient ? {} : TIMEOUTS),
+      ...PATIENCE[patienceName],
       ...(apiKey === undefined ? {} : { QARR_UPSTREAM_API_KEY: apiKey }),
     },
     readStart: (line) => {
@@ -81,7 +90,7 @@ export async function startWorker({
   return {
     async untilReady() {
       const isReady = async () => (await ready()) === engineUrls.length;
-      await waitUntil('the worker uses all engines', isReady, { timeoutMs: 60_000, everyMs: 20 });
+      await waitUntil('the worker uses all engines', isReady, { timeoutMs: 60_000, everyMs: 50 });
     },
     async stop() {
       await process.stop();

@@ -1,5 +1,6 @@
 /** All that the rows of one persona share: two engines, their worker, and an undisturbed engine. */
 import { randomBytes } from 'node:crypto';
+import { waitUntil } from '../../harness/wait-until.ts';
 import type { Persona } from '../persona.ts';
 import { startEngine } from './engine.ts';
 import type { Engine } from './engine.ts';
@@ -8,6 +9,7 @@ import type { Jobs } from './jobs.ts';
 import { startReference } from './reference.ts';
 import type { ReferenceEngine } from './reference.ts';
 import { startWorker } from './worker.ts';
+import type { Patience } from './worker.ts';
 
 export interface World {
   readonly persona: Persona;
@@ -34,12 +36,14 @@ export async function startWorld({
   persona,
   profile = ['--profile=awq-24gb', '--time-scale=0.2'],
   jobsPerEngine = 16,
+  patience = 'busy',
 }: {
   redisUrl: string;
   persona: Persona;
   /** Some milliseconds per token, so that an answer has a middle. */
   profile?: readonly string[];
   jobsPerEngine?: number;
+  patience?: Patience;
 }): Promise<World> {
   const flags = [`--persona=${persona.name}`, `--seed=${SEED}`, ...profile];
   const tier = `test-${randomBytes(6).toString('hex')}`;
@@ -50,12 +54,12 @@ export async function startWorld({
     startEngine(flags),
   ]);
   const engineUrls = engines.map(({ url }) => url);
-  const worker = await startWorker({ redisUrl, tier, engineUrls, jobsPerEngine });
+  const worker = await startWorker({ redisUrl, tier, engineUrls, jobsPerEngine, patience });
   await worker.untilReady();
 
   async function healed(engine: Engine): Promise<Engine> {
     if (engine.isGone) return startEngine(flags, Number(new URL(engine.url).port));
-    await engine.clearFaults();
+    await waitUntil('an engine is back', () => engine.state().catch(() => null));
     for (const fault of HEALING) await engine.strike(fault);
     await engine.clearFaults();
     return engine;
