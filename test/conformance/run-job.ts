@@ -73,7 +73,7 @@ async function chooseRequest(
   throw new Error(`No prompt has an answer that "${row.name}" wants.`);
 }
 
-function requestOf(
+export function requestOf(
   { name, request }: Pick<JobRow, 'name' | 'request'>,
   variant: number,
 ): EngineRequest {

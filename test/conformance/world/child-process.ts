@@ -1,5 +1,6 @@
 /** A process of ours, from its start to its end. */
 import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 
@@ -14,6 +15,11 @@ export interface StartedProcess<Started> {
   /** SIGTERM, and SIGKILL where that is not enough. Idempotent. */
   stop(): Promise<void>;
 }
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 /** Rejects, with what the process wrote to stderr, when it ends before it is ready. */
 export async function startProcess<Started>({
@@ -36,15 +42,14 @@ export async function startProcess<Started>({
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const orphaned = () => void child.kill('SIGKILL');
-  process.once('exit', orphaned);
+  running.add(child);
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   let hasEnded = false;
   const ended = new Promise<void>((resolve) => {
     child.once('close', () => {
       hasEnded = true;
-      process.off('exit', orphaned);
+      running.delete(child);
       resolve();
     });
   });

@@ -1,6 +1,8 @@
 /** Undisturbed answers: those of a simulator with the same seed that never has a fault. */
 import type { EngineRequest } from '@qarr/router-core';
-import { startEngine } from './engine.ts';
+// In this process: it only answers.
+import { parseConfig } from '../../../apps/vllm-sim/src/config.ts';
+import { startSimulator } from '../../../apps/vllm-sim/src/simulator.ts';
 
 /** A whole answer, as far as it is compared. */
 export interface Reference {
@@ -28,7 +30,9 @@ export interface ReferenceEngine {
 }
 
 export async function startReference(flags: readonly string[]): Promise<ReferenceEngine> {
-  const engine = await startEngine(flags);
+  const parsed = parseConfig(['--port=0', '--profile=instant', ...flags]);
+  if (parsed.kind !== 'config') throw new Error('The flags of the undisturbed engine are wrong.');
+  const engine = await startSimulator(parsed.config);
   const known = new Map<string, Promise<Reference | null>>();
 
   async function ask(body: string): Promise<Reference | null> {

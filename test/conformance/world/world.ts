@@ -48,7 +48,7 @@ export async function startWorld({
   const flags = [`--persona=${persona.name}`, `--seed=${SEED}`, ...profile];
   const tier = `test-${randomBytes(6).toString('hex')}`;
   const [reference, jobs, ...engines] = await Promise.all([
-    startReference([`--persona=${persona.name}`, `--seed=${SEED}`, '--profile=instant']),
+    startReference([`--persona=${persona.name}`, `--seed=${SEED}`]),
     createJobs({ redisUrl, tier }),
     startEngine(flags),
     startEngine(flags),
