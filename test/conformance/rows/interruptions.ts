@@ -108,6 +108,13 @@ export const INTERRUPTIONS: readonly JobRow[] = [
       expected: ({ isVllm }) => (isVllm ? INTERRUPTED : 'not applicable'),
     },
     {
+      // What it held cannot be known, and there is no carrying on.
+      name: `${name}: one event of broken JSON`,
+      request,
+      faults: [{ name: 'malformed', params: { after: 8 } }],
+      expected: ({ isVllm }) => (isVllm ? INTERRUPTED : 'not applicable'),
+    },
+    {
       name: `${name}: a reset before any event`,
       request,
       faults: [{ name: 'cut', params: { after: 0 } }],
