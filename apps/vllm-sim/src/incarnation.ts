@@ -21,7 +21,7 @@ export type Incarnation = {
   refuse(): void;
   /** Listens again on its port, unless it has ended. @throws the listen error */
   accept(): Promise<void>;
-  /** Takes no connection any more, and lets what runs finish within `timeoutMs`. */
+  /** Lets what runs finish within `timeoutMs`; what comes now is aborted at once. */
   drain(timeoutMs: number): Promise<void>;
   /**
    * The orderly end: running answers end with finish reason `abort`, then the connections close,
@@ -103,7 +103,6 @@ export async function startIncarnation(
       if (closing === undefined && !server.listening) await listen(port);
     },
     async drain(timeoutMs) {
-      refuse();
       await engine.drain?.(timeoutMs);
     },
     end() {
