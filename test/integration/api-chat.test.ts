@@ -281,7 +281,7 @@ describe('a chat that is streamed', () => {
     await reader.until('"Hel"');
     await first.handBack();
     const second = await worker.next(jobOf(reader));
-    expect(second.job.soFar).toMatchObject({ text: 'Hel', continued: 1 });
+    expect(second.job.attempt).toBe(2);
     await second.say('lo');
     await second.complete();
     const text = await reader.end();

@@ -75,12 +75,13 @@ function answerOf(text: string, path: string): string {
       choices: [
         path === '/v1/completions'
           ? { index: 0, text: letter, token_ids: ids(letter), finish_reason: finish }
-          : { index: 0, delta: { content: letter }, finish_reason: finish },
+          : { index: 0, delta: { content: letter }, token_ids: ids(letter), finish_reason: finish },
       ],
       ...usage,
     });
-  const usage = { usage: { prompt_tokens: 8, completion_tokens: 4, total_tokens: 12 } };
-  return `${Array.from(text, (letter) => chunk(letter, null)).join('')}${chunk('', 'stop', usage)}`;
+  const made = Array.from(text).length;
+  const usage = { prompt_tokens: 8, completion_tokens: made, total_tokens: 8 + made };
+  return `${Array.from(text, (letter) => chunk(letter, null)).join('')}${chunk('', 'stop', { usage })}`;
 }
 
 describe('an answer is carried on by ids', () => {
@@ -112,7 +113,7 @@ describe('an answer is carried on by ids', () => {
       },
     ]);
     // Of the whole answer: the engine counts what was made before as prompt.
-    expect(usage).toEqual({ prompt_tokens: 3, completion_tokens: 9, total_tokens: 12 });
+    expect(usage).toEqual({ prompt_tokens: 3, completion_tokens: 10, total_tokens: 13 });
   });
 
   it('after what the former engine had made and held back', async () => {
@@ -173,20 +174,7 @@ describe('an answer is carried on by text', () => {
         },
       },
     ]);
-    expect(usage).toEqual({ prompt_tokens: 3, completion_tokens: 9, total_tokens: 12 });
-  });
-
-  it('from the middle of a word, when the engine would say another', async () => {
-    const { text, generated } = await carryOn({
-      soFar: soFarOf('Hello the'),
-      says: [' people', 're, you'],
-      capabilities: BY_TEXT,
-    });
-    expect(text).toBe('re, you');
-    expect(generated.map(({ body }) => body['messages'])).toMatchObject([
-      [...REQUEST.messages, { content: 'Hello' }],
-      [...REQUEST.messages, { content: 'Hello the' }],
-    ]);
+    expect(usage).toEqual({ prompt_tokens: 3, completion_tokens: 16, total_tokens: 19 });
   });
 
   it('from its beginning where there is no whole word yet', async () => {
@@ -244,18 +232,28 @@ describe('an answer is not carried on', () => {
     expect(ending).toEqual(interrupted);
   });
 
-  it('by an engine that can do neither', async () => {
-    const { ending, requests } = await carryOn({ soFar: soFarOf('Hello'), capabilities: {} });
-    expect(ending).toEqual(interrupted);
+  it.each([{}, { continuesText: true }])('by an engine that cannot: %o', async (capabilities) => {
+    const { ending, requests } = await carryOn({ soFar: soFarOf('Hello'), capabilities });
+    expect(ending).toEqual(failedWith({ code: 'upstream_interrupted', retryable: true }));
     expect(requests).toEqual([]);
   });
 
-  it('for ever by one that goes astray', async () => {
-    // It ends within the word that it shall say again.
+  it.each([
+    ['begins anew', 'Hello there'],
+    ['says another word', ' people'],
+    ['ends within the word', ' th'],
+  ])('by one that %s; another may be able to', async (_name, says) => {
     const soFar = soFarOf('Hello there', { tokenIds: null });
-    const { text, generated } = await carryOn({ soFar, says: [' th', ' where'] });
-    expect(generated).toHaveLength(2);
-    expect(text).toBe(' where');
+    const { text, ending } = await carryOn({ soFar, says: [says] });
+    expect(text).toBe('');
+    expect(ending).toEqual(failedWith({ code: 'upstream_interrupted', retryable: true }));
+  });
+
+  it('with a count that contradicts itself', async () => {
+    const replies = { '/tokenize': [200, { tokens: Array(50).fill(1) }] as [number, object] };
+    const { usage, ending } = await carryOn({ soFar: soFarOf('Hello'), replies });
+    expect(ending).toMatchObject({ kind: 'whole' });
+    expect(usage).toBeNull();
   });
 
   it.each(['/tokenize', '/detokenize'])('while %s fails, but may be later', async (path) => {

@@ -34,13 +34,17 @@ export interface StreamExchange {
 
 export function createStreamExchange({
   choices,
-  countsContinuously,
+  tokensMax,
+  isCounted,
   timeouts,
   signal,
   onDelta,
 }: {
   choices: number;
-  countsContinuously: boolean;
+  /** Of each choice. */
+  tokensMax: number;
+  /** Each chunk tells its tokens, and how many there are so far. */
+  isCounted: boolean;
   timeouts: EngineTimeouts;
   signal: AbortSignal;
   onDelta: (delta: AnswerDelta) => void;
@@ -49,7 +53,8 @@ export function createStreamExchange({
   const watchdog = createWatchdog(timeouts, (phase, ms) => onBroken(failureOfTimeout(phase, ms)));
   const reader = createAnswerReader({
     choices,
-    countsContinuously,
+    tokensMax,
+    isCounted,
     onDelta(delta) {
       hasText ||= isVisible(delta);
       onDelta(delta);
