@@ -135,6 +135,7 @@ test('a token route stream carries the ids that it answers with at once', async 
   expect(text.split('\n\n')[0]).toBe(
     `data: {"request_id":"generate-tokens-r1","choices":[{"index":0,"logprobs":null,"finish_reason":null,"token_ids":[${ids[0]}]}],"usage":null}`,
   );
+  expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe('length');
   expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { completion_tokens: 20 } });
 });
 
