@@ -82,12 +82,11 @@ test('most texts end after 40 to 200 tokens', () => {
 });
 
 test('a new turn begins with a whole text, however long the one before it was', () => {
-  const before = write({ prefix: encode('Hello'), tokens: 400, mayEnd: false });
-  const prefix = [...before, ...encode('\nAnd then?\n')];
-  const lengths = Array.from(
-    { length: 200 },
-    (_, seed) => write({ prefix, tokens: 300, seed }).length,
-  );
+  const hello = encode('Hello');
+  const lengths = Array.from({ length: 200 }, (_, seed) => {
+    const before = write({ prefix: hello, tokens: 400, seed, mayEnd: false });
+    return write({ prefix: [...hello, ...before, ...encode('?\n')], tokens: 300, seed }).length;
+  });
   expect(lengths.filter((length) => length >= 40).length).toBeGreaterThan(lengths.length * 0.6);
 });
 
