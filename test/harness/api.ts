@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { HEARTBEAT_MS, createWorkerStore } from '@qarr/job-store';
 import type { AttemptLog, ClaimedJob, Delivery, Ending, StopReason } from '@qarr/job-store';
 import { jobError } from '@qarr/router-core';
-import type { ErrorCode, Usage, WorkerStatus } from '@qarr/router-core';
+import type { ErrorCode, JobResult, Usage, WorkerStatus } from '@qarr/router-core';
 import { Redis } from 'ioredis';
 import { startRedisServer } from './redis-server.ts';
 import { waitUntil } from './wait-until.ts';
@@ -135,6 +135,8 @@ export interface TestAttempt {
   /** Adds it again and again, faster than engines do, and waits until the log has all of it. */
   pour(text: string, times: number): Promise<void>;
   complete(usage?: Usage | null): Promise<void>;
+  /** Completes with this result instead of the text that was said. */
+  completeWith(result: JobResult): Promise<void>;
   fail(code: ErrorCode): Promise<void>;
   /** Ends as cancelled, having made so many tokens. */
   giveUp(tokens: number): Promise<void>;
@@ -257,6 +259,11 @@ function testAttempt({
         event: { type: 'completed', finish_reason: 'stop', usage, timings: TIMINGS },
         result: { text, finish_reason: 'stop' },
       }),
+    completeWith: ({ finish_reason, ...answer }) =>
+      finish({
+        event: { type: 'completed', finish_reason, usage: USAGE, timings: TIMINGS },
+        result: { ...answer, finish_reason },
+      }),
     fail: (code) =>
       finish({ event: { type: 'failed', error: jobError(code), usage: null, timings: TIMINGS } }),
     giveUp: (tokens) =>
@@ -264,7 +271,7 @@ function testAttempt({
         event: { type: 'cancelled', ran: true, tokens, usage: usageOf(tokens), timings: TIMINGS },
       }),
     async handBack() {
-      await log.requeue({ failures: 0 });
+      await log.requeue({ burns: 'nothing' });
       end({ kind: 'again', delayMs: 1 });
     },
   };

@@ -29,7 +29,7 @@ export function checkLog(events: readonly JobEvent[]): void {
   const attempts = events.flatMap((event) => (event.type === 'started' ? [event.attempt] : []));
   expect(attempts).toEqual(attempts.map((_, index) => index + 1));
   for (const [index, event] of events.entries()) {
-    // Text belongs to an attempt, and a new attempt voids the text of the one before.
+    // Text belongs to an attempt, and a new attempt that restarts voids the text of the one before.
     if (event.type === 'delta') expect(attemptsBefore(events, index)).toBeGreaterThan(0);
     if (event.type === 'started' && hasOpenText(events.slice(0, index))) {
       expect(events[index - 1]?.type).toBe('reset');

@@ -146,11 +146,9 @@ describe('a request that is not valid', () => {
     });
 
     it.each([
-      ['tools', [{ type: 'function', function: { name: 'f' } }]],
-      ['response_format', { type: 'json_object' }],
-      ['n', 2],
-      ['logprobs', true],
+      ['functions', [{ name: 'f' }]],
       ['logit_bias', { 1: 5 }],
+      ['reasoning_effort', 'low'],
     ])('with %s, which is not offered, is refused by its name', async (name, value) => {
       const response = await postJson(world.api.url + route, { messages: HELLO, [name]: value });
       await expectRefusal(response, {

@@ -114,8 +114,8 @@ describe('one attempt', () => {
     const first = await run(worker, job, 't1');
     first.log.append({ text: 'Hel' });
     await waitUntil('the text is logged', async () => (await store.get(job.id))?.seq === 3);
-    expect(await first.log.requeue({ failures: 0 })).toBe('ok');
-    expect(await first.log.requeue({ failures: 0 })).toBe('ok');
+    expect(await first.log.requeue({ burns: 'nothing' })).toBe('ok');
+    expect(await first.log.requeue({ burns: 'nothing' })).toBe('ok');
     expect((await store.get(job.id))?.state).toBe('queued');
 
     const second = await run(worker, job, 't2');
@@ -138,7 +138,7 @@ describe('one attempt', () => {
     const job = newJob();
     await store.submit(job, FIRST);
     const first = await run(worker, job, 't1');
-    expect(await first.log.requeue({ failures: 1 })).toBe('ok');
+    expect(await first.log.requeue({ burns: 'try' })).toBe('ok');
     const second = await run(worker, job, 't2');
     expect(second.claim.job.failures).toBe(1);
   });
@@ -205,7 +205,7 @@ describe('fencing', () => {
     await waitUntil('the zombie is told', () => zombie.stops.length > 0);
     expect(zombie.stops).toEqual(['superseded']);
     expect(await zombie.log.finish(COMPLETED)).toBe('superseded');
-    expect(await zombie.log.requeue({ failures: 0 })).toBe('superseded');
+    expect(await zombie.log.requeue({ burns: 'nothing' })).toBe('superseded');
 
     owner.log.append({ text: 'new' });
     expect(await owner.log.finish(COMPLETED)).toBe('ok');
@@ -271,7 +271,7 @@ describe('cancelling', () => {
     await waitUntil('the control message', () => stores.cancelled.includes(job.id));
     log.append({ text: 'late' });
     expect(await log.finish(COMPLETED)).toBe('cancel');
-    expect(await log.requeue({ failures: 1 })).toBe('cancel');
+    expect(await log.requeue({ burns: 'try' })).toBe('cancel');
     expect(await log.finish(CANCELLED)).toBe('ok');
     expect(await store.cancel(job.id)).toBe('cancelled');
     const events = await readLog({ ...stores, jobId: job.id });
@@ -334,7 +334,7 @@ describe('deadlines', () => {
     const { queueDeadline = 0 } = (await store.get(job.id)) ?? {};
     await waitUntil('the deadline', async () => (await redisTimeMs(stores.redis)) > queueDeadline);
     await store.sweep();
-    expect(await log.requeue({ failures: 1 })).toBe('ok');
+    expect(await log.requeue({ burns: 'try' })).toBe('ok');
     await store.sweep();
     expect((await store.get(job.id))?.state).toBe('queued');
     const again = await run(worker, job, 't2');
@@ -346,7 +346,7 @@ describe('deadlines', () => {
     const job = newJob({ runTimeoutMs: 1 });
     await store.submit(job, FIRST);
     const { log } = await run(worker, job, 't1');
-    expect(await log.requeue({ failures: 1 })).toBe('ok');
+    expect(await log.requeue({ burns: 'try' })).toBe('ok');
     const dropped = await waitUntil('the time is up', async () => {
       const next = await claim(worker, job, { token: crypto.randomUUID() });
       return next.kind === 'drop' ? next : null;

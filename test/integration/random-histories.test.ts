@@ -140,7 +140,7 @@ async function live({
         break;
       }
       case 'requeue': {
-        const outcome = await mine?.log.requeue({ failures: 0 });
+        const outcome = await mine?.log.requeue({ burns: 'nothing' });
         if (mine === undefined) break;
         if (isCurrent) expect(outcome).toBe(cancelRequested ? 'cancel' : 'ok');
         else if (mine.attempt === attempt && state === 'queued') expect(outcome).toBe('ok');

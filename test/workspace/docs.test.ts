@@ -26,7 +26,13 @@ it('names the scripts of the README', () => {
 });
 
 it('links only to files that exist', () => {
-  const pages = ['README.md', 'docs/api.md', 'docs/routing.md', 'docs/configuration.md'];
+  const pages = [
+    'README.md',
+    'docs/api.md',
+    'docs/routing.md',
+    'docs/configuration.md',
+    'docs/simulator.md',
+  ];
   const targets = pages.flatMap((page) =>
     [...read(page).matchAll(/\]\((?!http)([^)#]+)\)/g)].map(([, to = '']) => join(page, '..', to)),
   );

@@ -1,7 +1,7 @@
-import { QarrError, jobError } from '@qarr/router-core';
-import type { JobEvent, JobRecord, LoggedEvent } from '@qarr/router-core';
+import { jobError } from '@qarr/router-core';
+import type { JobEvent, LoggedEvent } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
-import { chatCompletion, createChatChunks } from './chat-chunks.ts';
+import { createChatChunks } from './chat-chunks.ts';
 
 const identity = { jobId: 'job_1', tier: 'fast', created: 1_790_000_000 };
 const usage = { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 };
@@ -21,6 +21,22 @@ function chunksOf(events: JobEvent[], { includeUsage = false } = {}) {
   return { text: chunks.frames(logged(events)), chunks };
 }
 
+interface Chunk {
+  choices: { index: number; delta: object; logprobs: unknown; finish_reason: unknown }[];
+  [field: string]: unknown;
+}
+
+function parsed(events: JobEvent[]): Chunk[] {
+  const frames = chunksOf(events)
+    .text.split('\n\n')
+    .filter((frame) => frame.startsWith('data: {'));
+  return frames.map((frame) => JSON.parse(frame.slice('data: '.length)) as Chunk);
+}
+
+const continuedTimes = (continued: number) =>
+  parsed([{ ...completed, finish_reasons: ['stop', 'stop'], continued }]);
+
+const ROLE = { role: 'assistant', content: '' };
 const head =
   '{"id":"chatcmpl-job_1","object":"chat.completion.chunk","created":1790000000,"model":"fast",';
 function choice(delta: string, finish = 'null'): string {
@@ -54,15 +70,87 @@ describe('chat chunks', () => {
 
   it('carry reasoning beside the text', () => {
     const { text } = chunksOf([{ type: 'delta', text: '', reasoning: 'hm' }]);
-    expect(text).toContain('"delta":{"content":"","reasoning":"hm"}');
+    expect(text).toContain('"delta":{"reasoning":"hm"}');
+  });
+
+  it('open each choice by its role, and end each by its own reason', () => {
+    const chunks = parsed([
+      { type: 'delta', text: 'B', index: 1 },
+      { type: 'delta', text: 'A' },
+      { ...completed, finish_reasons: ['length', 'stop', 'stop'] },
+    ]);
+    expect(chunks.flatMap(({ choices }) => choices)).toEqual([
+      { index: 1, delta: ROLE, logprobs: null, finish_reason: null },
+      { index: 1, delta: { content: 'B' }, logprobs: null, finish_reason: null },
+      { index: 0, delta: ROLE, logprobs: null, finish_reason: null },
+      { index: 0, delta: { content: 'A' }, logprobs: null, finish_reason: null },
+      { index: 0, delta: {}, logprobs: null, finish_reason: 'length' },
+      { index: 1, delta: {}, logprobs: null, finish_reason: 'stop' },
+      { index: 2, delta: ROLE, logprobs: null, finish_reason: null },
+      { index: 2, delta: {}, logprobs: null, finish_reason: 'stop' },
+    ]);
+  });
+
+  it('carry the probabilities of what they carry', () => {
+    const content = [{ token: 'x', logprob: -1 }];
+    const chunks = parsed([{ type: 'delta', text: 'x', logprobs: { content } }]);
+    expect(chunks.map(({ choices }) => choices[0]?.logprobs)).toEqual([
+      null,
+      { content, refusal: null },
+    ]);
+  });
+
+  it('name a call of a tool once, and have no content where there are only calls', () => {
+    const named = { index: 0, id: 'call_1', function: { name: 'f', arguments: '' } };
+    const again = { index: 0, id: 'call_1', type: 'function', function: { name: 'f' } } as const;
+    const deltas = parsed([
+      { type: 'delta', text: '', tool_calls: [named] },
+      { type: 'delta', text: '', tool_calls: [{ ...again, function: { arguments: '{"a":' } }] },
+      { type: 'delta', text: '', tool_calls: [again, { index: 1, id: 'call_2' }] },
+      { type: 'delta', text: '', tool_calls: [{ index: 1, function: { name: 'g' } }] },
+      { type: 'delta', text: '', tool_calls: [{ index: 0, function: { arguments: '1}' } }] },
+    ]).map(({ choices }) => choices[0]?.delta);
+    expect(deltas).toEqual([
+      { role: 'assistant', content: null },
+      { tool_calls: [{ ...named, type: 'function' }] },
+      { tool_calls: [{ index: 0, function: { arguments: '{"a":' } }] },
+      {
+        tool_calls: [
+          { index: 0, function: { arguments: '' } },
+          { index: 1, id: 'call_2', type: 'function', function: { arguments: '' } },
+        ],
+      },
+      { tool_calls: [{ index: 1, function: { name: 'g', arguments: '' } }] },
+      { tool_calls: [{ index: 0, function: { arguments: '1}' } }] },
+    ]);
+  });
+
+  it('name the calls of each choice by themselves', () => {
+    const piece = { index: 0, id: 'call_1', function: { name: 'f', arguments: '' } };
+    const deltas = parsed([
+      { type: 'delta', text: '', tool_calls: [piece] },
+      { type: 'delta', text: '', index: 1, tool_calls: [{ ...piece, id: 'call_2' }] },
+    ]).map(({ choices }) => choices[0]?.delta);
+    expect(deltas[1]).toMatchObject({ tool_calls: [{ id: 'call_1', type: 'function' }] });
+    expect(deltas[3]).toMatchObject({ tool_calls: [{ id: 'call_2', type: 'function' }] });
+  });
+
+  it('say on the last one how often the answer was continued, if it was', () => {
+    expect(continuedTimes(2).map((chunk) => chunk['qarr'])).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      { continued: 2 },
+    ]);
+    expect(continuedTimes(0).at(-1)).not.toHaveProperty('qarr');
   });
 
   it('carry a null usage each and end with a chunk of it where it is asked for', () => {
     const { text } = chunksOf([{ type: 'delta', text: 'x' }, completed], { includeUsage: true });
     const data = text.split('\n\n').map((frame) => frame.slice('data: '.length));
-    const parsed = data.slice(0, 4).map((json) => JSON.parse(json) as { usage: unknown });
-    expect(parsed.map((chunk) => chunk.usage)).toEqual([null, null, null, usage]);
-    expect(parsed[3]).toMatchObject({ choices: [] });
+    const chunks = data.slice(0, 4).map((json) => JSON.parse(json) as { usage: unknown });
+    expect(chunks.map((chunk) => chunk.usage)).toEqual([null, null, null, usage]);
+    expect(chunks[3]).toMatchObject({ choices: [] });
     expect(data[4]).toBe('[DONE]');
   });
 
@@ -83,63 +171,5 @@ describe('chat chunks', () => {
     const { text, chunks } = chunksOf([event, { type: 'delta', text: 'more' }, completed]);
     expect(chunks.isOver).toBe(true);
     expect(text).toMatch(new RegExp(`^data: \\{"error":\\{[^\\n]*"code":"${code}"\\}\\}\\n\\n$`));
-  });
-});
-
-describe('a whole answer', () => {
-  const record: JobRecord = {
-    id: 'job_1',
-    state: 'completed',
-    owner: 'anonymous',
-    class: 'interactive',
-    tier: 'fast',
-    requestedTier: null,
-    reasons: ['default'],
-    epoch: 1,
-    attempt: 1,
-    seq: 4,
-    fallback: 'up',
-    onInterrupt: 'fail',
-    request: { messages: [{ role: 'user', content: 'Hi' }], max_tokens: 1, temperature: 0 },
-    droppedMessages: 0,
-    metadata: {},
-    createdAt: 1_790_000_000_999,
-    startedAt: 1_790_000_001_000,
-    finishedAt: 1_790_000_002_000,
-    queueDeadline: 1_790_000_030_000,
-    runTimeoutMs: 1_000,
-    cancelRequested: false,
-    result: { text: 'Hello', reasoning: 'hm', finish_reason: 'stop' },
-    usage,
-    timings,
-    error: null,
-  };
-
-  it('has the shape of OpenAI, with the time in seconds', () => {
-    expect(chatCompletion(record)).toEqual({
-      id: 'chatcmpl-job_1',
-      object: 'chat.completion',
-      created: 1_790_000_000,
-      model: 'fast',
-      choices: [
-        {
-          index: 0,
-          message: { role: 'assistant', content: 'Hello', refusal: null, reasoning: 'hm' },
-          logprobs: null,
-          finish_reason: 'stop',
-        },
-      ],
-      usage,
-      system_fingerprint: null,
-    });
-  });
-
-  it.each<[Partial<JobRecord>, string]>([
-    [{ state: 'cancelled' }, 'job_cancelled'],
-    [{ state: 'failed', error: jobError('upstream_error') }, 'upstream_error'],
-    [{ state: 'expired', error: jobError('queue_timeout') }, 'queue_timeout'],
-    [{ result: null }, 'internal_error'],
-  ])('of a job that ended otherwise is its error: %o', (fields, code) => {
-    expect(() => chatCompletion({ ...record, ...fields })).toThrow(new QarrError(code as never));
   });
 });

@@ -1,10 +1,12 @@
 /**
- * A job's events in the shape of OpenAI's chat completions, streamed and whole.
+ * A job's events in the shape of OpenAI's streamed chat completions.
  *
  * No `id:`, no `event:` and no `retry:` lines: official clients fail on them.
  */
 import { QarrError, errorBody, jobEventSchema } from '@qarr/router-core';
-import type { JobEvent, JobRecord, LoggedEvent, Usage } from '@qarr/router-core';
+import type { FinishReason, JobEvent, LoggedEvent, Logprobs } from '@qarr/router-core';
+import { createChatChoice } from './chat-choice.ts';
+import type { ChatChoice, DeltaEvent } from './chat-choice.ts';
 
 export interface ChatIdentity {
   readonly jobId: string;
@@ -22,6 +24,15 @@ export interface ChatChunks {
   readonly isOver: boolean;
 }
 
+interface ChunkParts {
+  readonly index: number;
+  readonly delta: object;
+  readonly logprobs?: Logprobs | undefined;
+  readonly finishReason?: FinishReason;
+  /** Beside OpenAI's fields; clients carry what they do not know. */
+  readonly extra?: object;
+}
+
 export function createChatChunks(
   { jobId, tier, created }: ChatIdentity,
   { includeUsage }: { includeUsage: boolean },
@@ -32,18 +43,44 @@ export function createChatChunks(
     created,
     model: tier,
   };
-  let hasText = false;
+  const choices = new Map<number, ChatChoice>();
   let isOver = false;
 
-  function chunk(delta: Record<string, unknown>, finishReason: string | null = null): string {
-    const choices = [{ index: 0, delta, logprobs: null, finish_reason: finishReason }];
-    return frame({ ...head, choices, ...(includeUsage ? { usage: null } : {}) });
+  function chunk({ index, delta, logprobs, finishReason, extra }: ChunkParts): string {
+    const choice = {
+      index,
+      delta,
+      logprobs: logprobs === undefined ? null : { ...logprobs, refusal: null },
+      finish_reason: finishReason ?? null,
+    };
+    return frame({
+      ...head,
+      choices: [choice],
+      ...extra,
+      ...(includeUsage ? { usage: null } : {}),
+    });
   }
 
-  function role(): string {
-    if (hasText) return '';
-    hasText = true;
-    return chunk({ role: 'assistant', content: '' });
+  function choiceAt(index: number): ChatChoice {
+    const choice = choices.get(index) ?? createChatChoice();
+    choices.set(index, choice);
+    return choice;
+  }
+
+  function opening(index: number, event?: DeltaEvent): string {
+    const delta = choiceAt(index).opening(event);
+    return delta === null ? '' : chunk({ index, delta });
+  }
+
+  function end(event: Extract<JobEvent, { type: 'completed' }>): string {
+    const { finish_reason, finish_reasons = [finish_reason], continued = 0, usage } = event;
+    const last = finish_reasons.length - 1;
+    const ends = finish_reasons.map((finishReason, index) => {
+      const extra = index === last && continued > 0 ? { qarr: { continued } } : {};
+      return opening(index) + chunk({ index, delta: {}, finishReason, extra });
+    });
+    const total = includeUsage && usage !== null ? frame({ ...head, choices: [], usage }) : '';
+    return `${ends.join('')}${total}data: [DONE]\n\n`;
   }
 
   function framesOf(event: JobEvent): string {
@@ -52,23 +89,16 @@ export function createChatChunks(
       case 'started':
         return '';
       case 'delta': {
-        const { text, reasoning } = event;
-        return (
-          role() + chunk(reasoning === undefined ? { content: text } : { content: text, reasoning })
-        );
+        const { index = 0, logprobs } = event;
+        const delta = choiceAt(index).delta(event);
+        return opening(index, event) + chunk({ index, delta, logprobs });
       }
       case 'reset':
         // What was sent cannot be taken back: two samples must never look like one answer.
         return errorFrame(new QarrError('upstream_interrupted'));
-      case 'completed': {
+      case 'completed':
         isOver = true;
-        const end = role() + chunk({}, event.finish_reason);
-        const usage =
-          includeUsage && event.usage !== null
-            ? frame({ ...head, choices: [], usage: event.usage })
-            : '';
-        return `${end}${usage}data: [DONE]\n\n`;
-      }
+        return end(event);
       case 'failed':
       case 'expired':
         return errorFrame(new QarrError(event.error.code, { message: event.error.message }));
@@ -96,36 +126,6 @@ export function createChatChunks(
     get isOver() {
       return isOver;
     },
-  };
-}
-
-/** The whole answer of a completed job. Throws the error of one that ended in another way. */
-export function chatCompletion(record: JobRecord) {
-  const { result, state, error } = record;
-  if (state === 'cancelled') throw new QarrError('job_cancelled');
-  if (error !== null) throw new QarrError(error.code, { message: error.message });
-  if (result === null) throw new QarrError('internal_error');
-  const { text, reasoning, finish_reason } = result;
-  return {
-    id: `chatcmpl-${record.id}`,
-    object: 'chat.completion',
-    created: Math.floor(record.createdAt / 1_000),
-    model: record.tier,
-    choices: [
-      {
-        index: 0,
-        message: {
-          role: 'assistant',
-          content: text,
-          refusal: null,
-          ...(reasoning === undefined ? {} : { reasoning }),
-        },
-        logprobs: null,
-        finish_reason,
-      },
-    ],
-    usage: record.usage satisfies Usage | null,
-    system_fingerprint: null,
   };
 }
 

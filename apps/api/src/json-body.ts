@@ -3,15 +3,14 @@
  *
  * An empty body counts as none, because official clients send a JSON content type with their empty
  * POSTs. A null counts as absent, because several clients send every optional field as null; only
- * as a message's content it is a value.
+ * as a message's content it is a value, and in what is the client's own: metadata and JSON schemas.
  */
 import { QarrError } from '@qarr/router-core';
 import type { FastifyInstance } from 'fastify';
+import { DEPTH_MAX, VALUES_MAX, isWithinLimits } from './json-limits.ts';
 
-/** A conversation nests five deep, options a little more. Code that recurses relies on a limit. */
-const DEPTH_MAX = 32;
-/** The largest conversation has some 12,000; checking millions would stop the server for seconds. */
-const VALUES_MAX = 100_000;
+/** Fields whose content is the client's own: what is wrong there shall be said, not left out. */
+const TAKEN_AS_THEY_ARE = new Set(['metadata', 'parameters', 'schema']);
 const TOO_COMPLEX = `The body must hold at most ${VALUES_MAX} values, nested at most ${DEPTH_MAX} deep.`;
 
 export function acceptJson(app: FastifyInstance): void {
@@ -31,13 +30,13 @@ export function acceptJson(app: FastifyInstance): void {
       const text = decodeUtf8(body);
       if (text === null) return done(new QarrError('invalid_utf8'));
       if (text.trim() === '') return done(null, undefined);
+      if (!isWithinLimits(text)) {
+        return done(new QarrError('invalid_request', { message: TOO_COMPLEX }));
+      }
       // The library's parser refuses keys that would poison prototypes.
       void parseJson(request, text, (error, value) => {
         // Its message quotes the body.
         if (error) return done(new QarrError('invalid_json', { cause: error }));
-        if (!isWithin({ value, depth: DEPTH_MAX, left: { values: VALUES_MAX } })) {
-          return done(new QarrError('invalid_request', { message: TOO_COMPLEX }));
-        }
         done(null, withoutNulls(value));
       });
     },
@@ -52,22 +51,6 @@ function decodeUtf8(body: Buffer): string | null {
   }
 }
 
-/** Whether a value nests at most `depth` deep and holds at most `left.values` values. */
-function isWithin({
-  value,
-  depth,
-  left,
-}: {
-  value: unknown;
-  depth: number;
-  left: { values: number };
-}): boolean {
-  left.values -= 1;
-  if (left.values < 0 || depth < 0) return false;
-  if (typeof value !== 'object' || value === null) return true;
-  return Object.values(value).every((inner) => isWithin({ value: inner, depth: depth - 1, left }));
-}
-
 function withoutNulls(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutNulls);
   if (typeof value !== 'object' || value === null) return value;
@@ -75,7 +58,9 @@ function withoutNulls(value: unknown): unknown {
     ([name, field]) => field !== null || name === 'content',
   );
   return Object.fromEntries(
-    // Its names are the client's own: what is wrong there shall be said, not left out.
-    fields.map(([name, field]) => [name, name === 'metadata' ? field : withoutNulls(field)]),
+    fields.map(([name, field]) => [
+      name,
+      TAKEN_AS_THEY_ARE.has(name) ? field : withoutNulls(field),
+    ]),
   );
 }

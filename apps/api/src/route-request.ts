@@ -3,6 +3,7 @@ import {
   QarrError,
   classify,
   dropOldestTurns,
+  estimateToolTokens,
   extractFeatures,
   nearLimit,
   toEngineRequest,
@@ -79,8 +80,10 @@ async function classifyExactly(
       return [name, await tokenizer.count(status, messages)] as const;
     }),
   );
+  // Tokenizers are asked for the messages only: not every engine takes tools there.
+  const toolTokens = estimateToolTokens(request);
   const exactPromptTokens = Object.fromEntries(
-    counts.flatMap(([name, count]) => (count === null ? [] : [[name, count]])),
+    counts.flatMap(([name, count]) => (count === null ? [] : [[name, count + toolTokens]])),
   );
   return classify(request, policy, { servedModels, exactPromptTokens });
 }
@@ -99,7 +102,8 @@ function shorten(
     messages: request.messages,
     maxTokens: features.maxTokens,
     maxModelLen: window.maxModelLen,
-    estimateTokens: (messages) => extractFeatures({ messages }, policy).promptTokens,
+    estimateTokens: (messages) =>
+      extractFeatures({ messages, tools: request.tools }, policy).promptTokens,
   });
   if (shorter === null) return null;
   return { request: { ...request, messages: shorter.messages }, dropped: shorter.dropped };

@@ -1,6 +1,7 @@
 /** From a valid request to a job in its queue. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { ProducerStore, QueuePlace } from '@qarr/job-store';
+import { childTraceparent, parseTraceparent } from '@qarr/router-core';
 import type { Fallback, JobClass, OnInterrupt } from '@qarr/router-core';
 import type { ApiConfig } from './config.ts';
 import type { ApiMetrics } from './metrics.ts';
@@ -21,6 +22,8 @@ export interface JobOptions {
   readonly queueTimeoutMs?: number | undefined;
   readonly runTimeoutMs?: number | undefined;
   readonly metadata?: Record<string, string> | undefined;
+  /** The header as it came; what is not valid counts for nothing. */
+  readonly traceparent?: string | string[] | undefined;
 }
 
 export interface SubmittedJob extends QueuePlace {
@@ -53,9 +56,16 @@ export async function submitJob(
       queueTimeoutMs: options.queueTimeoutMs ?? config.queueTimeoutMs[options.class],
       runTimeoutMs: options.runTimeoutMs ?? config.runTimeoutMs,
       metadata: options.metadata ?? {},
+      traceparent: traceparentOfJob(options.traceparent),
     },
     (depth) => watch.placeAt(route.tier, depth),
   );
   metrics.routed(route);
   return { id, ...place };
+}
+
+/** A span of the client's trace, or of one that begins here. */
+function traceparentOfJob(header: string | string[] | undefined): string {
+  const parent = typeof header === 'string' ? parseTraceparent(header) : null;
+  return childTraceparent(parent, (bytes) => randomBytes(bytes).toString('hex'));
 }

@@ -76,6 +76,16 @@ describe('readConfig', () => {
     });
   });
 
+  test('takes several engines of a tier, separated by commas', () => {
+    const env = { QARR_FAST_URL: 'http://one:8000/v1, https://two:8000,' };
+    const [tier] = readConfig({ env, folder }).tiers;
+    expect(tier).toMatchObject({
+      engineUrls: ['http://one:8000/v1', 'https://two:8000'],
+      engineSource: 'QARR_FAST_URL',
+      workers: 2,
+    });
+  });
+
   test('treats an empty variable as not set', () => {
     expect(readConfig({ env: { PORT: '', REDIS_URL: ' ' }, folder })).toMatchObject({
       port: 8080,
@@ -112,6 +122,18 @@ describe('readConfig', () => {
     [
       { QARR_FAST_URL: 'gpu:8000' },
       'QARR_FAST_URL must be a URL that begins with http://… or https://…',
+    ],
+    [
+      { QARR_FAST_URL: 'http://gpu:8000,gpu:8001' },
+      'QARR_FAST_URL must be a URL that begins with http://… or https://…',
+    ],
+    [
+      { QARR_FAST_URL: 'http://gpu:8000,http://gpu:8000/v1' },
+      'QARR_FAST_URL must name each engine once',
+    ],
+    [
+      { QARR_FAST_URL: Array.from({ length: 65 }, (_, index) => `http://gpu-${index}`).join() },
+      'QARR_FAST_URL must be at most 64 engines',
     ],
     [
       { QARR_WORKERS_PRECISE: '17' },

@@ -12,6 +12,8 @@ const PORT_MAX = 65_535;
 const SIM_TIME_SCALE_MAX = 1000;
 /** More processes than this on one machine is a mistake, not a wish. */
 const WORKERS_MAX = 16;
+/** A worker's own limit. */
+const ENGINES_MAX = 64;
 
 export interface UpConfig {
   /** The folder in which it runs; everything that it writes lies in `.qarr` there. */
@@ -105,8 +107,8 @@ function planTier(
   { env, configFile }: { env: NodeJS.ProcessEnv; configFile: string | null },
 ): TierPlan {
   const prefix = variableName(tier.name);
-  const given = url({ env, name: `QARR_${prefix}_URL`, protocols: ['http:', 'https:'] });
-  const engineUrls = given === null ? tier.upstreams : [given];
+  const given = engineUrlsIn({ env, name: `QARR_${prefix}_URL` });
+  const engineUrls = given ?? tier.upstreams;
   return {
     name: tier.name,
     precision: tier.precision,
@@ -120,7 +122,7 @@ function planTier(
       name: `QARR_WORKERS_${prefix}`,
       min: 1,
       max: WORKERS_MAX,
-      // A worker and its engine are one unit: each engine of the file gets its worker.
+      // Where it is not said otherwise, each engine gets its worker.
       ifUnset: Math.min(Math.max(engineUrls.length, 1), WORKERS_MAX),
     }),
   };
@@ -190,6 +192,27 @@ function simTimeScale(env: NodeJS.ProcessEnv): string | null {
   );
 }
 
+/** A list that is separated by commas; null when it is not set. */
+function engineUrlsIn({
+  env,
+  name,
+}: {
+  env: NodeJS.ProcessEnv;
+  name: string;
+}): readonly string[] | null {
+  const items = (text(env, name) ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+  if (items.length === 0) return null;
+  const protocols = ['http:', 'https:'];
+  if (!items.every((item) => isUrl(item, protocols))) throw badUrl(name, protocols);
+  const engines = new Set(items.map((item) => item.replace(/\/+$/, '').replace(/\/v1$/, '')));
+  if (engines.size < items.length) throw badValue(`${name} must name each engine once`);
+  if (items.length > ENGINES_MAX) throw badValue(`${name} must be at most ${ENGINES_MAX} engines`);
+  return items;
+}
+
 function url({
   env,
   name,
@@ -201,11 +224,17 @@ function url({
 }): string | null {
   const value = text(env, name);
   if (value === null) return null;
+  if (isUrl(value, protocols)) return value;
+  throw badUrl(name, protocols);
+}
+
+function isUrl(value: string, protocols: readonly string[]): boolean {
   const parsed = URL.parse(value);
-  if (parsed !== null && parsed.hostname !== '' && protocols.includes(parsed.protocol)) {
-    return value;
-  }
-  // The value is not repeated: it may hold a password.
+  return parsed !== null && parsed.hostname !== '' && protocols.includes(parsed.protocol);
+}
+
+/** The value is not repeated: it may hold a password. */
+function badUrl(name: string, protocols: readonly string[]): Error {
   const forms = protocols.map((protocol) => `${protocol}//…`).join(' or ');
-  throw badValue(`${name} must be a URL that begins with ${forms}`);
+  return badValue(`${name} must be a URL that begins with ${forms}`);
 }

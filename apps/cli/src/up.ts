@@ -115,6 +115,9 @@ async function start({
       .join('; ');
     return { result, summary };
   });
+  for (const { warnings } of engines) {
+    for (const warning of warnings) screen.line(`warning: ${warning}`);
+  }
   await screen.step('workers and API', async () => {
     const withRedis = { ...deps, env: { ...env, REDIS_URL: redisUrl } };
     const workers = startWorkers({ ...withRedis, engines });

@@ -1,12 +1,15 @@
 import fastify, { type FastifyInstance } from 'fastify';
 import type { Engine } from './engine/engine.ts';
+import type { SchedulingPolicy } from './engine/scheduler.ts';
+import type { Faults } from './faults/faults.ts';
+import { injectFaults } from './faults/inject-faults.ts';
 import { requireApiKey } from './http/api-key.ts';
 import { replyWithErrors } from './http/error-replies.ts';
 import { addGenerateRoutes } from './http/generate-routes.ts';
 import { acceptJsonOnly } from './http/json-body.ts';
 import type { ServedModel } from './http/model.ts';
 import { returnRequestIds } from './http/request-id.ts';
-import { createRequestLog } from './http/request-log.ts';
+import { followRequests, type RequestLog } from './http/request-log.ts';
 import { createServerLoad } from './http/server-load.ts';
 import { addServerRoutes } from './http/server-routes.ts';
 import { addSimRoutes } from './http/sim-routes.ts';
@@ -29,12 +32,14 @@ export function buildApp(deps: {
   persona: Persona;
   seed: number;
   apiKey: string | undefined;
-  schedulingPolicy?: 'fcfs' | 'priority';
+  requestLog: RequestLog;
+  faults: Faults;
+  schedulingPolicy: SchedulingPolicy;
   requestIdHeaders: boolean;
   keepAliveIntervalMs: number;
   loadTracking: boolean;
 }): FastifyInstance {
-  const { persona, schedulingPolicy = 'fcfs' } = deps;
+  const { persona } = deps;
   const app = fastify({
     bodyLimit: BODY_BYTES_MAX,
     http: { noDelay: true },
@@ -42,7 +47,6 @@ export function buildApp(deps: {
     // vLLM takes requests until it is gone and ends them with `abort`.
     return503OnClosing: false,
   });
-  const requestLog = createRequestLog();
   const load = createServerLoad({ tracking: deps.loadTracking });
 
   acceptJsonOnly(app);
@@ -51,9 +55,11 @@ export function buildApp(deps: {
   if (deps.apiKey !== undefined) {
     requireApiKey(app, { apiKey: deps.apiKey, guardedPrefixes: persona.guardedPrefixes });
   }
-  addGenerateRoutes(app, { ...deps, schedulingPolicy, requestLog, load });
+  followRequests(app, deps.requestLog);
+  injectFaults(app, deps.faults);
+  addGenerateRoutes(app, { ...deps, load });
   addTokenizeRoutes(app, deps);
   addServerRoutes(app, { ...deps, load });
-  addSimRoutes(app, { engine: deps.engine, requestLog });
+  addSimRoutes(app, deps);
   return app;
 }

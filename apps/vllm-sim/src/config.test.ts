@@ -9,6 +9,16 @@ test('no flags give a runnable configuration', () => {
   });
 });
 
+test('the card says how much fits, unless the flags do', () => {
+  expect(parseConfig(['--profile', 'h100-fp8'])).toMatchObject({
+    config: { sequencesMax: 1024, batchedTokensMax: 8192, kvBlocks: 30_500, prefixCaching: true },
+  });
+  const flags = ['--max-num-seqs', '3000', '--num-gpu-blocks', '600', '--no-enable-prefix-caching'];
+  expect(parseConfig(flags)).toMatchObject({
+    config: { sequencesMax: 3000, batchedTokensMax: 3000, kvBlocks: 600, prefixCaching: false },
+  });
+});
+
 test('the served model name may be repeated', () => {
   const flags = ['--served-model-name', 'llama', '--served-model-name', 'alias'];
   expect(parseConfig(flags)).toMatchObject({ config: { modelNames: ['llama', 'alias'] } });
@@ -18,6 +28,19 @@ test.for([
   [['--persona', '0.5'], '--persona "0.5" does not exist; there is: current, 0.6.4, 0.32, generic'],
   [['--port', 'http'], '--port must be a whole number from 0 to 65535, not "http"'],
   [['--max-num-seqs', '0'], '--max-num-seqs must be a whole number from 1 to 100000, not "0"'],
+  [
+    ['--max-num-seqs', '100', '--max-num-batched-tokens', '99'],
+    '--max-num-batched-tokens (99) must not be less than --max-num-seqs (100)',
+  ],
+  [
+    ['--max-model-len', '8193', '--num-gpu-blocks', '512'],
+    '--max-model-len 8193 needs 513 blocks of KV cache for one request, and there are 512; at most 8192 tokens fit',
+  ],
+  [
+    ['--scheduling-policy', 'lifo'],
+    '--scheduling-policy "lifo" does not exist; there is: fcfs, priority',
+  ],
+  [['--jitter', '2'], '--jitter must be a number from 0 to 1, not "2"'],
   [['--time-scale', '-'], '--time-scale must be a number from 0 to 1000, not "-"'],
 ] as const)('%s is refused in one line', ([flags, message]) => {
   expect(parseConfig(flags)).toEqual({ kind: 'refused', message });

@@ -1,5 +1,5 @@
 import { parseConfig } from './config.ts';
-import { startSimulator, type Simulator } from './simulator.ts';
+import { startSimulator } from './simulator.ts';
 
 const parsed = parseConfig(process.argv.slice(2));
 if (parsed.kind === 'help') {
@@ -13,7 +13,10 @@ if (parsed.kind === 'refused') {
 const { config } = parsed;
 
 const simulator = await startSimulator(config).catch(explainAndExit);
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(simulator));
+// vLLM exits with 0 even when its engine has died.
+simulator.gone.then(() => process.exit(0), explainAndExit);
+for (const signal of ['SIGTERM', 'SIGINT'] as const)
+  process.once(signal, () => void simulator.stop());
 const listening = {
   event: 'listening',
   url: simulator.url,
@@ -21,10 +24,6 @@ const listening = {
   models: config.modelNames,
 };
 process.stdout.write(`${JSON.stringify(listening)}\n`);
-
-function stop(running: Simulator): void {
-  void running.stop().then(() => process.exit(0));
-}
 
 function explainAndExit(error: Error & { code?: string }): never {
   const reason =

@@ -29,7 +29,6 @@ export type Persona = {
   readonly guardedPrefixes: readonly string[];
   readonly routes: {
     readonly version: boolean;
-    readonly metrics: boolean;
     readonly tokenize: boolean;
     readonly ping: boolean;
     readonly load: boolean;
@@ -68,8 +67,15 @@ export type Persona = {
   readonly zeroCompletionTokens: 'counts' | 'falls_through';
   /** Where structured output is asked for, beside `response_format`. */
   readonly structuredOutputFields: 'guided' | 'structured_outputs';
+  /** Whether prefixes are cached unless a flag says no. */
+  readonly prefixCaching: boolean;
   /** `tool_choice: "required"` is known. */
   readonly requiredToolChoice: boolean;
+  /**
+   * Whether `vllm:admission_rejections_total` is shown. Such a server is also started with a limit of
+   * twice its sequences, where vLLM has none unless a flag sets it: so that its queue can be full.
+   */
+  readonly countsRejections: boolean;
   /** Hexadecimal digits of a tool call's id. */
   readonly toolCallIdDigits: 16 | 32;
 };
@@ -88,7 +94,6 @@ const CURRENT: Persona = {
   guardedPrefixes: ['/v1', '/v2', '/inference', '/cohere'],
   routes: {
     version: true,
-    metrics: true,
     tokenize: true,
     ping: true,
     load: true,
@@ -105,7 +110,9 @@ const CURRENT: Persona = {
   temperatureDefault: 1,
   zeroCompletionTokens: 'counts',
   structuredOutputFields: 'structured_outputs',
+  prefixCaching: true,
   requiredToolChoice: true,
+  countsRejections: false,
   toolCallIdDigits: 16,
 };
 
@@ -125,7 +132,6 @@ const V0_6_4: Persona = {
   guardedPrefixes: ['/v1'],
   routes: {
     version: true,
-    metrics: true,
     tokenize: true,
     ping: false,
     load: false,
@@ -142,7 +148,9 @@ const V0_6_4: Persona = {
   temperatureDefault: 0.7,
   zeroCompletionTokens: 'falls_through',
   structuredOutputFields: 'guided',
+  prefixCaching: false,
   requiredToolChoice: false,
+  countsRejections: false,
   toolCallIdDigits: 32,
 };
 
@@ -156,6 +164,7 @@ const V0_32: Persona = {
   version: '0.32.0',
   systemFingerprint: 'vllm-0.32.0-9b42d7e1',
   namesServedModels: true,
+  countsRejections: true,
 };
 
 /** `transformers serve` 5.x: an engine that is not vLLM, and does not pretend to be. */
@@ -171,7 +180,6 @@ const GENERIC: Persona = {
   guardedPrefixes: [],
   routes: {
     version: false,
-    metrics: false,
     tokenize: false,
     ping: false,
     load: false,

@@ -22,10 +22,11 @@ export type Profile = {
    */
   readonly kvTokensMax: number;
   /**
-   * vLLM's default for the API server (engine/arg_utils.py, get_batch_defaults): 8192 from 70 GiB
-   * on, except A100; 2048 below.
+   * vLLM's defaults for the API server (engine/arg_utils.py, get_batch_defaults): from 70 GiB on,
+   * except A100, 8192 tokens and 1024 sequences in a step; below 2048 and 256.
    */
   readonly batchedTokensMax: number;
+  readonly sequencesMax: number;
 };
 
 const PROFILES: readonly Profile[] = [
@@ -38,6 +39,7 @@ const PROFILES: readonly Profile[] = [
     kvPerThousandTokensMs: 0.13,
     kvTokensMax: 118_000,
     batchedTokensMax: 2048,
+    sequencesMax: 256,
   },
   // L40S, 864 GB/s.
   {
@@ -48,6 +50,7 @@ const PROFILES: readonly Profile[] = [
     kvPerThousandTokensMs: 0.15,
     kvTokensMax: 263_000,
     batchedTokensMax: 2048,
+    sequencesMax: 256,
   },
   {
     name: 'bf16-l40s',
@@ -57,6 +60,7 @@ const PROFILES: readonly Profile[] = [
     kvPerThousandTokensMs: 0.15,
     kvTokensMax: 202_000,
     batchedTokensMax: 2048,
+    sequencesMax: 256,
   },
   // A100 80 GB, 2.0 TB/s.
   {
@@ -67,6 +71,7 @@ const PROFILES: readonly Profile[] = [
     kvPerThousandTokensMs: 0.066,
     kvTokensMax: 427_000,
     batchedTokensMax: 2048,
+    sequencesMax: 256,
   },
   // H100 80 GB SXM, 3.35 TB/s.
   {
@@ -77,6 +82,7 @@ const PROFILES: readonly Profile[] = [
     kvPerThousandTokensMs: 0.04,
     kvTokensMax: 488_000,
     batchedTokensMax: 8192,
+    sequencesMax: 1024,
   },
   {
     name: 'h100-bf16',
@@ -86,6 +92,7 @@ const PROFILES: readonly Profile[] = [
     kvPerThousandTokensMs: 0.04,
     kvTokensMax: 427_000,
     batchedTokensMax: 8192,
+    sequencesMax: 1024,
   },
   // No card: a step costs one turn of the event loop. For tests of everything but time.
   {
@@ -96,6 +103,7 @@ const PROFILES: readonly Profile[] = [
     kvPerThousandTokensMs: 0,
     kvTokensMax: 427_000,
     batchedTokensMax: 8192,
+    sequencesMax: 256,
   },
 ];
 

@@ -9,7 +9,17 @@ type SimState = {
   running: number;
   waiting: number;
   aborted_by_client: number;
-  recent: { path: string; fields: string[] }[];
+  connections: number;
+  /** How often each fault took effect. */
+  faults: Record<string, number>;
+  recent: {
+    path: string;
+    fields: string[];
+    request_id: string | null;
+    traceparent: string | null;
+    fault: string | null;
+    ended: string | null;
+  }[];
 };
 
 export type TestSimulator = Simulator & {

@@ -154,7 +154,7 @@ describe('a whole answer', () => {
 
   it.each(['stop', 'length', 'tool_calls', 'content_filter'])('ends with %s', async (reason) => {
     const { ending } = await answered(delta({ content: 'x' }, reason), DONE);
-    expect(ending).toEqual({ kind: 'whole', finishReason: reason });
+    expect(ending).toEqual({ kind: 'whole', finishReasons: [reason] });
   });
 
   it.each(['reasoning', 'reasoning_content'])('has its thoughts in delta.%s', async (field) => {
@@ -213,7 +213,9 @@ describe('a whole answer', () => {
 });
 
 describe('an answer is never whole', () => {
-  const broken = { code: 'upstream_error', retryable: true, burnsAttempt: true, engineGone: false };
+  const broken = { code: 'upstream_error', retryable: true, burns: 'try', engine: 'suspect' };
+  /** Before its first text, a lost connection is nothing that the job did. */
+  const lost = { ...broken, burns: 'spare' };
   const text = delta({ content: 'some' });
 
   it.each([
@@ -306,11 +308,15 @@ describe('an answer is never whole', () => {
   });
 
   it.each([
-    ['before its headers', [], false],
-    ['after its headers', [''], true],
-    ['in the middle', [text], true],
-    ['after its finish reason, before a clean end', [text, FINISH], true],
-  ])('when it is cut %s', async (_name, pieces, hasHeaders) => {
+    ['before its headers', [], { hasHeaders: false, failure: lost }],
+    ['after its headers', [''], { hasHeaders: true, failure: lost }],
+    ['in the middle', [text], { hasHeaders: true, failure: broken }],
+    [
+      'after its finish reason, before a clean end',
+      [text, FINISH],
+      { hasHeaders: true, failure: broken },
+    ],
+  ])('when it is cut %s', async (_name, pieces, { hasHeaders, failure }) => {
     for (const cut of ['destroy', 'resetAndDestroy'] as const) {
       const server = await startHostileEngine(({ request, response }) => {
         if (hasHeaders) response.writeHead(200).flushHeaders();
@@ -319,7 +325,7 @@ describe('an answer is never whole', () => {
         setImmediate(() => request.socket[cut]());
       });
       const { ending } = await start(engineAt(server.url)).outcome;
-      expect(ending).toEqual(failedWith(broken));
+      expect(ending).toEqual(failedWith(failure));
     }
   });
 
@@ -327,7 +333,7 @@ describe('an answer is never whole', () => {
     const server = await startHostileEngine(({ request, response }) => {
       response.writeEarlyHints({ link: '</a>; rel=preload' }, () => request.socket.destroy());
     });
-    expect((await start(engineAt(server.url)).outcome).ending).toEqual(failedWith(broken));
+    expect((await start(engineAt(server.url)).outcome).ending).toEqual(failedWith(lost));
   });
 
   it('when it is shorter than its headers say', async () => {
@@ -353,7 +359,8 @@ describe('an answer is never whole', () => {
       request.socket.end(`${head}${text}${FINISH}${DONE}`);
     });
     const { ending } = await start(engineAt(server.url)).outcome;
-    expect(ending).toEqual(failedWith(broken));
+    const { code, retryable, engine } = broken;
+    expect(ending).toEqual(failedWith({ code, retryable, engine }));
   });
 
   it('when one event has no end, of which only the beginning is kept', async () => {

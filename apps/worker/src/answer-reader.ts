@@ -1,24 +1,37 @@
 /**
- * Reads the body of one streamed answer: bytes in, deltas out. An answer is whole only with a legal
- * finish reason and an end of its own, `[DONE]` or a clean end of the response.
+ * Reads the body of one streamed answer: bytes in, deltas out.
+ *
+ * An answer is whole only with a legal finish reason for every choice and an end of its own,
+ * `[DONE]` or a clean end of the response. The last delta of a choice is held until then: so what
+ * was let out of an answer that breaks is never its end, and can be carried on.
+ *
+ * One event that cannot be read is passed over where the engine counts its tokens as it goes: the
+ * next count tells whether the event held some of the answer, before anything after it is let out.
  */
 import { finishReasonSchema } from '@qarr/router-core';
 import type { FinishReason, Usage } from '@qarr/router-core';
+import type { AnswerDelta } from '@qarr/job-store';
 import { createParser } from 'eventsource-parser';
-import { parseChunk } from './engine-chunk.ts';
+import { isVisible, parseChunk } from './engine-chunk.ts';
+import type { EngineChunk } from './engine-chunk.ts';
 import { failureOfEnding, failureOfErrorEvent, failureOfProtocol } from './engine-failure.ts';
 import type { EngineFailure } from './engine-failure.ts';
 
-/** One event of a stream; an engine's chunk is some 250 bytes. */
+/** One event of a stream; an engine's chunk is some 250 bytes, with log probabilities some KB. */
 const EVENT_CHARS_MAX = 1_048_576;
+/** Four characters for each of a million tokens, the most that may be asked for. */
+const ANSWER_CHARS_MAX = 4_194_304;
 
 export type AnswerEnding =
-  | { kind: 'whole'; finishReason: FinishReason }
+  /** A reason per choice. */
+  | { kind: 'whole'; finishReasons: readonly [FinishReason, ...FinishReason[]] }
   | { kind: 'failed'; failure: EngineFailure };
 
 export interface AnswerReader {
   /** The last count that the engine gave, or null where it gives none. */
   readonly usage: Usage | null;
+  /** The stop string that ended the answer, where the engine says so. */
+  readonly stopString: string | undefined;
   /** Returns how the answer ended, or null while it goes on. Nothing is read after the ending. */
   read(bytes: Uint8Array): AnswerEnding | null;
   /** The response has ended cleanly. */
@@ -26,13 +39,19 @@ export interface AnswerReader {
 }
 
 export function createAnswerReader({
+  choices: choiceCount,
+  countsContinuously,
   onDelta,
   onChunk,
   isStopped,
 }: {
-  onDelta: (delta: { text: string; reasoning: string }) => void;
+  /** How many choices were asked for. */
+  choices: number;
+  /** Each chunk tells how many tokens there are so far. */
+  countsContinuously: boolean;
+  onDelta: (delta: AnswerDelta) => void;
   /** Called for each chunk, before its delta. */
-  onChunk: (chunk: { hasText: boolean }) => void;
+  onChunk: (chunk: { tokens: number }) => void;
   /** When true, no delta is wanted any more. */
   isStopped: () => boolean;
 }): AnswerReader {
@@ -43,32 +62,101 @@ export function createAnswerReader({
     onEvent: ({ data }) => readEvent(data),
     onError(error) {
       if (error.type !== 'max-buffer-size-exceeded') return;
-      ending ??= protocolBroken('The engine sent an event of more than 1 MB.');
+      ending ??= broken(failureOfProtocol('The engine sent an event of more than 1 MB.'));
     },
   });
+  const finishReasons = new Map<number, FinishReason>();
+  const held: AnswerDelta[] = [];
   let usage: Usage | null = null;
-  let finishReason: string | null = null;
+  let stopString: string | undefined;
+  let tokensSeen = 0;
+  let chars = 0;
+  let hasPassedOver = false;
   let ending: AnswerEnding | null = null;
 
   function readEvent(data: string): void {
     if (ending !== null || isStopped()) return;
     if (data === '[DONE]') {
-      ending = conclude(finishReason);
+      ending = conclude();
       return;
     }
     const chunk = parseChunk(data);
-    if (chunk.kind === 'malformed') {
-      ending = protocolBroken('The engine sent an event that is not a chunk.');
-    } else if (chunk.kind === 'error') {
-      ending = { kind: 'failed', failure: failureOfErrorEvent(chunk) };
-    } else {
-      usage = chunk.usage ?? usage;
-      finishReason = chunk.finishReason ?? finishReason;
-      const { text, reasoning } = chunk;
-      const hasText = text !== '' || reasoning !== '';
-      onChunk({ hasText });
-      if (hasText) onDelta({ text, reasoning });
+    if (chunk.kind === 'malformed') readMalformed();
+    else if (chunk.kind === 'error') ending = broken(failureOfErrorEvent(chunk));
+    else readChunk(chunk);
+  }
+
+  function readMalformed(): void {
+    if (hasPassedOver || !countsContinuously || choiceCount > 1) {
+      ending = broken(failureOfProtocol('The engine sent an event that is not a chunk.'));
     }
+    hasPassedOver = true;
+  }
+
+  function readChunk(chunk: Extract<EngineChunk, { kind: 'chunk' }>): void {
+    for (const { delta } of chunk.choices) chars += countChars(delta);
+    if (chars > ANSWER_CHARS_MAX) {
+      ending = broken(failureOfProtocol('The engine sent an answer of more than 4 MB.'));
+      return;
+    }
+    const tokens = chunk.choices.reduce((sum, { delta }) => sum + countTokens(delta), 0);
+    tokensSeen += tokens;
+    usage = chunk.usage ?? usage;
+    if (hasPassedOver && chunk.usage !== null && chunk.usage.completion_tokens > tokensSeen) {
+      ending = broken(failureOfProtocol('The engine sent a part of its answer garbled.'));
+      return;
+    }
+    onChunk({ tokens });
+    for (const choice of chunk.choices) {
+      const { index, delta, finishReason } = choice;
+      stopString ??= choice.stopString;
+      if (index >= choiceCount || finishReasons.has(index) || ending !== null) continue;
+      if (isStopped()) return;
+      if (finishReason === null) letOut(delta);
+      else readLast({ index, delta, finishReason });
+    }
+  }
+
+  function readLast({
+    index,
+    delta,
+    finishReason,
+  }: {
+    index: number;
+    delta: AnswerDelta;
+    finishReason: string;
+  }): void {
+    const legal = finishReasonSchema.safeParse(finishReason);
+    if (legal.success) {
+      finishReasons.set(index, legal.data);
+      held.push(delta);
+    } else {
+      // Its text may be what an aborted engine let go of unchecked.
+      ending = broken(failureOfEnding(finishReason));
+    }
+  }
+
+  function letOut(delta: AnswerDelta): void {
+    const hasTokens = delta.tokenIds !== undefined || delta.logprobs !== undefined;
+    if (hasTokens || isVisible(delta)) onDelta(delta);
+  }
+
+  function conclude(): AnswerEnding {
+    const [first, ...others] = reasonsInOrder();
+    if (finishReasons.size < choiceCount || first === undefined) {
+      return broken(failureOfEnding(null));
+    }
+    if (hasPassedOver && (usage === null || usage.completion_tokens > tokensSeen)) {
+      return broken(failureOfProtocol('The engine sent a part of its answer garbled.'));
+    }
+    for (const delta of held.splice(0)) {
+      if (!isStopped()) letOut(delta);
+    }
+    return { kind: 'whole', finishReasons: [first, ...others] };
+  }
+
+  function reasonsInOrder(): FinishReason[] {
+    return [...finishReasons].toSorted(([a], [b]) => a - b).map(([, reason]) => reason);
   }
 
   function feed(decode: () => string): void {
@@ -76,7 +164,7 @@ export function createAnswerReader({
     try {
       text = decode();
     } catch {
-      ending = protocolBroken('The engine sent bytes that are not UTF-8.');
+      ending = broken(failureOfProtocol('The engine sent bytes that are not UTF-8.'));
       return;
     }
     parser.feed(text);
@@ -86,6 +174,9 @@ export function createAnswerReader({
     get usage() {
       return usage;
     },
+    get stopString() {
+      return stopString;
+    },
     read(bytes) {
       if (ending === null) feed(() => decoder.decode(bytes, { stream: true }));
       return ending;
@@ -93,17 +184,21 @@ export function createAnswerReader({
     end() {
       // A last event may lack its blank line; if it was cut, it is malformed.
       if (ending === null) feed(() => `${decoder.decode()}\n\n`);
-      return ending ?? conclude(finishReason);
+      return ending ?? conclude();
     },
   };
 }
 
-function conclude(finishReason: string | null): AnswerEnding {
-  const legal = finishReasonSchema.safeParse(finishReason);
-  if (legal.success) return { kind: 'whole', finishReason: legal.data };
-  return { kind: 'failed', failure: failureOfEnding(finishReason) };
+function broken(failure: EngineFailure): AnswerEnding {
+  return { kind: 'failed', failure };
 }
 
-function protocolBroken(message: string): AnswerEnding {
-  return { kind: 'failed', failure: failureOfProtocol(message) };
+function countChars({ text, reasoning = '', toolCalls = [] }: AnswerDelta): number {
+  const args = toolCalls.reduce((sum, call) => sum + (call.function?.arguments?.length ?? 0), 0);
+  return text.length + reasoning.length + args;
+}
+
+/** A chunk without ids has at least one token if it has any text. */
+function countTokens(delta: AnswerDelta): number {
+  return delta.tokenIds?.length ?? (isVisible(delta) ? 1 : 0);
 }

@@ -1,4 +1,4 @@
-/** What an engine can do beyond the plain protocol. Learnt, never assumed: see `engine-info.ts`. */
+/** What an engine can do beyond the plain protocol. Learnt, never assumed: see `upstream/learn.ts`. */
 export interface Capabilities {
   /** It takes `stream_options.include_usage`. */
   readonly countsAtTheEnd: boolean;

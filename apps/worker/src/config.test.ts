@@ -33,6 +33,10 @@ function read(environment: NodeJS.ProcessEnv = {}, argv: readonly string[] = FAS
   return readConfig({ argv, environment: { QARR_CONFIG: emptyFile, ...UPSTREAM, ...environment } });
 }
 
+function manyUrls(count: number): string {
+  return Array.from({ length: count }, (_, index) => `http://engine-${index}`).join();
+}
+
 /** The message, which has to be one line. */
 function problem(environment: NodeJS.ProcessEnv, argv: readonly string[] = FAST): string {
   try {
@@ -53,14 +57,23 @@ describe("a worker's configuration", () => {
       host: expect.any(String) as string,
       redisUrl: 'redis://127.0.0.1:6379',
       allowVolatileRedis: false,
-      upstreamUrl: 'http://127.0.0.1:8001',
+      upstreamUrls: ['http://127.0.0.1:8001'],
       upstreamApiKey: undefined,
       concurrency: 32,
+      warmupRequests: 20,
+      canary: { everyMs: 10_000, timeoutMs: 10_000 },
       opsHost: '127.0.0.1',
       opsPort: 9_464,
       drainMs: 25_000,
       logLevel: 'info',
-      timeouts: { connectMs: 2_000, headersMs: 60_000, firstTokenMs: 60_000, idleMs: 30_000 },
+      timeouts: {
+        connectMs: 2_000,
+        headersMs: 60_000,
+        firstTokenMs: 60_000,
+        idleMs: 30_000,
+        rateWindowMs: 60_000,
+        tokensPerWindowMin: 60,
+      },
     });
   });
 
@@ -70,6 +83,9 @@ describe("a worker's configuration", () => {
       QARR_ALLOW_VOLATILE_REDIS: 'true',
       QARR_UPSTREAM_API_KEY: 'key',
       QARR_CONCURRENCY: '4',
+      QARR_WARMUP_REQUESTS: '0',
+      QARR_CANARY_EVERY_MS: '100',
+      QARR_CANARY_TIMEOUT_MS: '5',
       HOST: '0.0.0.0',
       OPS_PORT: '0',
       QARR_DRAIN_MS: '0',
@@ -78,17 +94,28 @@ describe("a worker's configuration", () => {
       QARR_HEADERS_TIMEOUT_MS: '2',
       QARR_FIRST_TOKEN_TIMEOUT_MS: '3',
       QARR_IDLE_TIMEOUT_MS: '4',
+      QARR_RATE_WINDOW_MS: '5',
+      QARR_RATE_TOKENS_MIN: '0',
     });
     expect(config).toMatchObject({
       redisUrl: 'rediss://redis:6380/1',
       allowVolatileRedis: true,
       upstreamApiKey: 'key',
       concurrency: 4,
+      warmupRequests: 0,
+      canary: { everyMs: 100, timeoutMs: 5 },
       opsHost: '0.0.0.0',
       opsPort: 0,
       drainMs: 0,
       logLevel: 'debug',
-      timeouts: { connectMs: 1, headersMs: 2, firstTokenMs: 3, idleMs: 4 },
+      timeouts: {
+        connectMs: 1,
+        headersMs: 2,
+        firstTokenMs: 3,
+        idleMs: 4,
+        rateWindowMs: 5,
+        tokensPerWindowMin: 0,
+      },
     });
   });
 
@@ -101,6 +128,9 @@ describe("a worker's configuration", () => {
     ['QARR_CONCURRENCY', '4097', 'must be a whole number from 1 to 4096'],
     ['QARR_CONCURRENCY', '1.5', 'must be a whole number from 1 to 4096'],
     ['QARR_CONCURRENCY', 'many', 'must be a whole number from 1 to 4096'],
+    ['QARR_WARMUP_REQUESTS', '1001', 'must be a whole number from 0 to 1000'],
+    ['QARR_CANARY_EVERY_MS', '99', 'must be a whole number from 100 to 86400000'],
+    ['QARR_CANARY_TIMEOUT_MS', '0', 'must be a whole number from 1 to 3600000'],
     ['QARR_CONNECT_TIMEOUT_MS', '0', 'must be a whole number from 1 to 600000'],
     ['QARR_HEADERS_TIMEOUT_MS', '3600001', 'must be a whole number from 1 to 3600000'],
     ['QARR_FIRST_TOKEN_TIMEOUT_MS', '-1', 'must be a whole number from 1 to 3600000'],
@@ -113,6 +143,9 @@ describe("a worker's configuration", () => {
     ['QARR_UPSTREAM_URL', 'ftp://engine', 'must be an http(s) URL'],
     ['QARR_UPSTREAM_URL', 'engine:8000', 'must be an http(s) URL'],
     ['QARR_UPSTREAM_URL', 'engine', 'must be an http(s) URL'],
+    ['QARR_UPSTREAM_URL', 'http://a:1,engine', 'must be an http(s) URL'],
+    ['QARR_UPSTREAM_URL', 'http://a:1,http://a:1/v1/', 'must name each engine once'],
+    ['QARR_UPSTREAM_URL', manyUrls(65), 'must be at most 64 engines'],
     [
       'QARR_UPSTREAM_URL',
       'http://user:secret@engine',
@@ -148,7 +181,13 @@ describe("a worker's configuration", () => {
     ['http://engine:8000/v1/', 'http://engine:8000'],
     ['http://gateway/models/a/v1', 'http://gateway/models/a'],
   ])('takes the engine at %s with or without /v1', (given, used) => {
-    expect(read({ QARR_UPSTREAM_URL: given }).upstreamUrl).toBe(used);
+    expect(read({ QARR_UPSTREAM_URL: given }).upstreamUrls).toEqual([used]);
+  });
+
+  it('takes several engines, separated by commas', () => {
+    const { upstreamUrls } = read({ QARR_UPSTREAM_URL: 'http://a:1/v1, http://b:2,' });
+    expect(upstreamUrls).toEqual(['http://a:1', 'http://b:2']);
+    expect(read({ QARR_UPSTREAM_URL: manyUrls(64) }).upstreamUrls).toHaveLength(64);
   });
 
   it('asks for a tier', () => {
@@ -165,8 +204,8 @@ describe("a worker's configuration", () => {
     expect(problem({}, argv)).toContain(argv[0]);
   });
 
-  it('asks for an engine', async () => {
-    expect(problem({ QARR_UPSTREAM_URL: '' })).toBe(
+  it.each(['', ' , '])('asks for an engine where %j is given', (given) => {
+    expect(problem({ QARR_UPSTREAM_URL: given })).toBe(
       `tier fast has no engine: set QARR_UPSTREAM_URL, or the tier's upstreams in ${emptyFile}`,
     );
   });
@@ -174,15 +213,22 @@ describe("a worker's configuration", () => {
   it('finds the engine in the configuration file, which the variable replaces', async () => {
     const yaml = tiersWith('model: m, upstreams: ["http://a:1/v1", "http://b:1"]');
     const path = await configFile(yaml);
-    const { tier, upstreamUrl } = read({ QARR_CONFIG: path, QARR_UPSTREAM_URL: '' });
-    expect({ model: tier.model, upstreamUrl }).toEqual({ model: 'm', upstreamUrl: 'http://a:1' });
-    expect(read({ QARR_CONFIG: path }).upstreamUrl).toBe('http://127.0.0.1:8001');
+    const { tier, upstreamUrls } = read({ QARR_CONFIG: path, QARR_UPSTREAM_URL: '' });
+    expect(tier.model).toBe('m');
+    expect(upstreamUrls).toEqual(['http://a:1', 'http://b:1']);
+    expect(read({ QARR_CONFIG: path }).upstreamUrls).toEqual(['http://127.0.0.1:8001']);
+  });
+
+  it('finds the number of warm-up requests in the file, which the variable replaces', async () => {
+    const path = await configFile(tiersWith('warmup_requests: 3'));
+    expect(read({ QARR_CONFIG: path }).warmupRequests).toBe(3);
+    expect(read({ QARR_CONFIG: path, QARR_WARMUP_REQUESTS: '4' }).warmupRequests).toBe(4);
   });
 
   it('says where in the file an engine is wrong', async () => {
     const path = await configFile(tiersWith('upstreams: ["http://u:secret@a:1"]'));
     expect(problem({ QARR_CONFIG: path, QARR_UPSTREAM_URL: '' })).toBe(
-      `${path}: upstreams of tier fast must be http(s) URLs without user, query or fragment`,
+      `${path}: upstreams of tier fast: must be an http(s) URL without user, query or fragment`,
     );
   });
 

@@ -12,25 +12,43 @@ import {
 } from '@qarr/process';
 import type { TierConfig } from '@qarr/router-core';
 import { z } from 'zod';
+import { readUpstreamUrls, splitUrls } from './upstream-urls.ts';
 
-/** Such parts of a URL would show in logs, or would not reach the engine. */
-const PLAIN = 'without user, query or fragment';
+const WARMUP_REQUESTS = 20;
 
 export const environmentSchema = z.object({
   ...commonVariables,
   QARR_UPSTREAM_URL: z
-    .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
-    .refine(isPlainUrl, `must be an http(s) URL ${PLAIN}`)
+    .string()
+    .superRefine((list, context) => {
+      const read = readUpstreamUrls(splitUrls(list));
+      if (read.kind === 'refused') context.addIssue(read.problem);
+    })
     .optional()
-    .describe("The engine's base URL, with or without `/v1`; replaces the tier's `upstreams`"),
+    .describe(
+      "Base URLs of engines, with or without `/v1`, separated by commas; replaces the tier's `upstreams`",
+    ),
   // Secrets in files end with a newline.
   QARR_UPSTREAM_API_KEY: z
     .string()
     .trim()
     .regex(/^[!-~]+$/, 'must be printable ASCII without spaces')
     .optional()
-    .describe('Sent to the engine as a bearer token'),
-  QARR_CONCURRENCY: wholeNumber(1, 4_096).default(32).describe('Jobs that run at once'),
+    .describe('Sent to the engines as a bearer token'),
+  QARR_CONCURRENCY: wholeNumber(1, 4_096)
+    .default(32)
+    .describe('Jobs that run at once on each engine, at most; fewer while it is under pressure'),
+  QARR_WARMUP_REQUESTS: wholeNumber(0, 1_000)
+    .optional()
+    .describe(
+      `Small requests to an engine before its first job; replaces the tier's \`warmup_requests\`. Not set: ${WARMUP_REQUESTS}`,
+    ),
+  QARR_CANARY_EVERY_MS: milliseconds(100, 86_400_000)
+    .default(10_000)
+    .describe('An engine that has shown no token for so long is asked for one, in ms'),
+  QARR_CANARY_TIMEOUT_MS: milliseconds(1, 3_600_000)
+    .default(10_000)
+    .describe('To answer that, in ms; one that fails twice gets no jobs'),
   QARR_CONNECT_TIMEOUT_MS: milliseconds(1, 600_000)
     .default(2_000)
     .describe('To connect to the engine, in ms'),
@@ -43,6 +61,12 @@ export const environmentSchema = z.object({
   QARR_IDLE_TIMEOUT_MS: milliseconds(1, 3_600_000)
     .default(30_000)
     .describe('Between two chunks of the answer, in ms'),
+  QARR_RATE_WINDOW_MS: milliseconds(1, 3_600_000)
+    .default(60_000)
+    .describe('The time in which an answer must get its minimum of tokens, in ms'),
+  QARR_RATE_TOKENS_MIN: wholeNumber(0, 1_000_000)
+    .default(60)
+    .describe('Tokens that an answer must get in each such time; 0 for no minimum'),
 });
 
 export interface EngineTimeouts {
@@ -53,6 +77,9 @@ export interface EngineTimeouts {
   readonly firstTokenMs: number;
   /** Between two chunks of the answer. */
   readonly idleMs: number;
+  /** In each window of this length, from the first token on, so many tokens must come. */
+  readonly rateWindowMs: number;
+  readonly tokensPerWindowMin: number;
 }
 
 export interface WorkerConfig {
@@ -61,10 +88,14 @@ export interface WorkerConfig {
   readonly host: string;
   readonly redisUrl: string;
   readonly allowVolatileRedis: boolean;
-  /** Base URL of the engine, without a final `/v1`. */
-  readonly upstreamUrl: string;
+  /** Base URLs of the engines, without a final `/v1`. */
+  readonly upstreamUrls: readonly [string, ...string[]];
   readonly upstreamApiKey: string | undefined;
+  /** Jobs at once on each engine, at most. */
   readonly concurrency: number;
+  /** Before the first job, and whenever an engine has started anew. */
+  readonly warmupRequests: number;
+  readonly canary: { readonly everyMs: number; readonly timeoutMs: number };
   readonly opsHost: string;
   readonly opsPort: number;
   readonly drainMs: number;
@@ -89,26 +120,21 @@ export function readConfig({
   if (tier === undefined) {
     throw new ConfigurationError(`--tier: there is no tier ${name}; there are ${names}`);
   }
-  const upstreamUrl = variables.QARR_UPSTREAM_URL ?? tier.upstreams[0];
-  if (upstreamUrl === undefined) {
-    throw new ConfigurationError(
-      `tier ${name} has no engine: set QARR_UPSTREAM_URL, or the tier's upstreams in ${configPath}`,
-    );
-  }
-  if (!isPlainUrl(upstreamUrl)) {
-    throw new ConfigurationError(
-      `${configPath}: upstreams of tier ${name} must be http(s) URLs ${PLAIN}`,
-    );
-  }
+  const upstreamUrls = upstreamsOf(tier, { variable: variables.QARR_UPSTREAM_URL, configPath });
   return Object.freeze({
     tier,
     workerId: `${name}-${hostname()}-${process.pid}`,
     host: hostname(),
     redisUrl: variables.REDIS_URL,
     allowVolatileRedis: variables.QARR_ALLOW_VOLATILE_REDIS,
-    upstreamUrl: upstreamUrl.replace(/\/+$/, '').replace(/\/v1$/, ''),
+    upstreamUrls,
     upstreamApiKey: variables.QARR_UPSTREAM_API_KEY,
     concurrency: variables.QARR_CONCURRENCY,
+    warmupRequests: variables.QARR_WARMUP_REQUESTS ?? tier.warmup_requests ?? WARMUP_REQUESTS,
+    canary: {
+      everyMs: variables.QARR_CANARY_EVERY_MS,
+      timeoutMs: variables.QARR_CANARY_TIMEOUT_MS,
+    },
     opsHost: variables.HOST,
     opsPort: variables.OPS_PORT,
     drainMs: variables.QARR_DRAIN_MS,
@@ -118,14 +144,27 @@ export function readConfig({
       headersMs: variables.QARR_HEADERS_TIMEOUT_MS,
       firstTokenMs: variables.QARR_FIRST_TOKEN_TIMEOUT_MS,
       idleMs: variables.QARR_IDLE_TIMEOUT_MS,
+      rateWindowMs: variables.QARR_RATE_WINDOW_MS,
+      tokensPerWindowMin: variables.QARR_RATE_TOKENS_MIN,
     },
   });
 }
 
-function isPlainUrl(text: string): boolean {
-  const url = URL.parse(text);
-  if (url === null) return false;
-  return [url.username, url.password, url.search, url.hash].every((part) => part === '');
+function upstreamsOf(
+  tier: TierConfig,
+  { variable, configPath }: { variable: string | undefined; configPath: string },
+): readonly [string, ...string[]] {
+  const read = readUpstreamUrls(variable === undefined ? tier.upstreams : splitUrls(variable));
+  if (read.kind === 'refused') {
+    throw new ConfigurationError(`${configPath}: upstreams of tier ${tier.name}: ${read.problem}`);
+  }
+  const [first, ...others] = read.urls;
+  if (first === undefined) {
+    throw new ConfigurationError(
+      `tier ${tier.name} has no engine: set QARR_UPSTREAM_URL, or the tier's upstreams in ${configPath}`,
+    );
+  }
+  return [first, ...others];
 }
 
 function tierFlag(argv: readonly string[]): string | undefined {

@@ -1,7 +1,10 @@
 /**
  * One chunk of an engine's stream, read tolerantly: engines and their versions differ in what they
- * add, in where they put the usage, and in what an error looks like.
+ * add, in where they put the usage, and in what an error looks like. Chat and completions alike.
  */
+import { logprobsSchema, toolCallPieceSchema } from '@qarr/router-core';
+import type { Usage } from '@qarr/router-core';
+import type { AnswerDelta } from '@qarr/job-store';
 import { z } from 'zod';
 
 const usageSchema = z.object({
@@ -10,35 +13,44 @@ const usageSchema = z.object({
   total_tokens: z.int().nonnegative().optional(),
 });
 
-const chunkSchema = z.object({
-  choices: z
-    .array(
-      z.object({
-        delta: z
-          .object({
-            content: z.string().nullish(),
-            /** Named `reasoning_content` by older versions. */
-            reasoning: z.string().nullish(),
-            reasoning_content: z.string().nullish(),
-          })
-          .nullish(),
-        finish_reason: z.string().nullish(),
-      }),
-    )
+const choiceSchema = z.object({
+  index: z.int().nonnegative().nullish(),
+  delta: z
+    .object({
+      content: z.string().nullish(),
+      /** Named `reasoning_content` by older versions. */
+      reasoning: z.string().nullish(),
+      reasoning_content: z.string().nullish(),
+      tool_calls: z.array(toolCallPieceSchema).nullish(),
+    })
     .nullish(),
+  /** Of completions. */
+  text: z.string().nullish(),
+  logprobs: logprobsSchema.nullish().catch(null),
+  token_ids: z.array(z.int().nonnegative()).nullish(),
+  finish_reason: z.string().nullish(),
+  /** vLLM's: the stop string, or the id of the stop token. */
+  stop_reason: z.union([z.string(), z.number()]).nullish().catch(null),
+});
+
+const chunkSchema = z.object({
+  choices: z.array(choiceSchema).nullish(),
   /** What nobody can read is as good as none. */
   usage: usageSchema.nullish().catch(null),
   error: z.unknown().optional(),
 });
 
+/** What one choice says in one chunk. */
+interface ChoiceChunk {
+  readonly index: number;
+  readonly delta: AnswerDelta;
+  readonly finishReason: string | null;
+  /** The stop string that ended it, where the engine says so. */
+  readonly stopString?: string | undefined;
+}
+
 export type EngineChunk =
-  | {
-      kind: 'delta';
-      text: string;
-      reasoning: string;
-      finishReason: string | null;
-      usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number } | null;
-    }
+  | { kind: 'chunk'; choices: readonly ChoiceChunk[]; usage: Usage | null }
   /** `detail` is for recognising what it is about; it may quote the prompt. */
   | { kind: 'error'; status: number | null; detail: string }
   | { kind: 'malformed' };
@@ -57,13 +69,36 @@ export function parseChunk(data: string): EngineChunk {
   if (error !== undefined && error !== null) {
     return { kind: 'error', status: errorStatus(error), detail: JSON.stringify(error) };
   }
-  const choice = choices?.[0];
   return {
-    kind: 'delta',
-    text: choice?.delta?.content ?? '',
-    reasoning: choice?.delta?.reasoning ?? choice?.delta?.reasoning_content ?? '',
-    finishReason: choice?.finish_reason ?? null,
+    kind: 'chunk',
+    choices: (choices ?? []).map(readChoice),
     usage: usage ? completeUsage(usage) : null,
+  };
+}
+
+/** Whether a delta says anything to a reader. */
+export function isVisible({ text, reasoning, toolCalls }: AnswerDelta): boolean {
+  return text !== '' || (reasoning ?? '') !== '' || toolCalls !== undefined;
+}
+
+function readChoice(choice: z.infer<typeof choiceSchema>): ChoiceChunk {
+  const index = choice.index ?? 0;
+  const { delta, logprobs } = choice;
+  const reasoning = delta?.reasoning ?? delta?.reasoning_content ?? '';
+  const toolCalls = delta?.tool_calls ?? [];
+  const tokenIds = choice.token_ids ?? [];
+  return {
+    index,
+    delta: {
+      text: delta?.content ?? choice.text ?? '',
+      ...(index === 0 ? {} : { index }),
+      ...(reasoning === '' ? {} : { reasoning }),
+      ...(toolCalls.length === 0 ? {} : { toolCalls }),
+      ...(logprobs ? { logprobs } : {}),
+      ...(tokenIds.length === 0 ? {} : { tokenIds }),
+    },
+    finishReason: choice.finish_reason ?? null,
+    ...(typeof choice.stop_reason === 'string' ? { stopString: choice.stop_reason } : {}),
   };
 }
 
@@ -71,7 +106,7 @@ function completeUsage({
   prompt_tokens,
   completion_tokens = 0,
   total_tokens = prompt_tokens + completion_tokens,
-}: z.infer<typeof usageSchema>) {
+}: z.infer<typeof usageSchema>): Usage {
   return { prompt_tokens, completion_tokens, total_tokens };
 }
 

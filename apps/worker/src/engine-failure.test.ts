@@ -4,20 +4,22 @@ import { SECRET, SHORT_MS, engineAt, failedWith, start } from './engine-trial-fo
 import { startHostileEngine } from './hostile-engine-for-test.ts';
 
 describe('a status', () => {
-  const refused = { retryable: false, burnsAttempt: true, engineGone: false };
-  const busy = { code: 'upstream_error', retryable: true, burnsAttempt: false, engineGone: false };
-  const broken = { code: 'upstream_error', retryable: true, burnsAttempt: true, engineGone: false };
+  const refused = { retryable: false, engine: 'fine' };
+  /** Our address, key or model name is wrong. */
+  const misplaced = { code: 'upstream_error', retryable: false, engine: 'suspect' };
+  const busy = { code: 'upstream_error', retryable: true, burns: 'nothing', engine: 'suspect' };
+  const broken = { code: 'upstream_error', retryable: true, burns: 'try', engine: 'suspect' };
   const table: [number, object][] = [
     [400, { ...refused, code: 'upstream_rejected' }],
     [413, { ...refused, code: 'upstream_rejected' }],
     [422, { ...refused, code: 'upstream_rejected' }],
     [501, { ...refused, code: 'upstream_rejected' }],
-    [401, { ...refused, code: 'upstream_error' }],
-    [403, { ...refused, code: 'upstream_error' }],
-    [404, { ...refused, code: 'upstream_error' }],
-    [405, { ...refused, code: 'upstream_error' }],
-    [301, { ...refused, code: 'upstream_error' }],
-    [307, { ...refused, code: 'upstream_error' }],
+    [401, misplaced],
+    [403, misplaced],
+    [404, misplaced],
+    [405, misplaced],
+    [301, misplaced],
+    [307, misplaced],
     [429, busy],
     [503, busy],
     [500, broken],
@@ -59,7 +61,8 @@ describe('a status', () => {
         response.writeHead(status).write('{"error":');
         end(response);
       });
-      const engine = engineAt(server.url, { timeouts: { firstTokenMs: SHORT_MS } });
+      // The status must have come by then, and a machine may be busy.
+      const engine = engineAt(server.url, { timeouts: { firstTokenMs: 10 * SHORT_MS } });
       expect((await start(engine).outcome).ending).toEqual(failedWith(failure));
     }
   });

@@ -1,41 +1,53 @@
 /** What an engine's failure means for the job: the one place where that is decided. */
+import type { Burns } from '@qarr/job-store';
 import type { ErrorCode } from '@qarr/router-core';
+import type { Phase } from './watchdog.ts';
 
 export interface EngineFailure {
   readonly code: ErrorCode;
   /** Never an engine's own words: they may quote the prompt. */
   readonly message: string;
-  /** Another try may succeed. */
+  /** Another attempt may succeed. */
   readonly retryable: boolean;
-  /** The try counts against the job. It does not when the engine never took the request. */
-  readonly burnsAttempt: boolean;
-  /** Nobody listens at the engine's address: no job should be sent there for now. */
-  readonly engineGone: boolean;
+  /** What another attempt costs the job. */
+  readonly burns: Burns;
+  /** Not before, in milliseconds: what the engine asked for; null when it said nothing. */
+  readonly retryAfterMs: number | null;
+  /**
+   * What it says of the engine. `gone`: nobody listens there. `suspect`: it must answer a canary
+   * before it gets another job. `fine`: the request was at fault.
+   */
+  readonly engine: 'gone' | 'suspect' | 'fine';
 }
+
+/** No engine may send a job away for longer; nor may a job wait longer than its deadline. */
+const RETRY_AFTER_MS_MAX = 60_000;
 
 const CONTEXT_LENGTH =
   /maximum context length|maximum model length|context length is only|is too large: \d+|cannot be greater than/i;
 
 /** From the status of a response that is not 2xx, and the beginning of its body. */
-export function failureOfStatus(status: number, body: string): EngineFailure {
+export function failureOfStatus(
+  status: number,
+  body: string,
+  { retryAfter }: { retryAfter?: string | undefined } = {},
+): EngineFailure {
   const message = `The engine answered ${status}.`;
   if (status === 400 && CONTEXT_LENGTH.test(body)) {
-    return failure('context_length_exceeded', {
+    return refused('context_length_exceeded', {
       message: 'The prompt and max_tokens exceed the context window of the engine.',
-      retryable: false,
     });
   }
   if (status === 429 || status === 503) {
-    return failure('upstream_error', { message, retryable: true, burnsAttempt: false });
+    const retryAfterMs = parseRetryAfterMs(retryAfter);
+    return { ...failed('upstream_error', message), burns: 'nothing', retryAfterMs };
   }
   if (REQUEST_REFUSED.has(status)) {
-    return failure('upstream_rejected', {
-      message: `The engine refused the request with ${status}.`,
-      retryable: false,
-    });
+    const refusal = `The engine refused the request with ${status}.`;
+    return refused('upstream_rejected', { message: refusal });
   }
   // Below 500, our address, key or model name is wrong, not the client's request.
-  return failure('upstream_error', { message, retryable: status >= 500 });
+  return { ...failed('upstream_error', message), retryable: status >= 500 };
 }
 
 /** The request itself is at fault: it is not valid, too large, or not what the model can do. */
@@ -52,50 +64,36 @@ export function failureOfErrorEvent({
   if (status !== null && status >= 400 && status < 500 && status !== 429) {
     return failureOfStatus(status, detail);
   }
-  return failure('upstream_error', {
-    message: 'The engine reported an error inside its answer.',
-    retryable: true,
-  });
+  return failed('upstream_error', 'The engine reported an error inside its answer.');
 }
 
-/** From a connection that could not be made, or broke. */
+/** From a connection that could not be made, or broke: `code` says how, in the system's words. */
 export function failureOfConnection(
-  error: Error,
-  { wasSent }: { wasSent: boolean },
+  code: string,
+  { reached }: { reached: 'nobody' | 'no answer' | 'text' },
 ): EngineFailure {
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
-  if (wasSent) {
-    return failure('upstream_error', {
-      message: `The engine broke off (${code}).`,
-      retryable: true,
-    });
+  if (reached === 'nobody') {
+    const message = `The engine cannot be reached (${code}).`;
+    return { ...failed('upstream_error', message), burns: 'spare', engine: 'gone' };
   }
-  return {
-    ...failure('upstream_error', {
-      message: `The engine cannot be reached (${code}).`,
-      retryable: true,
-      burnsAttempt: false,
-    }),
-    engineGone: true,
-  };
+  const failure = failed('upstream_error', `The engine broke off (${code}).`);
+  const isReset = reached === 'no answer' && RESETS.has(code);
+  return isReset ? { ...failure, burns: 'spare' } : failure;
 }
 
-export function failureOfTimeout(
-  phase: 'headers' | 'first token' | 'idle',
-  ms: number,
-): EngineFailure {
-  return failure('upstream_timeout', {
-    message: `The engine exceeded its ${phase} timeout of ${ms} ms.`,
-    retryable: true,
-  });
+/** The connection went away; anything else is an answer that is not HTTP. */
+const RESETS: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
+
+export function failureOfTimeout(phase: Phase, ms: number): EngineFailure {
+  return failed('upstream_timeout', `The engine exceeded its ${phase} timeout of ${ms} ms.`);
 }
 
 /** The stream ended, and not with a reason that means a whole answer. */
 export function failureOfEnding(finishReason: string | null): EngineFailure {
-  return failure('upstream_error', {
-    message: `The engine ended its answer with ${nameOfEnding(finishReason)}.`,
-    retryable: true,
-  });
+  return failed(
+    'upstream_error',
+    `The engine ended its answer with ${nameOfEnding(finishReason)}.`,
+  );
 }
 
 function nameOfEnding(finishReason: string | null): string {
@@ -107,16 +105,40 @@ function nameOfEnding(finishReason: string | null): string {
 const BROKEN_ENDINGS: ReadonlySet<string> = new Set(['abort', 'error', 'repetition']);
 
 export function failureOfProtocol(message: string): EngineFailure {
-  return failure('upstream_error', { message, retryable: true });
+  return failed('upstream_error', message);
 }
 
-function failure(
-  code: ErrorCode,
-  {
+/** Text was published, and nothing can be made of it any more. */
+export function failureOfContinuation(why: string): EngineFailure {
+  return refused('upstream_interrupted', {
+    message: `The engine stopped in the middle, and the answer cannot be carried on: ${why}.`,
+  });
+}
+
+function refused(code: ErrorCode, { message }: { message: string }): EngineFailure {
+  return {
+    code,
     message,
-    retryable,
-    burnsAttempt = true,
-  }: { message: string; retryable: boolean; burnsAttempt?: boolean },
-): EngineFailure {
-  return { code, message, retryable, burnsAttempt, engineGone: false };
+    retryable: false,
+    burns: 'try',
+    retryAfterMs: null,
+    engine: 'fine',
+  };
+}
+
+function failed(code: ErrorCode, message: string): EngineFailure {
+  return {
+    code,
+    message,
+    retryable: true,
+    burns: 'try',
+    retryAfterMs: null,
+    engine: 'suspect',
+  };
+}
+
+/** Seconds; a date is for people's browsers. */
+function parseRetryAfterMs(header: string | undefined): number | null {
+  if (header === undefined || !/^\d{1,9}$/.test(header.trim())) return null;
+  return Math.min(Number(header) * 1_000, RETRY_AFTER_MS_MAX);
 }

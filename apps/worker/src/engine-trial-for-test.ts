@@ -1,7 +1,10 @@
 /** For tests: runs requests against hostile engines. */
 import type { ServerResponse } from 'node:http';
+import type { SoFar } from '@qarr/job-store';
 import type { EngineRequest } from '@qarr/router-core';
 import { expect, onTestFinished } from 'vitest';
+import { NO_CAPABILITIES } from './capabilities.ts';
+import type { Capabilities } from './capabilities.ts';
 import type { EngineTimeouts } from './config.ts';
 import { createEngine } from './engine.ts';
 import type { Engine, EngineOutcome } from './engine.ts';
@@ -12,6 +15,8 @@ const PATIENT: EngineTimeouts = {
   headersMs: 60_000,
   firstTokenMs: 60_000,
   idleMs: 60_000,
+  rateWindowMs: 60_000,
+  tokensPerWindowMin: 0,
 };
 /** Short: the test is over when it has passed, and nothing else may happen before. */
 export const SHORT_MS = 60;
@@ -52,19 +57,29 @@ export function engineAt(
   return engine;
 }
 
-export function start(engine: Engine, { request = REQUEST, countsContinuously = false } = {}): Run {
+export interface Trial {
+  readonly request?: EngineRequest;
+  readonly soFar?: SoFar | null;
+  readonly capabilities?: Partial<Capabilities>;
+}
+
+export function start(
+  engine: Engine,
+  { request = REQUEST, soFar = null, capabilities = {} }: Trial = {},
+): Run {
   const controller = new AbortController();
   const deltas: string[] = [];
   const run = { text: '', reasoning: '', deltas, abort: () => controller.abort() };
-  const outcome = engine.run(request, {
+  const task = { request, soFar };
+  const outcome = engine.run(task, {
     model: 'served-model',
     requestId: 'job_1-1',
-    countsContinuously,
+    capabilities: { ...NO_CAPABILITIES, ...capabilities },
     signal: controller.signal,
     onDelta(piece) {
       deltas.push(piece.text);
       run.text += piece.text;
-      run.reasoning += piece.reasoning;
+      run.reasoning += piece.reasoning ?? '';
     },
   });
   return Object.assign(run, { outcome });
@@ -89,7 +104,7 @@ export function reply(response: ServerResponse, pieces: readonly (string | Uint8
   response.end();
 }
 
-export const whole = { kind: 'whole', finishReason: 'stop' };
+export const whole = { kind: 'whole', finishReasons: ['stop'] };
 export const failedWith = (failure: object) => ({
   kind: 'failed',
   failure: expect.objectContaining(failure) as unknown,

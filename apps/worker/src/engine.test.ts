@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { EngineRequest } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { NO_CAPABILITIES } from './capabilities.ts';
 import {
   FINISH,
   PATIENCE,
@@ -39,7 +40,7 @@ describe('a request', () => {
     };
     const engine = engineAt(`${server.url}/prefix/`);
     await start(engine, { request }).outcome;
-    await start(engine, { request, countsContinuously: true }).outcome;
+    await start(engine, { request, capabilities: { countsContinuously: true } }).outcome;
     const [plain, continuous] = server.requests.map(({ body }) => JSON.parse(body) as unknown);
     const fixed = { ...request, model: 'served-model', stream: true };
     expect(plain).toEqual({ ...fixed, stream_options: { include_usage: true } });
@@ -79,7 +80,7 @@ describe('a request', () => {
 });
 
 describe('patience ends', () => {
-  const late = { code: 'upstream_timeout', retryable: true, burnsAttempt: true, engineGone: false };
+  const late = { code: 'upstream_timeout', retryable: true, burns: 'try', engine: 'suspect' };
   const stages = {
     'without headers': { timeouts: { headersMs: SHORT_MS }, phase: 'headers', pieces: null },
     'without a first text': {
@@ -183,8 +184,34 @@ describe('patience ends', () => {
   });
 });
 
+describe('an engine that drips', () => {
+  const text = delta({ content: 'a' });
+
+  it('is given up when a window brings fewer tokens than it must', async () => {
+    const server = await startHostileEngine(({ response }) => void response.write(text));
+    const timeouts = { rateWindowMs: SHORT_MS, tokensPerWindowMin: 1 };
+    const { ending } = await start(engineAt(server.url, { timeouts })).outcome;
+    expect(ending).toEqual(failedWith({ code: 'upstream_timeout', retryable: true }));
+    expect(JSON.stringify(ending)).toContain('minimum rate');
+    await vi.waitFor(() => expect(server.openConnections).toBe(0), PATIENCE);
+  });
+
+  it('is not while it brings enough', async () => {
+    const server = await startHostileEngine(({ response }) => {
+      const drip = setInterval(() => response.write(text), 1);
+      setTimeout(() => {
+        clearInterval(drip);
+        response.end(FINISH + DONE);
+      }, 5 * SHORT_MS);
+    });
+    const timeouts = { rateWindowMs: 2 * SHORT_MS, tokensPerWindowMin: 1 };
+    const { ending } = await start(engineAt(server.url, { timeouts })).outcome;
+    expect(ending).toEqual(whole);
+  });
+});
+
 describe('an engine that is gone', () => {
-  const gone = { code: 'upstream_error', retryable: true, burnsAttempt: false, engineGone: true };
+  const gone = { code: 'upstream_error', retryable: true, burns: 'spare', engine: 'gone' };
 
   it('refuses connections', async () => {
     const server = await startHostileEngine(() => {});
@@ -220,13 +247,16 @@ describe('an abort', () => {
     const server = await startHostileEngine(() => {});
     const engine = engineAt(server.url);
     const signal = AbortSignal.abort();
-    const outcome = engine.run(REQUEST, {
-      model: 'm',
-      requestId: 'r',
-      countsContinuously: false,
-      signal,
-      onDelta() {},
-    });
+    const outcome = engine.run(
+      { request: REQUEST, soFar: null },
+      {
+        model: 'm',
+        requestId: 'r',
+        capabilities: NO_CAPABILITIES,
+        signal,
+        onDelta() {},
+      },
+    );
     expect(await outcome).toEqual(aborted);
     expect(server.connections).toBe(0);
   });
@@ -290,16 +320,19 @@ describe('an abort', () => {
     });
     const controller = new AbortController();
     const texts: string[] = [];
-    const outcome = await engineAt(server.url).run(REQUEST, {
-      model: 'm',
-      requestId: 'r',
-      countsContinuously: false,
-      signal: controller.signal,
-      onDelta({ text }) {
-        texts.push(text);
-        controller.abort();
+    const outcome = await engineAt(server.url).run(
+      { request: REQUEST, soFar: null },
+      {
+        model: 'm',
+        requestId: 'r',
+        capabilities: NO_CAPABILITIES,
+        signal: controller.signal,
+        onDelta({ text }) {
+          texts.push(text);
+          controller.abort();
+        },
       },
-    });
+    );
     expect(outcome.ending).toEqual({ kind: 'aborted' });
     expect(texts).toEqual(['a']);
   });

@@ -1,26 +1,35 @@
 /**
  * The client of one OpenAI-compatible engine. It always streams, and judges success by content: an
- * answer is whole only with a legal finish reason and a clean end, whatever the status said.
+ * answer is whole only with a legal finish reason per choice, whatever the status said.
+ *
+ * A task is an answer to begin, or one to carry on where another engine or worker has left it.
  */
 import type { EngineRequest, Usage } from '@qarr/router-core';
+import type { AnswerDelta, SoFar } from '@qarr/job-store';
 import { Agent } from 'undici';
-import type { Dispatcher } from 'undici';
-import { createAnswerReader } from './answer-reader.ts';
 import type { AnswerEnding } from './answer-reader.ts';
+import type { Capabilities } from './capabilities.ts';
 import type { EngineTimeouts } from './config.ts';
-import { failureOfConnection, failureOfStatus, failureOfTimeout } from './engine-failure.ts';
-import type { EngineFailure } from './engine-failure.ts';
-import { createWatchdog } from './watchdog.ts';
+import { planContinuation } from './continuation.ts';
+import type { Continuation } from './continuation.ts';
+import { createStreamExchange } from './stream-exchange.ts';
+import type { StreamOutcome } from './stream-exchange.ts';
+import { failureOfContinuation } from './engine-failure.ts';
+import { createJoint } from './joint.ts';
+import { createTokenizer } from './tokenizer.ts';
+import { createExchanges } from './upstream/exchange.ts';
 
-/** Of an error's body, to recognise it. */
-const ERROR_BODY_CHARS_MAX = 65_536;
-/** After `[DONE]` the response shall end; an engine that forgets to loses the connection. */
-const AFTER_DONE_MS = 1_000;
 /** vLLM closes idle connections after 5 s: let go before it does. */
 const KEEP_ALIVE_MS = 4_000;
 
+interface EngineTask {
+  readonly request: EngineRequest;
+  /** What was published of the answer; null when it begins here. */
+  readonly soFar: SoFar | null;
+}
+
 export interface EngineOutcome {
-  /** The last count that the engine gave, or null where it gives none. */
+  /** Of the whole answer, earlier attempts included; null where the engine does not tell. */
   readonly usage: Usage | null;
   readonly ending: AnswerEnding | { kind: 'aborted' };
 }
@@ -28,15 +37,17 @@ export interface EngineOutcome {
 export interface RunOptions {
   readonly model: string;
   readonly requestId: string;
-  readonly countsContinuously: boolean;
+  /** W3C trace context of this attempt. */
+  readonly traceparent?: string | undefined;
+  readonly capabilities: Capabilities;
   /** Closes the connection, which frees the engine. */
   readonly signal: AbortSignal;
-  readonly onDelta: (delta: { text: string; reasoning: string }) => void;
+  readonly onDelta: (delta: AnswerDelta) => void;
 }
 
 export interface Engine {
-  /** Runs one request. Never rejects. */
-  run(request: EngineRequest, options: RunOptions): Promise<EngineOutcome>;
+  /** Runs one task. Never rejects. */
+  run(task: EngineTask, options: RunOptions): Promise<EngineOutcome>;
   stop(): Promise<void>;
 }
 
@@ -53,7 +64,7 @@ export function createEngine({
   connections: number;
 }): Engine {
   const { origin, pathname } = new URL(baseUrl);
-  const path = `${pathname.replace(/\/$/, '')}/v1/chat/completions`;
+  const prefix = pathname.replace(/\/$/, '');
   const authorization = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
   const agent = new Agent({
     connections,
@@ -65,129 +76,116 @@ export function createEngine({
     headersTimeout: 0,
     bodyTimeout: 0,
   });
+  const exchanges = createExchanges({ baseUrl, apiKey, connectMs: timeouts.connectMs });
+  const tokenizer = createTokenizer({ exchanges, timeoutMs: timeouts.headersMs });
+
+  function stream(
+    { path, body, choices }: { path: string; body: object; choices: number },
+    { requestId, traceparent, capabilities, signal, onDelta }: RunOptions,
+  ): Promise<StreamOutcome> {
+    const { countsContinuously } = capabilities;
+    const { handler, outcome } = createStreamExchange({
+      choices,
+      countsContinuously,
+      timeouts,
+      signal,
+      onDelta,
+    });
+    const headers = {
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+      'x-request-id': requestId,
+      ...(traceparent === undefined ? {} : { traceparent }),
+      ...authorization,
+    };
+    const text = JSON.stringify({ ...body, ...streamFields(capabilities) });
+    agent.dispatch(
+      { origin, path: `${prefix}${path}`, method: 'POST', headers, body: text },
+      handler,
+    );
+    return outcome;
+  }
+
+  /** Sends the rest of an answer out as if it had never been interrupted. */
+  async function carryOn(
+    plan: Extract<Continuation, { kind: 'request' }>,
+    options: RunOptions,
+  ): Promise<EngineOutcome | 'other text'> {
+    const closing = new AbortController();
+    const joint = createJoint({
+      ...plan.joint,
+      onDelta: options.onDelta,
+      close: () => closing.abort(),
+    });
+    const signal = AbortSignal.any([options.signal, closing.signal]);
+    const outcome = await stream(
+      { ...plan, choices: 1 },
+      { ...options, signal, onDelta: joint.push },
+    );
+    if (outcome.ending.kind === 'whole') joint.flush(outcome.stopString);
+    const usage = plan.usageOf(outcome.usage);
+    if (joint.verdict === 'other text') return 'other text';
+    if (joint.verdict === 'stopped') {
+      return { usage, ending: { kind: 'whole', finishReasons: ['stop'] } };
+    }
+    return { usage, ending: outcome.ending };
+  }
+
+  async function resume(
+    { request, soFar }: { request: EngineRequest; soFar: SoFar },
+    options: RunOptions,
+  ): Promise<EngineOutcome> {
+    let plan = await planContinuation({ request, soFar, options, tokenizer });
+    if (plan.kind === 'request') {
+      const outcome = await carryOn(plan, options);
+      if (outcome !== 'other text') return outcome;
+      // It would not say its last word again: it goes on from where it is, in the middle of it.
+      plan = await planContinuation({ request, soFar, options, tokenizer, repeats: false });
+    }
+    if (plan.kind === 'request') {
+      const outcome = await carryOn(plan, options);
+      if (outcome !== 'other text') return outcome;
+      plan = { kind: 'failed', failure: failureOfContinuation('the engine went astray') };
+    }
+    if (plan.kind === 'failed') {
+      if (options.signal.aborted) return ABORTED;
+      return { usage: null, ending: { kind: 'failed', failure: plan.failure } };
+    }
+    if (plan.text !== '') options.onDelta({ text: plan.text });
+    return { usage: plan.usage, ending: { kind: 'whole', finishReasons: ['length'] } };
+  }
 
   return {
-    run(request, options) {
-      if (options.signal.aborted)
-        return Promise.resolve({ usage: null, ending: { kind: 'aborted' } });
-      const { handler, outcome } = createExchange({ ...options, timeouts });
-      const headers = {
-        'content-type': 'application/json',
-        accept: 'text/event-stream',
-        'x-request-id': options.requestId,
-        ...authorization,
-      };
-      const body = requestBody(request, options);
-      agent.dispatch({ origin, path, method: 'POST', headers, body }, handler);
-      return outcome;
+    async run({ request, soFar }, options) {
+      if (options.signal.aborted) return ABORTED;
+      if (soFar !== null) return resume({ request, soFar }, options);
+      const { model } = options;
+      const body = { ...request, model };
+      const choices = request.n ?? 1;
+      const outcome = await stream({ path: '/v1/chat/completions', body, choices }, options);
+      return { usage: outcome.usage, ending: outcome.ending };
     },
 
     async stop() {
-      await agent.destroy();
+      await Promise.all([agent.destroy(), exchanges.stop()]);
     },
   };
 }
 
-function requestBody(
-  request: EngineRequest,
-  { model, countsContinuously }: Pick<RunOptions, 'model' | 'countsContinuously'>,
-): string {
-  const streamOptions = countsContinuously
-    ? { include_usage: true, continuous_usage_stats: true }
-    : { include_usage: true };
-  return JSON.stringify({ ...request, model, stream: true, stream_options: streamOptions });
-}
+const ABORTED: EngineOutcome = { usage: null, ending: { kind: 'aborted' } };
 
-/**
- * One request and its response. It settles once: by its answer, by a failure, by its watchdog or by
- * the caller's signal. Whatever settles it before the response has ended closes the connection.
- */
-function createExchange({
-  signal,
-  onDelta,
-  timeouts,
-}: Pick<RunOptions, 'signal' | 'onDelta'> & { timeouts: EngineTimeouts }): {
-  handler: Dispatcher.DispatchHandler;
-  outcome: Promise<EngineOutcome>;
-} {
-  const { promise: outcome, resolve } = Promise.withResolvers<EngineOutcome>();
-  const watchdog = createWatchdog(timeouts, (phase, ms) => onBroken(failureOfTimeout(phase, ms)));
-  const reader = createAnswerReader({
-    onDelta,
-    onChunk: watchdog.sawChunk,
-    isStopped: () => isSettled,
-  });
-  /** Null until the request has a connection. */
-  let controller: Dispatcher.DispatchController | null = null;
-  /** 0 until the headers have come. */
-  let status = 0;
-  let errorBody = '';
-  let isSettled = false;
-  let afterDone: NodeJS.Timeout | undefined;
-
-  function settle(ending: EngineOutcome['ending']): void {
-    if (isSettled) return;
-    isSettled = true;
-    watchdog.stop();
-    signal.removeEventListener('abort', onAbort);
-    resolve({ usage: reader.usage, ending });
-  }
-  function fail(failure: EngineFailure): void {
-    settle({ kind: 'failed', failure });
-    close();
-  }
-  function onAbort(): void {
-    settle({ kind: 'aborted' });
-    close();
-  }
-  function close(): void {
-    controller?.abort(new Error('no longer wanted'));
-  }
-  /** The response will not come, or not to its end. A status that refuses has said enough. */
-  function onBroken(failure: EngineFailure): void {
-    const hasRefused = status !== 0 && !isSuccess(status);
-    fail(hasRefused ? failureOfStatus(status, errorBody) : failure);
-  }
-  function onErrorBody(chunk: Buffer): void {
-    errorBody += chunk.toString('utf8');
-    if (errorBody.length >= ERROR_BODY_CHARS_MAX) fail(failureOfStatus(status, errorBody));
-  }
-
-  signal.addEventListener('abort', onAbort);
-  const handler: Dispatcher.DispatchHandler = {
-    onRequestStart(current) {
-      controller = current;
-      if (isSettled) close();
-    },
-    onResponseStart(_controller, statusCode) {
-      // 1xx only announces the answer.
-      if (statusCode < 200) return;
-      status = statusCode;
-      watchdog.sawHeaders();
-    },
-    onResponseData(_controller, chunk) {
-      if (isSettled) return;
-      if (!isSuccess(status)) return onErrorBody(chunk);
-      const ending = reader.read(chunk);
-      if (ending === null) return;
-      if (ending.kind === 'failed') return fail(ending.failure);
-      settle(ending);
-      afterDone = setTimeout(close, AFTER_DONE_MS);
-    },
-    onResponseEnd() {
-      clearTimeout(afterDone);
-      if (isSettled) return;
-      if (isSuccess(status)) settle(reader.end());
-      else fail(failureOfStatus(status, errorBody));
-    },
-    onResponseError(_controller, error) {
-      clearTimeout(afterDone);
-      onBroken(failureOfConnection(error, { wasSent: controller !== null }));
-    },
+/** What makes an engine stream, and tell of its tokens as much as it can. */
+function streamFields({ countsAtTheEnd, countsContinuously, tokenIds }: Capabilities): object {
+  return {
+    stream: true,
+    ...(countsAtTheEnd
+      ? {
+          stream_options: {
+            include_usage: true,
+            ...(countsContinuously ? { continuous_usage_stats: true } : {}),
+          },
+        }
+      : {}),
+    ...(tokenIds ? { return_token_ids: true } : {}),
   };
-  return { handler, outcome };
-}
-
-function isSuccess(status: number): boolean {
-  return status >= 200 && status < 300;
 }

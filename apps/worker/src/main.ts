@@ -11,9 +11,9 @@ import {
 import { createWorkerStore } from '@qarr/job-store';
 import type { Running } from '@qarr/process';
 import { readConfig } from './config.ts';
-import { createEngine } from './engine.ts';
-import { describeEngine } from './engine-info.ts';
 import { createWorkerMetrics } from './metrics.ts';
+import { connectUpstreams } from './upstream/connect.ts';
+import type { Upstreams } from './upstream/upstreams.ts';
 import { startWorker } from './worker.ts';
 import type { TierWorker } from './worker.ts';
 
@@ -29,6 +29,7 @@ async function start(): Promise<Running> {
   });
   const stopper = createStopper();
   let worker: TierWorker | null = null;
+  let upstreams: Upstreams | null = null;
 
   const store = await createWorkerStore({
     redisUrl: config.redisUrl,
@@ -39,20 +40,12 @@ async function start(): Promise<Running> {
   stopper.add(() => within(STORE_STOP_MS, store.stop()));
   requireSafeRedis(await store.check(), { allowVolatile: config.allowVolatileRedis, log });
 
-  const engine = createEngine({
-    baseUrl: config.upstreamUrl,
-    apiKey: config.upstreamApiKey,
-    timeouts: config.timeouts,
-    connections: config.concurrency,
-  });
-  stopper.add(() => engine.stop());
-
   const metrics = createWorkerMetrics({
     tier: config.tier.name,
     slots() {
-      const running = worker?.running() ?? 0;
-      return { running, free: config.concurrency - running };
+      return { running: worker?.running() ?? 0, free: upstreams?.capacity().free ?? 0 };
     },
+    upstreams: () => upstreams?.statuses() ?? [],
   });
   const ops = await startOpsServer({
     host: config.opsHost,
@@ -64,8 +57,10 @@ async function start(): Promise<Running> {
   const started = startWorker({
     config,
     store,
-    engine,
-    describe: () => describeEngine({ baseUrl: config.upstreamUrl, apiKey: config.upstreamApiKey }),
+    connectUpstreams(onChange) {
+      upstreams = connectUpstreams({ config, onChange, log });
+      return upstreams;
+    },
     metrics,
     log,
   });

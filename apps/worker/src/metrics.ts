@@ -1,6 +1,6 @@
 /** What a worker counts. Names and labels are bounded; times are in seconds. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
-import type { JobClass, TerminalEvent } from '@qarr/router-core';
+import type { JobClass, TerminalEvent, UpstreamStatus } from '@qarr/router-core';
 import type { ClaimedJob } from '@qarr/job-store';
 
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -13,12 +13,22 @@ export interface WorkerMetrics {
   ended(end: { event: TerminalEvent; class: JobClass }): void;
 }
 
+const UPSTREAM_STATES: readonly UpstreamStatus['state'][] = [
+  'starting',
+  'warming',
+  'ready',
+  'suspect',
+  'gone',
+];
+
 export function createWorkerMetrics({
   tier,
   slots,
+  upstreams = () => [],
 }: {
   tier: string;
   slots: () => { running: number; free: number };
+  upstreams?: () => readonly UpstreamStatus[];
 }): WorkerMetrics {
   const registry = new Registry();
   const registers = [registry];
@@ -51,6 +61,7 @@ export function createWorkerMetrics({
     },
   });
   slotGauge.set({ tier, state: 'running' }, 0);
+  registerUpstreamGauges({ tier, registers, upstreams });
 
   function histogram(name: string, help: string) {
     return new Histogram({
@@ -80,4 +91,60 @@ export function createWorkerMetrics({
       tokens.inc({ tier, kind: 'completion' }, event.usage.completion_tokens);
     },
   };
+}
+
+/** Of each engine, as its worker sees it. What an engine does not tell has no series. */
+function registerUpstreamGauges({
+  tier,
+  registers,
+  upstreams,
+}: {
+  tier: string;
+  registers: Registry[];
+  upstreams: () => readonly UpstreamStatus[];
+}): void {
+  function gauge(name: string, help: string, read: (status: UpstreamStatus) => number | null) {
+    return new Gauge({
+      name,
+      help,
+      labelNames: ['tier', 'upstream'] as const,
+      registers,
+      collect() {
+        this.reset();
+        for (const status of upstreams()) {
+          const value = read(status);
+          if (value !== null) this.set({ tier, upstream: status.url }, value);
+        }
+      },
+    });
+  }
+  gauge('qarr_upstream_running', "This worker's jobs on the engine", (status) => status.running);
+  gauge('qarr_upstream_slots', 'Jobs that the engine may have at once', (status) => status.slots);
+  gauge('qarr_upstream_waiting', "Requests in the engine's own queue", (status) => status.waiting);
+  gauge('qarr_upstream_kv_usage_ratio', 'KV cache in use', (status) => status.kv_usage);
+  createStateGauge({ tier, registers, upstreams });
+}
+
+function createStateGauge({
+  tier,
+  registers,
+  upstreams,
+}: {
+  tier: string;
+  registers: Registry[];
+  upstreams: () => readonly UpstreamStatus[];
+}): Gauge<'tier' | 'upstream' | 'state'> {
+  return new Gauge({
+    name: 'qarr_upstream_state',
+    help: '1 for the state in which the engine is',
+    labelNames: ['tier', 'upstream', 'state'] as const,
+    registers,
+    collect() {
+      for (const { url, state } of upstreams()) {
+        for (const each of UPSTREAM_STATES) {
+          this.set({ tier, upstream: url, state: each }, each === state ? 1 : 0);
+        }
+      }
+    },
+  });
 }

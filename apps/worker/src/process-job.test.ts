@@ -29,6 +29,9 @@ const JOB: ClaimedJob = {
   jobId: 'job_1',
   attempt: 1,
   failures: 0,
+  spared: 0,
+  soFar: null,
+  traceparent: null,
   queueWaitMs: 5,
   runLeftMs: 60_000,
   onInterrupt: 'continue',
@@ -39,12 +42,12 @@ const USAGE: Usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 }
 const TIMINGS = { queue_wait_ms: 5, ttft_ms: 1, run_ms: 2 };
 const TRIES_MAX = 3;
 
-const whole: EngineOutcome = { usage: USAGE, ending: { kind: 'whole', finishReason: 'stop' } };
+const whole: EngineOutcome = { usage: USAGE, ending: { kind: 'whole', finishReasons: ['stop'] } };
 const aborted: EngineOutcome = { usage: null, ending: { kind: 'aborted' } };
 const brokenOff = failureOfProtocol('The engine broke off.');
 const busy = failureOfStatus(503, '');
 const refused = failureOfStatus(400, '');
-const gone = failureOfConnection(new Error('refused'), { wasSent: false });
+const gone = failureOfConnection('ECONNREFUSED', { reached: 'nobody' });
 
 function failedBy(failure: EngineFailure): EngineOutcome {
   return { usage: null, ending: { kind: 'failed', failure } };
@@ -54,7 +57,7 @@ function answerOf(text: string): Answer {
   return {
     hasBegun: text !== '',
     add() {},
-    read: () => ({ text }),
+    result: ([finish_reason]) => ({ text, finish_reason, continued: 0 }),
     timings: () => TIMINGS,
   };
 }
@@ -80,7 +83,7 @@ function concludeWith({
 function gist(conclusion: Conclusion): string {
   if (conclusion.kind === 'leave') return 'leave';
   if (conclusion.kind === 'again') {
-    return `again, ${conclusion.failures} burnt, in ${conclusion.delayMs} ms`;
+    return `again, burns ${conclusion.burns}, in ${conclusion.delayMs} ms`;
   }
   const { event } = conclusion.ending;
   return 'error' in event ? `${event.type} ${event.error.code}` : event.type;
@@ -100,16 +103,16 @@ describe('a conclusion', () => {
     ['cancelled', { outcome: aborted, stop: 'cancel' }, 'cancelled'],
     ['superseded', { outcome: aborted, stop: 'superseded' }, 'leave'],
     ['out of time', { outcome: aborted, stop: 'time-up' }, 'failed run_timeout'],
-    ['handed back', { outcome: aborted, stop: 'hand-back' }, 'again, 0 burnt, in 1 ms'],
+    ['handed back', { outcome: aborted, stop: 'hand-back' }, 'again, burns nothing, in 1 ms'],
     [
       'handed back with text',
       { outcome: aborted, stop: 'hand-back', text: 'a' },
-      'again, 0 burnt, in 1 ms',
+      'again, burns nothing, in 1 ms',
     ],
     [
       'handed back, nothing sent',
       { outcome: aborted, stop: 'hand-back', job: fail },
-      'again, 0 burnt, in 1 ms',
+      'again, burns nothing, in 1 ms',
     ],
     [
       'handed back, may not restart',
@@ -121,11 +124,15 @@ describe('a conclusion', () => {
       { outcome: failedBy(refused), stop: 'hand-back' },
       'failed upstream_rejected',
     ],
-    ['broken', { outcome: interrupted }, 'again, 1 burnt, in 500 ms'],
-    ['broken with text', { outcome: interrupted, text: 'a' }, 'again, 1 burnt, in 500 ms'],
-    ['broken again', { outcome: interrupted, job: { failures: 1 } }, 'again, 1 burnt, in 1000 ms'],
+    ['broken', { outcome: interrupted }, 'again, burns try, in 500 ms'],
+    ['broken with text', { outcome: interrupted, text: 'a' }, 'again, burns try, in 500 ms'],
+    [
+      'broken again',
+      { outcome: interrupted, job: { failures: 1 } },
+      'again, burns try, in 1000 ms',
+    ],
     ['broken too often', { outcome: interrupted, job: { failures: 2 } }, 'failed upstream_error'],
-    ['broken, nothing sent', { outcome: interrupted, job: fail }, 'again, 1 burnt, in 500 ms'],
+    ['broken, nothing sent', { outcome: interrupted, job: fail }, 'again, burns try, in 500 ms'],
     [
       'broken, may not restart',
       { outcome: interrupted, text: 'a', job: fail },
@@ -134,7 +141,7 @@ describe('a conclusion', () => {
     [
       'broken too often, with text',
       { outcome: interrupted, text: 'a', job: { failures: 2 } },
-      'failed upstream_error',
+      'failed upstream_interrupted',
     ],
     ['too slow', { outcome: failedBy(timeout), job: { failures: 2 } }, 'failed upstream_timeout'],
     ['refused', { outcome: failedBy(refused) }, 'failed upstream_rejected'],
@@ -144,13 +151,37 @@ describe('a conclusion', () => {
       'failed context_length_exceeded',
     ],
     ['refused our key', { outcome: failedBy(failureOfStatus(401, '')) }, 'failed upstream_error'],
-    ['busy', { outcome: failedBy(busy) }, 'again, 0 burnt, in 1000 ms'],
+    ['busy', { outcome: failedBy(busy) }, 'again, burns nothing, in 1000 ms'],
     [
       'busy, before the last try',
       { outcome: failedBy(busy), job: { failures: 2 } },
-      'again, 0 burnt, in 1000 ms',
+      'again, burns nothing, in 1000 ms',
     ],
-    ['gone', { outcome: failedBy(gone), job: { failures: 2 } }, 'again, 0 burnt, in 1000 ms'],
+    ['gone', { outcome: failedBy(gone), job: { failures: 2 } }, 'again, burns spare, in 1000 ms'],
+    [
+      'gone, once too often to be spared',
+      { outcome: failedBy(gone), job: { spared: 2 } },
+      'again, burns try, in 500 ms',
+    ],
+    [
+      'busy, and says for how long',
+      { outcome: failedBy(failureOfStatus(503, '', { retryAfter: '7' })) },
+      'again, burns nothing, in 7000 ms',
+    ],
+    [
+      'broken with text that cannot be carried on',
+      { outcome: interrupted, text: 'a', job: { request: { ...JOB.request, n: 2 } } },
+      'failed upstream_interrupted',
+    ],
+    [
+      'broken with text that cannot be carried on, but may restart',
+      {
+        outcome: interrupted,
+        text: 'a',
+        job: { request: { ...JOB.request, n: 2 }, onInterrupt: 'restart' },
+      },
+      'again, burns try, in 500 ms',
+    ],
   ];
 
   it.each(table)('%s', (_name, given, expected) => {
@@ -161,8 +192,14 @@ describe('a conclusion', () => {
     expect(concludeWith({ text: 'Hello' })).toEqual({
       kind: 'finish',
       ending: {
-        event: { type: 'completed', finish_reason: 'stop', usage: USAGE, timings: TIMINGS },
-        result: { text: 'Hello', finish_reason: 'stop' },
+        event: {
+          type: 'completed',
+          finish_reason: 'stop',
+          usage: USAGE,
+          timings: TIMINGS,
+          continued: 0,
+        },
+        result: { text: 'Hello', finish_reason: 'stop', continued: 0 },
       },
     });
   });
@@ -187,13 +224,15 @@ describe('whatever happened', () => {
       code: fc.constantFrom(...codes),
       message: fc.string(),
       retryable: fc.boolean(),
-      burnsAttempt: fc.boolean(),
-      engineGone: fc.boolean(),
+      burns: fc.constantFrom('try', 'spare', 'nothing'),
+      retryAfterMs: fc.option(fc.integer({ min: 0, max: 30_000 })),
+      engine: fc.constantFrom('gone', 'suspect', 'fine'),
     }),
   );
   const given = fc.record({
     job: fc.record({
       failures: fc.integer({ min: 0, max: TRIES_MAX - 1 }),
+      spared: fc.integer({ min: 0, max: 3 }),
       onInterrupt: fc.constantFrom('continue', 'fail', 'restart'),
     }),
     outcome: fc.record({
@@ -201,7 +240,7 @@ describe('whatever happened', () => {
       ending: fc.oneof(
         fc.record({
           kind: fc.constant('whole' as const),
-          finishReason: fc.constantFrom(...finishReasonSchema.options),
+          finishReasons: fc.tuple(fc.constantFrom(...finishReasonSchema.options)),
         }),
         fc.record({ kind: fc.constant('failed' as const), failure }),
         fc.constant({ kind: 'aborted' as const }),
@@ -241,7 +280,9 @@ describe('whatever happened', () => {
   it('the failures of a job that is tried again stay below the limit', () => {
     holds((conclusion, { job }) => {
       if (conclusion.kind !== 'again') return;
-      expect(job.failures + conclusion.failures).toBeLessThan(TRIES_MAX);
+      const failures = job.failures + (conclusion.burns === 'try' ? 1 : 0);
+      expect(failures).toBeLessThan(TRIES_MAX);
+      if (conclusion.burns === 'spare') expect(job.spared).toBeLessThan(2);
       expect(conclusion.delayMs).toBeGreaterThanOrEqual(0);
       expect(conclusion.delayMs).toBeLessThanOrEqual(30_000);
     });
@@ -288,8 +329,8 @@ function createFakeLog(answers: WriteOutcome[]) {
       writes.push(`finish ${given.event.type}`);
       return answers.shift() ?? 'ok';
     },
-    async requeue({ failures }) {
-      writes.push(`requeue ${failures}`);
+    async requeue({ burns }) {
+      writes.push(`requeue ${burns}`);
       return answers.shift() ?? 'ok';
     },
   };
@@ -349,7 +390,6 @@ function startAttempt({
   const log = createFakeLog(answers);
   const engine = createFakeEngine();
   const metrics = createWorkerMetrics({ tier: 'fast', slots: () => ({ running: 0, free: 1 }) });
-  let timesGone = 0;
   const delivery = processJob(
     ENTRY,
     { token: 't', signal: lockLost.signal },
@@ -361,9 +401,6 @@ function startAttempt({
           : { kind: 'drop', reason: drop },
       run: engine.run,
       running,
-      onEngineGone: () => {
-        timesGone += 1;
-      },
       random: () => 0.5,
       log: createLogger({ name: 'test', level: 'silent' }),
       metrics,
@@ -377,9 +414,6 @@ function startAttempt({
     delivery,
     metrics,
     tell: (stop: Stop) => running.get('job_1')?.(stop),
-    get timesGone() {
-      return timesGone;
-    },
   };
 }
 
@@ -397,7 +431,11 @@ describe('processing a job', () => {
     attempt.engine.end(whole);
     expect(await attempt.delivery).toEqual({ kind: 'done' });
     expect(attempt.log.writes).toEqual(['append Hel', 'append lo', 'finish completed']);
-    expect(attempt.log.ending?.result).toEqual({ text: 'Hello', finish_reason: 'stop' });
+    expect(attempt.log.ending?.result).toEqual({
+      text: 'Hello',
+      finish_reason: 'stop',
+      continued: 0,
+    });
     expect(attempt.running.size).toBe(0);
     const metrics = await attempt.metrics.registry.metrics();
     expect(metrics).toContain(
@@ -443,7 +481,7 @@ describe('processing a job', () => {
     const attempt = await startedAttempt({ answers: ['cancel'] });
     attempt.tell('hand-back');
     expect(await attempt.delivery).toEqual({ kind: 'done' });
-    expect(attempt.log.writes).toEqual(['requeue 0', 'finish cancelled']);
+    expect(attempt.log.writes).toEqual(['requeue nothing', 'finish cancelled']);
   });
 
   it('aborts the engine and writes nothing when another attempt has taken over', async () => {
@@ -497,7 +535,7 @@ describe('processing a job', () => {
     const attempt = await startedAttempt();
     attempt.tell('hand-back');
     expect(await attempt.delivery).toEqual({ kind: 'again', delayMs: 1 });
-    expect(attempt.log.writes).toEqual(['requeue 0']);
+    expect(attempt.log.writes).toEqual(['requeue nothing']);
   });
 
   it('goes by the first reason to stop', async () => {
@@ -513,15 +551,14 @@ describe('processing a job', () => {
     const attempt = await startedAttempt();
     attempt.engine.end(failedBy(brokenOff));
     expect(await attempt.delivery).toEqual({ kind: 'again', delayMs: 500 });
-    expect(attempt.log.writes).toEqual(['requeue 1']);
-    expect(attempt.timesGone).toBe(0);
+    expect(attempt.log.writes).toEqual(['requeue try']);
   });
 
-  it('says when the engine is gone', async () => {
+  it('is spared a try when the engine is gone', async () => {
     const attempt = await startedAttempt();
     attempt.engine.end(failedBy(gone));
     expect(await attempt.delivery).toEqual({ kind: 'again', delayMs: 1_000 });
-    expect(attempt.timesGone).toBe(1);
+    expect(attempt.log.writes).toEqual(['requeue spare']);
   });
 
   it('never takes less than no time, whatever the clock of Redis did', async () => {

@@ -5,15 +5,29 @@
  *   run      the engine streams; every delta goes to the log of this attempt
  *   conclude by how it ended: finish the job, try it again, or give it back
  *
+ * An attempt that follows on one whose text was published carries that text on, if the job says
+ * so: the claim brings what was published. That is the one way by which an answer survives its
+ * engine, its worker or a deployment.
+ *
  * The attempt may be told to stop at any time: its job is cancelled, another attempt has taken
  * over, its time is up, or this worker is stopping.
  */
 import { fullJitterMs, jobError } from '@qarr/router-core';
 import type { JobError, Timings, Usage } from '@qarr/router-core';
-import type { AttemptLog, Claim, ClaimedJob, Delivery, Ending, QueueEntry } from '@qarr/job-store';
+import type {
+  AnswerDelta,
+  AttemptLog,
+  Burns,
+  Claim,
+  ClaimedJob,
+  Delivery,
+  Ending,
+  QueueEntry,
+} from '@qarr/job-store';
 import type { Logger } from '@qarr/process';
 import { createAnswer } from './answer.ts';
 import type { Answer } from './answer.ts';
+import { isContinuable } from './continuation.ts';
 import type { EngineOutcome } from './engine.ts';
 import type { EngineFailure } from './engine-failure.ts';
 import type { WorkerMetrics } from './metrics.ts';
@@ -22,7 +36,9 @@ import type { WorkerMetrics } from './metrics.ts';
 const TRIES_MAX = 3;
 const RETRY_BASE_MS = 1_000;
 const RETRY_CAP_MS = 30_000;
-/** For a failure that burns no try: the engine was busy or gone. */
+/** Attempts that are spared, because no engine took the request, before they count as tries. */
+const SPARED_MAX = 2;
+/** For a failure that burns no try, when the engine does not say how long. */
 const ENGINE_BUSY_MS = 1_000;
 /** Timers cannot wait longer, 24 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -38,14 +54,10 @@ export interface ProcessJobDeps {
   ) => Promise<Claim>;
   readonly run: (
     job: ClaimedJob,
-    options: {
-      signal: AbortSignal;
-      onDelta: (delta: { text: string; reasoning: string }) => void;
-    },
+    options: { signal: AbortSignal; onDelta: (delta: AnswerDelta) => void },
   ) => Promise<EngineOutcome>;
   /** The running jobs, so that they can be told to stop. */
   readonly running: Map<string, (stop: Stop) => void>;
-  readonly onEngineGone: () => void;
   readonly random: () => number;
   readonly log: Logger;
   readonly metrics: WorkerMetrics;
@@ -71,7 +83,7 @@ export async function processJob(
   const runLeftMs = Math.min(job.runLeftMs, TIMER_MS_MAX);
   const timeUp = setTimeout(() => stopping.stop('time-up'), runLeftMs);
   deps.running.set(job.jobId, stopping.stop);
-  const answer = createAnswer(attemptLog, deps.metrics);
+  const answer = createAnswer(job, attemptLog, deps.metrics);
   try {
     const outcome = await deps.run(job, { signal: stopping.signal, onDelta: answer.add });
     const conclusion = conclude({
@@ -81,7 +93,6 @@ export async function processJob(
       stop: stopping.reason,
       random: deps.random,
     });
-    if (isEngineGone(outcome)) deps.onEngineGone();
     return await carryOut({ conclusion, job, entry, attemptLog, answer, outcome, log, deps });
   } finally {
     clearTimeout(timeUp);
@@ -93,7 +104,7 @@ export async function processJob(
 /** What shall become of the job. */
 export type Conclusion =
   | { kind: 'finish'; ending: Ending }
-  | { kind: 'again'; failures: 0 | 1; delayMs: number; failure: EngineFailure | null }
+  | { kind: 'again'; burns: Burns; delayMs: number; failure: EngineFailure | null }
   /** Another attempt owns the job: not a word more from this one. */
   | { kind: 'leave' };
 
@@ -116,42 +127,53 @@ export function conclude({
   if (stop === 'cancel') return cancelled({ usage, timings });
 
   if (ending.kind === 'whole') {
+    const [finishReason, ...others] = ending.finishReasons;
+    const result = answer.result(ending.finishReasons);
     return {
       kind: 'finish',
       ending: {
-        event: { type: 'completed', finish_reason: ending.finishReason, usage, timings },
-        result: { ...answer.read(), finish_reason: ending.finishReason },
+        event: {
+          type: 'completed',
+          finish_reason: finishReason,
+          ...(others.length > 0 ? { finish_reasons: [finishReason, ...others] } : {}),
+          usage,
+          timings,
+          continued: result.continued,
+        },
+        result,
       },
     };
   }
-  const mayRestart = !answer.hasBegun || job.onInterrupt !== 'fail';
+  const mayGoOn = !answer.hasBegun || survivesInterruption(job);
   if (ending.kind === 'aborted') {
     if (stop !== 'hand-back') return failed({ error: jobError('run_timeout'), usage, timings });
-    return mayRestart
-      ? { kind: 'again', failures: 0, delayMs: 1, failure: null }
+    return mayGoOn
+      ? { kind: 'again', burns: 'nothing', delayMs: 1, failure: null }
       : failed({ error: jobError('worker_lost'), usage, timings });
   }
 
   const { failure } = ending;
-  const failures = job.failures + (failure.burnsAttempt ? 1 : 0);
-  if (failure.retryable && mayRestart && failures < TRIES_MAX) {
-    return {
-      kind: 'again',
-      failures: failure.burnsAttempt ? 1 : 0,
-      delayMs: failure.burnsAttempt
-        ? fullJitterMs({
-            attempt: failures,
-            baseMs: RETRY_BASE_MS,
-            capMs: RETRY_CAP_MS,
-            random: random(),
-          })
-        : ENGINE_BUSY_MS,
-      failure,
-    };
+  const burns = burnsOf(failure, job);
+  const failures = job.failures + (burns === 'try' ? 1 : 0);
+  if (failure.retryable && mayGoOn && failures < TRIES_MAX) {
+    const backoff = { baseMs: RETRY_BASE_MS, capMs: RETRY_CAP_MS, random: random() };
+    const delayMs =
+      burns === 'try' ? fullJitterMs({ attempt: failures, ...backoff }) : ENGINE_BUSY_MS;
+    return { kind: 'again', burns, delayMs: failure.retryAfterMs ?? delayMs, failure };
   }
-  const interrupted = failure.retryable && answer.hasBegun && !mayRestart;
-  const code = interrupted ? 'upstream_interrupted' : failure.code;
+  const isInterrupted = failure.retryable && answer.hasBegun && job.onInterrupt !== 'restart';
+  const code = isInterrupted ? 'upstream_interrupted' : failure.code;
   return failed({ error: jobError(code, failure.message), usage, timings });
+}
+
+/** Whether another attempt may follow on one whose text was published. */
+function survivesInterruption({ onInterrupt, request }: ClaimedJob): boolean {
+  if (onInterrupt === 'continue') return isContinuable(request);
+  return onInterrupt === 'restart';
+}
+
+function burnsOf(failure: EngineFailure, job: ClaimedJob): Burns {
+  return failure.burns === 'spare' && job.spared >= SPARED_MAX ? 'try' : failure.burns;
 }
 
 async function carryOut({
@@ -180,7 +202,7 @@ async function carryOut({
   const written =
     conclusion.kind === 'finish'
       ? await attemptLog.finish(conclusion.ending)
-      : await attemptLog.requeue({ failures: conclusion.failures });
+      : await attemptLog.requeue({ burns: conclusion.burns });
   if (written === 'superseded') {
     log.warn('attempt superseded');
     return { kind: 'done' };
@@ -192,8 +214,8 @@ async function carryOut({
     return carryOut({ conclusion: instead, job, entry, attemptLog, answer, outcome, log, deps });
   }
   if (conclusion.kind === 'again') {
-    const { delayMs, failures, failure } = conclusion;
-    log.warn({ delay_ms: delayMs, burnt: failures, cause: failure?.code ?? 'hand-back' }, 'again');
+    const { delayMs, burns, failure } = conclusion;
+    log.warn({ delay_ms: delayMs, burns, cause: failure?.code ?? 'hand-back' }, 'again');
     return { kind: 'again', delayMs };
   }
   const { event } = conclusion.ending;
@@ -212,10 +234,6 @@ function cancelled({ usage, timings }: { usage: Usage | null; timings: Timings }
     kind: 'finish',
     ending: { event: { type: 'cancelled', ran: true, tokens, usage, timings } },
   };
-}
-
-function isEngineGone({ ending }: EngineOutcome): boolean {
-  return ending.kind === 'failed' && ending.failure.engineGone;
 }
 
 /** The first reason to stop counts. */

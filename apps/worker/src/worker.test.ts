@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type {
   Claim,
@@ -10,11 +11,15 @@ import type {
 import { createLogger } from '@qarr/process';
 import type { WorkerStatus } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { WorkerConfig } from './config.ts';
+import { NO_CAPABILITIES } from './capabilities.ts';
 import type { Engine, EngineOutcome, RunOptions } from './engine.ts';
 import { failureOfConnection } from './engine-failure.ts';
-import type { EngineInfo } from './engine-info.ts';
 import { createWorkerMetrics } from './metrics.ts';
+import type { Described, Description } from './upstream/describe.ts';
+import type { Probe } from './upstream/probe.ts';
+import { createServedModel } from './upstream/served-model.ts';
+import { createUpstream } from './upstream/upstream.ts';
+import { createUpstreams } from './upstream/upstreams.ts';
 import { startWorker } from './worker.ts';
 
 const PATIENCE = { timeout: 10_000, interval: 2 };
@@ -22,33 +27,25 @@ const NOBODY_WAITS_MS = 60_000;
 /** Heartbeats in a row that make a worker stuck. */
 const STUCK_AFTER_BEATS = 30;
 
-const INFO: EngineInfo = { model: 'served', maxModelLen: 2_048, countsContinuously: true };
-const CONFIG: WorkerConfig = {
-  tier: { name: 'fast', precision: 'awq-int4', upstreams: [], max_model_len: 2_048 },
-  workerId: 'fast-host-1',
-  host: 'host',
-  redisUrl: 'redis://127.0.0.1:6379',
-  allowVolatileRedis: false,
-  upstreamUrl: 'http://127.0.0.1:8000',
-  upstreamApiKey: undefined,
-  concurrency: 2,
-  opsHost: '127.0.0.1',
-  opsPort: 0,
-  drainMs: 0,
-  logLevel: 'silent',
-  timeouts: { connectMs: 1, headersMs: 1, firstTokenMs: 1, idleMs: 1 },
+const URL_OF_ENGINE = 'http://127.0.0.1:8000';
+const DESCRIPTION: Description = {
+  version: '0.28.0',
+  models: [{ id: 'served', maxModelLen: 2_048 }],
 };
+const HERE: Described = { kind: 'described', description: DESCRIPTION };
+const REFUSED: Described = { kind: 'unreachable', cause: 'ECONNREFUSED' };
+const CONCURRENCY = 2;
 const gone: EngineOutcome = {
   usage: null,
   ending: {
     kind: 'failed',
-    failure: failureOfConnection(new Error('refused'), { wasSent: false }),
+    failure: failureOfConnection('ECONNREFUSED', { reached: 'nobody' }),
   },
 };
 /** The engine was busy or gone; the job is given back. */
 const BUSY: Delivery = { kind: 'again', delayMs: 1_000 };
 const BACK: Delivery = { kind: 'again', delayMs: 1 };
-const whole: EngineOutcome = { usage: null, ending: { kind: 'whole', finishReason: 'stop' } };
+const whole: EngineOutcome = { usage: null, ending: { kind: 'whole', finishReasons: ['stop'] } };
 
 /** A queue and a store in memory; `deliver` does what the queue does. */
 function createFakeStore() {
@@ -68,6 +65,9 @@ function createFakeStore() {
     async pause() {
       calls.push('pause');
     },
+    async setConcurrency(concurrency) {
+      calls.push(`concurrency ${concurrency}`);
+    },
     async resume() {
       calls.push('resume');
     },
@@ -85,8 +85,8 @@ function createFakeStore() {
           written.push(`${jobId} ${event.type}`);
           return 'ok';
         },
-        async requeue({ failures }) {
-          written.push(`${jobId} requeue ${failures}`);
+        async requeue({ burns }) {
+          written.push(`${jobId} requeue ${burns}`);
           return 'ok';
         },
       }),
@@ -129,6 +129,9 @@ function claimedJob(jobId: string): ClaimedJob {
     jobId,
     attempt: 1,
     failures: 0,
+    spared: 0,
+    soFar: null,
+    traceparent: null,
     queueWaitMs: 0,
     runLeftMs: 60_000,
     onInterrupt: 'continue',
@@ -152,30 +155,68 @@ function createFakeEngine() {
   return { engine, runs };
 }
 
+/** An engine that answers what it is asked, but for what the test says. */
+function createFakeProbe(describeEngine: () => Promise<Described>): Probe {
+  return {
+    async describe(signal) {
+      const stopped: Described = { kind: 'failed', cause: 'stopped' };
+      if (signal.aborted) return stopped;
+      return Promise.race([describeEngine(), once(signal, 'abort').then(() => stopped)]);
+    },
+    warmUp: async () => ({
+      kind: 'warmed',
+      capabilities: { ...NO_CAPABILITIES, countsContinuously: true },
+    }),
+    canary: async () => ({ kind: 'answered' }),
+    scrape: async () => ({ kind: 'none' }),
+    async stop() {},
+  };
+}
+
 function start({
-  describeEngine = async () => INFO,
+  describeEngine = async () => HERE,
   beatMs = NOBODY_WAITS_MS,
   prepare = () => {},
 }: {
-  describeEngine?: () => Promise<EngineInfo>;
+  describeEngine?: () => Promise<Described>;
   beatMs?: number;
   prepare?: (store: WorkerStore) => void;
 } = {}) {
   const fake = createFakeStore();
   prepare(fake.store);
   const { engine, runs } = createFakeEngine();
+  const log = createLogger({ name: 'test', level: 'silent' });
+  const servedModel = createServedModel(undefined);
+  const common = { ceiling: CONCURRENCY, servedModel, fallbackModel: 'fast' };
+  /** Signs of life of the engine. */
+  const signs = { count: 0 };
   const worker = startWorker({
-    config: CONFIG,
+    config: { workerId: 'fast-host-1', host: 'host' },
     store: fake.store,
-    engine,
-    describe: describeEngine,
+    connectUpstreams(onChange) {
+      const upstream = createUpstream({
+        ...common,
+        url: URL_OF_ENGINE,
+        engine,
+        probe: createFakeProbe(describeEngine),
+        canaryEveryMs: NOBODY_WAITS_MS,
+        onChange,
+        log,
+        askAgainBaseMs: 1,
+      });
+      const { acquire } = upstream;
+      upstream.acquire = () => {
+        const slot = acquire();
+        return { ...slot, sawToken: () => void (signs.count += 1) };
+      };
+      return createUpstreams({ ...common, upstreams: [upstream] });
+    },
     metrics: createWorkerMetrics({ tier: 'fast', slots: () => ({ running: 0, free: 0 }) }),
-    log: createLogger({ name: 'test', level: 'silent' }),
+    log,
     beatMs,
-    probeMs: 1,
   });
   onTestFinished(() => worker.stop({ drainMs: 0 }));
-  return { ...fake, runs, worker };
+  return { ...fake, runs, worker, signs };
 }
 
 async function started(options: Parameters<typeof start>[0] = {}) {
@@ -186,19 +227,19 @@ async function started(options: Parameters<typeof start>[0] = {}) {
 
 /** Its engine answers once, then not before `comeBack`. */
 async function abandoned() {
-  const back = Promise.withResolvers<EngineInfo>();
+  const back = Promise.withResolvers<Described>();
   let probes = 0;
   const all = await started({
     describeEngine() {
       probes += 1;
-      return probes === 1 ? Promise.resolve(INFO) : back.promise;
+      return probes === 1 ? Promise.resolve(HERE) : back.promise;
     },
   });
   const deliveries = [all.deliver('job_1'), all.deliver('job_2')];
   await vi.waitFor(() => expect(all.runs).toHaveLength(2), PATIENCE);
   for (const { end } of all.runs) end(gone);
   const results = await Promise.all(deliveries);
-  return { ...all, results, comeBack: () => back.resolve(INFO) };
+  return { ...all, results, comeBack: () => back.resolve(HERE) };
 }
 
 /** Beats fast, while jobs wait; returns how many beats there were when it gave up. */
@@ -230,13 +271,12 @@ describe('a worker', () => {
     const { calls, beats } = await started({
       async describeEngine() {
         answers += 1;
-        if (answers < 3) throw new Error('refused');
-        return INFO;
+        return answers < 3 ? REFUSED : HERE;
       },
     });
-    expect(calls).toEqual(['consume paused', 'pause', 'resume']);
+    expect(calls).toEqual(['consume paused', 'concurrency 2', 'resume']);
     expect(answers).toBe(3);
-    expect(beats[0]).toMatchObject({ breaker: 'open', max_model_len: null });
+    expect(beats[0]).toMatchObject({ breaker: 'open', slots: 0, max_model_len: null });
   });
 
   it('says what it is and what it does with each heartbeat', async () => {
@@ -250,10 +290,24 @@ describe('a worker', () => {
         slots: 2,
         running: 1,
         breaker: 'closed',
-        upstream: 'http://127.0.0.1:8000',
+        upstream: URL_OF_ENGINE,
         model: 'served',
         max_model_len: 2_048,
         service_ms: null,
+        upstreams: [
+          {
+            url: URL_OF_ENGINE,
+            state: 'ready',
+            running: 1,
+            slots: 2,
+            waiting: null,
+            kv_usage: null,
+            preemptions: null,
+            model: 'served',
+            max_model_len: 2_048,
+            version: '0.28.0',
+          },
+        ],
       });
     }, PATIENCE);
     runs[0]?.end(whole);
@@ -264,13 +318,15 @@ describe('a worker', () => {
   });
 
   it('runs a job under a name of its own, with what it has learnt of the engine', async () => {
-    const { deliver, runs, written } = await started();
+    const { deliver, runs, signs, written } = await started();
     const delivery = deliver('job_1');
     await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    runs[0]?.options.onDelta({ text: 'Hi', reasoning: '' });
+    expect(signs.count).toBe(1);
     expect(runs[0]?.options).toMatchObject({
       model: 'served',
       requestId: 'job_1-1',
-      countsContinuously: true,
+      capabilities: expect.objectContaining({ countsContinuously: true }) as unknown,
     });
     runs[0]?.end(whole);
     expect(await delivery).toEqual({ kind: 'done' });
@@ -320,11 +376,11 @@ describe('a worker whose engine is gone', () => {
   it('pauses once, and pulls again when it answers', async () => {
     const { calls, results, written, comeBack } = await abandoned();
     expect(results).toEqual([BUSY, BUSY]);
-    expect(written).toEqual(['job_1 requeue 0', 'job_2 requeue 0']);
-    const before = ['consume paused', 'pause', 'resume', 'pause'];
+    expect(written).toEqual(['job_1 requeue spare', 'job_2 requeue spare']);
+    const before = ['consume paused', 'concurrency 2', 'resume', 'pause'];
     expect(calls).toEqual(before);
     comeBack();
-    await vi.waitFor(() => expect(calls).toEqual([...before, 'resume']), PATIENCE);
+    await vi.waitFor(() => expect(calls).toEqual([...before, 'concurrency 2', 'resume']), PATIENCE);
   });
 
   it('gives back what still arrives, unclaimed', async () => {
@@ -357,7 +413,7 @@ describe('a worker whose engine is gone', () => {
   });
 
   it('fails when it cannot pause', async () => {
-    const { worker } = start({
+    const { deliver, runs, worker } = await started({
       prepare(store) {
         const { consume } = store;
         store.consume = (options) => {
@@ -371,7 +427,11 @@ describe('a worker whose engine is gone', () => {
         };
       },
     });
+    const delivery = deliver('job_1');
+    await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    runs[0]?.end(gone);
     await expect(worker.failed).rejects.toThrow('cannot pause');
+    await delivery;
   });
 });
 
@@ -398,7 +458,7 @@ describe('a worker that drains', () => {
     await vi.waitFor(() => expect(runs).toHaveLength(2), PATIENCE);
     await worker.stop({ drainMs: 1 });
     expect(await Promise.all(deliveries)).toEqual([BACK, BACK]);
-    expect(written).toEqual(['job_1 requeue 0', 'job_2 requeue 0']);
+    expect(written).toEqual(['job_1 requeue nothing', 'job_2 requeue nothing']);
     expect(worker.running()).toBe(0);
   });
 
@@ -420,7 +480,7 @@ describe('a worker that drains', () => {
     answer.resolve();
     await stopped;
     expect(await delivery).toEqual(BACK);
-    expect(written).toEqual(['job_1 requeue 0']);
+    expect(written).toEqual(['job_1 requeue nothing']);
   });
 
   it('gives back what still arrives, unclaimed', async () => {
@@ -459,7 +519,7 @@ describe('a worker that drains', () => {
     await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
     await worker.stop({ drainMs: 0 });
     await delivery;
-    expect(written).toEqual(['job_1 requeue 0']);
+    expect(written).toEqual(['job_1 requeue nothing']);
   });
 });
 
@@ -504,7 +564,7 @@ describe('a worker that is stuck', () => {
   });
 
   it('does not fail while it waits for its engine', async () => {
-    const all = start({ beatMs: 1, describeEngine: () => Promise.reject(new Error('refused')) });
+    const all = start({ beatMs: 1, describeEngine: async () => REFUSED });
     all.store.waitingNow = 5;
     await staysAlive(all, 2 * STUCK_AFTER_BEATS);
   });

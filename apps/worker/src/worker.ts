@@ -1,23 +1,25 @@
 /**
- * A worker: one tier, one engine, a number of slots.
+ * A worker: one tier, one or several engines, a number of slots.
  *
- * It pulls only while its engine answers: when nobody listens at the engine's address it stops
- * pulling, asks until somebody does, and pulls again. What runs is not touched by that.
+ * It pulls as much as its engines that are ready can take, and nothing when none is. What runs is
+ * not touched by that.
  */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HEARTBEAT_MS } from '@qarr/job-store';
-import type { Consumer, WorkerStore } from '@qarr/job-store';
+import type { ClaimedJob, Consumer, WorkerStore } from '@qarr/job-store';
 import { createErrorLog, within } from '@qarr/process';
 import type { Logger } from '@qarr/process';
+import { childTraceparent, parseTraceparent } from '@qarr/router-core';
 import type { WorkerStatus } from '@qarr/router-core';
 import type { WorkerConfig } from './config.ts';
-import type { Engine } from './engine.ts';
-import type { EngineInfo } from './engine-info.ts';
 import type { WorkerMetrics } from './metrics.ts';
 import { processJob } from './process-job.ts';
 import type { ProcessJobDeps, Stop } from './process-job.ts';
+import { createPulling } from './pulling.ts';
+import type { Slot } from './upstream/upstream.ts';
+import type { Upstreams } from './upstream/upstreams.ts';
 
-const PROBE_EVERY_MS = 1_000;
 const IDLE_CHECK_MS = 10;
 /**
  * At so many heartbeats in a row, half a minute, jobs wait, a slot is free, and nothing has come
@@ -45,90 +47,79 @@ export interface TierWorker {
 export function startWorker({
   config,
   store,
-  engine,
-  describe,
+  connectUpstreams,
   metrics,
   log,
   beatMs = HEARTBEAT_MS,
-  probeMs = PROBE_EVERY_MS,
 }: {
-  config: WorkerConfig;
+  config: Pick<WorkerConfig, 'workerId' | 'host'>;
   store: WorkerStore;
-  engine: Engine;
-  /** Asks the engine what it is; throws when it does not answer. */
-  describe: () => Promise<EngineInfo>;
+  /** Called once; `onChange` whenever the capacity may be another. They end with the worker. */
+  connectUpstreams: (onChange: () => void) => Upstreams;
   metrics: WorkerMetrics;
   log: Logger;
   beatMs?: number;
-  probeMs?: number;
 }): TierWorker {
   const running = new Map<string, (stop: Stop) => void>();
   const stopping = new AbortController();
   const failed = Promise.withResolvers<never>();
   const onBeatError = createErrorLog(log, 'heartbeat failed');
-  let info: EngineInfo | null = null;
-  let isProbing = false;
   let serviceMs: number | null = null;
 
   const consumer: Consumer = store.consume({
-    concurrency: config.concurrency,
+    // None yet: the engines' states and limits say how many.
+    concurrency: 1,
     paused: true,
     async deliver(entry, delivery) {
+      const slot = stopping.signal.aborted ? null : upstreams.acquire();
       // A pull that was under way when the worker paused: somebody else shall have it.
-      if (isProbing || stopping.signal.aborted) return { kind: 'again', delayMs: 1 };
-      return processJob(entry, delivery, {
-        worker: config.workerId,
-        claim: store.claim,
-        run,
-        running,
-        onEngineGone: () => void reconnect().catch(failed.reject),
-        random: Math.random,
-        log,
-        metrics,
-      });
+      if (slot === null) return { kind: 'again', delayMs: 1 };
+      try {
+        return await processJob(entry, delivery, {
+          worker: config.workerId,
+          claim: store.claim,
+          run: runOn(slot),
+          running,
+          random: Math.random,
+          log,
+          metrics,
+        });
+      } finally {
+        slot.release();
+      }
     },
   });
+  const pulling = createPulling(consumer, () => {
+    const { slots, jobsMax } = upstreams.capacity();
+    // What runs on engines that are not ready is no reason to pull.
+    return stopping.signal.aborted || slots === 0 ? 0 : jobsMax;
+  });
+  const upstreams = connectUpstreams(() => void pulling.follow().catch(failed.reject));
 
-  const run: ProcessJobDeps['run'] = async (job, options) => {
-    const beganMs = performance.now();
-    const outcome = await engine.run(job.request, {
-      model: model(),
-      // A name per attempt: engines refuse or confuse a request id that is still in use.
-      requestId: `${job.jobId}-${job.attempt}`,
-      countsContinuously: info?.countsContinuously ?? false,
-      ...options,
-    });
-    // What fails at once or is cut short says nothing of how long an answer takes.
-    if (outcome.ending.kind === 'whole') countService(performance.now() - beganMs);
-    return outcome;
-  };
-
-  function model(): string {
-    return config.tier.model ?? info?.model ?? config.tier.name;
+  function runOn(slot: Slot): ProcessJobDeps['run'] {
+    return async (job, options) => {
+      const beganMs = performance.now();
+      const outcome = await slot.engine.run(job, {
+        ...options,
+        model: slot.model,
+        // A name per attempt: engines refuse or confuse a request id that is still in use.
+        requestId: `${job.jobId}-${job.attempt}`,
+        capabilities: slot.capabilities,
+        traceparent: traceparentOf(job),
+        onDelta(delta) {
+          slot.sawToken();
+          options.onDelta(delta);
+        },
+      });
+      slot.report(outcome);
+      // What fails at once or is cut short says nothing of how long an answer takes.
+      if (outcome.ending.kind === 'whole') countService(performance.now() - beganMs);
+      return outcome;
+    };
   }
 
   function countService(ms: number): void {
     serviceMs = serviceMs === null ? ms : serviceMs + SERVICE_WEIGHT * (ms - serviceMs);
-  }
-
-  /** Stops pulling until the engine answers. */
-  async function reconnect(): Promise<void> {
-    if (isProbing || stopping.signal.aborted) return;
-    isProbing = true;
-    await consumer.pause();
-    for (let tries = 0; !stopping.signal.aborted; tries += 1) {
-      try {
-        info = await describe();
-        break;
-      } catch {
-        if (tries === 0) log.warn({ upstream: config.upstreamUrl }, 'engine does not answer');
-        await pause(probeMs);
-      }
-    }
-    isProbing = false;
-    if (stopping.signal.aborted) return;
-    log.info({ upstream: config.upstreamUrl, ...info }, 'engine answers, pulling');
-    await consumer.resume();
   }
 
   /** One heartbeat that fails is not the end: the next one may succeed. */
@@ -152,13 +143,9 @@ export function startWorker({
       id: config.workerId,
       host: config.host,
       pid: process.pid,
-      slots: config.concurrency,
       running: running.size,
-      breaker: isProbing ? 'open' : 'closed',
-      upstream: config.upstreamUrl,
-      model: model(),
-      max_model_len: info?.maxModelLen ?? null,
       service_ms: serviceMs,
+      ...upstreams.summary(),
     };
   }
 
@@ -167,7 +154,7 @@ export function startWorker({
     let beats = 0;
     let seenDeliveryMs = consumer.lastDeliveryMs;
     return async () => {
-      const isFree = running.size < config.concurrency && !isProbing;
+      const isFree = upstreams.capacity().free > 0;
       const isStarved =
         isFree && consumer.lastDeliveryMs === seenDeliveryMs && (await store.waiting()) > 0;
       seenDeliveryMs = consumer.lastDeliveryMs;
@@ -181,7 +168,6 @@ export function startWorker({
     await sleep(ms, null, { signal: stopping.signal }).catch(() => {});
   }
 
-  reconnect().catch(failed.reject);
   const beating = beatUntilStopped();
 
   async function untilIdle(ms: number, meanwhile: () => void = () => {}): Promise<void> {
@@ -204,13 +190,20 @@ export function startWorker({
       stopping.abort();
       // After the last heartbeat, which would enter it again.
       const left = beating.then(() => store.leave(config.workerId)).catch(onBeatError);
-      await consumer.pause();
+      await pulling.follow();
       log.info({ running: running.size, drain_ms: drainMs }, 'draining');
       await untilIdle(drainMs);
       // Again and again: a job may only now get its claim.
       await untilIdle(HAND_BACK_MS, handBack);
       log.info({ left: consumer.running }, 'drained');
       await within(GOODBYE_MS, left);
+      await upstreams.stop();
     },
   };
+}
+
+/** A span per attempt, in the trace of the request that made the job. */
+function traceparentOf({ traceparent }: ClaimedJob): string {
+  const parent = traceparent === null ? null : parseTraceparent(traceparent);
+  return childTraceparent(parent, (bytes) => randomBytes(bytes).toString('hex'));
 }

@@ -3,6 +3,7 @@
  * be done here.
  */
 import { randomUUID } from 'node:crypto';
+import { returningPriority } from '@qarr/router-core';
 import { DelayedError, Worker } from 'bullmq';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -32,6 +33,8 @@ export interface Consumer {
   readonly lastDeliveryMs: number;
   /** Pulls nothing more until `resume`; what runs goes on. */
   pause(): Promise<void>;
+  /** How many entries may be worked on at once, at least 1; what runs goes on. */
+  setConcurrency(concurrency: number): Promise<void>;
   resume(): Promise<void>;
   /** Closes; call it when nothing runs any more. */
   stop(): Promise<void>;
@@ -72,6 +75,7 @@ export function createConsumer({
     const delivery = await deliverSafely(job, signal);
     running -= 1;
     if (delivery.kind === 'done') return;
+    await job.changePriority({ priority: returningPriority(job.data.class) });
     await job.moveToDelayed(Date.now() + Math.max(1, delivery.delayMs), token);
     throw new DelayedError();
   }
@@ -121,6 +125,14 @@ export function createConsumer({
     },
     async pause() {
       if (started) await worker.pause(true);
+    },
+    async setConcurrency(next) {
+      const isMore = next > worker.concurrency;
+      worker.concurrency = next;
+      // BullMQ looks at a higher number only when a job has ended, or at this.
+      if (!isMore || !started || worker.isPaused()) return;
+      await worker.pause(true);
+      await worker.resume();
     },
     async resume() {
       lastDeliveryMs = performance.now();

@@ -12,14 +12,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { JobResult, TerminalEvent } from '@qarr/router-core';
+import { EVENT_ARGS, createDeltaBuffer } from './delta-buffer.ts';
+import type { AnswerDelta, DeltaBuffer } from './delta-buffer.ts';
 import type { Keys } from './keys.ts';
 import type { Retention } from './retention.ts';
 import { isNoScript, loadScript, pipeScript, runScript } from './scripts.ts';
 import type { ScriptCall } from './scripts.ts';
 
 const RETRY_MS = 200;
-/** A delta is usually some words; after an outage it may be all that came meanwhile. */
-const DELTA_CHARS_MAX = 8_192;
+const COUNTER: Readonly<Record<Burns, string>> = { try: 'failures', spare: 'spared', nothing: '' };
 
 /** Why an attempt must stop: its job shall be cancelled, or another attempt has taken over. */
 export type StopReason = 'cancel' | 'superseded';
@@ -30,13 +31,19 @@ export interface Ending {
   readonly result?: JobResult;
 }
 
+/**
+ * What giving a job back takes from it: one of its tries, one of the few attempts that are spared
+ * because no engine ever took the request, or nothing.
+ */
+export type Burns = 'try' | 'spare' | 'nothing';
+
 export interface AttemptLog {
   /** Adds to the answer. Returns at once. */
-  append(delta: { text: string; reasoning?: string | undefined }): void;
+  append(delta: AnswerDelta): void;
   /** Ends the job, after everything that was appended. */
   finish(ending: Ending): Promise<WriteOutcome>;
-  /** Gives the job back to its queue. `failures` is 1 when the attempt counts as a failed one. */
-  requeue(options: { failures: 0 | 1 }): Promise<WriteOutcome>;
+  /** Gives the job back to its queue, after everything that was appended. */
+  requeue(options: { burns: Burns }): Promise<WriteOutcome>;
 }
 
 export interface EventLog {
@@ -49,16 +56,11 @@ export interface EventLog {
   }): AttemptLog;
 }
 
-interface Pending {
-  text: string;
-  reasoning: string;
-}
-
 interface Attempt {
   readonly jobId: string;
   readonly attempt: number;
   nextSeq: number;
-  pending: Pending | null;
+  readonly pending: DeltaBuffer;
   /** The call that is under way; it settles when it is answered. */
   underWay: Promise<void> | null;
   stopped: StopReason | null;
@@ -80,7 +82,7 @@ export function createEventLog({
   let flushScheduled = false;
 
   function schedule(attempt: Attempt): void {
-    if (attempt.pending === null || attempt.underWay !== null || attempt.stopped !== null) return;
+    if (attempt.pending.isEmpty || attempt.underWay !== null || attempt.stopped !== null) return;
     dirty.add(attempt);
     if (flushScheduled) return;
     flushScheduled = true;
@@ -172,24 +174,21 @@ export function createEventLog({
         jobId,
         attempt: number,
         nextSeq,
-        pending: null,
+        pending: createDeltaBuffer(),
         underWay: null,
         stopped: null,
         onStop,
       };
       return {
-        append({ text, reasoning }) {
-          if (text === '' && !reasoning) return;
-          attempt.pending ??= { text: '', reasoning: '' };
-          attempt.pending.text += text;
-          attempt.pending.reasoning += reasoning ?? '';
+        append(delta) {
+          attempt.pending.add(delta);
           schedule(attempt);
         },
         async finish({ event, result }) {
           await quiesce(attempt);
           if (attempt.stopped === 'superseded') return 'superseded';
           // What was not sent yet goes with the terminal event; a cancelled job gets no more text.
-          if (event.type === 'cancelled') attempt.pending = null;
+          if (event.type === 'cancelled') attempt.pending.take();
           const first = attempt.nextSeq;
           const events = takePending(attempt);
           const fields = result === undefined ? [] : ['result', JSON.stringify(result)];
@@ -213,10 +212,14 @@ export function createEventLog({
           else attempt.nextSeq = first;
           return outcome;
         },
-        async requeue({ failures }) {
+        async requeue({ burns }) {
           await quiesce(attempt);
           if (attempt.stopped === 'superseded') return 'superseded';
-          return insist('requeue', { keys: [keys.job(jobId)], args: [number, failures] });
+          if (!attempt.pending.isEmpty) {
+            const outcome = await insist('append', appendCall(attempt));
+            if (outcome !== 'ok') return outcome;
+          }
+          return insist('requeue', { keys: [keys.job(jobId)], args: [number, COUNTER[burns]] });
         },
       };
     },
@@ -228,38 +231,11 @@ export async function closeIndex(redis: Redis, keys: Keys, jobId: string): Promi
   await redis.pipeline().zrem(keys.open, jobId).zrem(keys.deadlines, jobId).exec();
 }
 
-/** The pending delta as `type, json` pairs: usually one, several where much has come together. */
+/** Gives what is pending its sequence numbers. */
 function takePending(attempt: Attempt): string[] {
-  const { pending } = attempt;
-  if (pending === null) return [];
-  attempt.pending = null;
-  const texts = pieces(pending.text);
-  const reasonings = pieces(pending.reasoning);
-  const events: string[] = [];
-  for (let index = 0; index < Math.max(texts.length, reasonings.length); index += 1) {
-    // A field that is undefined does not appear.
-    const delta = { type: 'delta', text: texts[index] ?? '', reasoning: reasonings[index] };
-    events.push('delta', JSON.stringify(delta));
-  }
-  attempt.nextSeq += events.length / 2;
+  const events = attempt.pending.take();
+  attempt.nextSeq += events.length / EVENT_ARGS;
   return events;
-}
-
-/** Cuts a text so that no event is larger than a reader's buffer, and no character is torn. */
-function pieces(text: string): string[] {
-  const cut: string[] = [];
-  for (let at = 0; at < text.length;) {
-    const end = at + DELTA_CHARS_MAX;
-    const isTorn = end < text.length && isHighSurrogate(text.charCodeAt(end - 1));
-    const piece = text.slice(at, isTorn ? end - 1 : end);
-    cut.push(piece);
-    at += piece.length;
-  }
-  return cut;
-}
-
-function isHighSurrogate(unit: number): boolean {
-  return unit >= 0xd800 && unit <= 0xdbff;
 }
 
 function isGap(error: unknown): boolean {

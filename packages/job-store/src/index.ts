@@ -6,7 +6,9 @@ export type { FollowOptions } from './followers.ts';
 // For workers
 export { createWorkerStore } from './worker-store.ts';
 export type { Claim, ClaimedJob, Delivery, WorkerStore } from './worker-store.ts';
-export type { AttemptLog, Ending, StopReason, WriteOutcome } from './event-log.ts';
+export type { AttemptLog, Burns, Ending, StopReason, WriteOutcome } from './event-log.ts';
+export type { AnswerDelta } from './delta-buffer.ts';
+export type { SoFar } from './so-far.ts';
 export type { Consumer } from './consumer.ts';
 export type { QueueEntry } from './queues.ts';
 export { HEARTBEAT_MS } from './workers.ts';

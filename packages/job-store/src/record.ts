@@ -17,6 +17,7 @@ export function newJobFields(job: NewJob): string[] {
     dropped_messages: String(job.droppedMessages),
     metadata: JSON.stringify(job.metadata),
     run_timeout_ms: String(job.runTimeoutMs),
+    ...(job.traceparent === undefined ? {} : { traceparent: job.traceparent }),
   };
   return Object.entries(fields).flat();
 }

@@ -2,6 +2,7 @@
  * The job store as a worker sees it: claim what the queue delivers, write its events, end it.
  * It never gives up on Redis: what cannot be written now is written when Redis is back.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { engineRequestSchema } from '@qarr/router-core';
 import type { EngineRequest, JobState, OnInterrupt, WorkerStatus } from '@qarr/router-core';
 import { connectWorker, disconnect, subscribe, whenReady } from './connections.ts';
@@ -17,10 +18,13 @@ import type { RedisProblems } from './redis-check.ts';
 import { DEFAULT_RETENTION, DUE_EVENTS } from './retention.ts';
 import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
+import { readSoFar } from './so-far.ts';
+import type { SoFar } from './so-far.ts';
 import { createWorkers } from './workers.ts';
 
 /** A job that has ended this many workers is not given to another. */
 const DEATHS_MAX = 3;
+const RETRY_MS = 200;
 
 /** A job that this worker may run now. Times are milliseconds. */
 export interface ClaimedJob {
@@ -28,12 +32,18 @@ export interface ClaimedJob {
   readonly attempt: number;
   /** Tries that have failed before. */
   readonly failures: number;
+  /** Attempts that were spared: no engine took the request. */
+  readonly spared: number;
   /** From the submission to this job's first start, by Redis's clock. */
   readonly queueWaitMs: number;
   /** What is left of the time that it may run. */
   readonly runLeftMs: number;
   readonly onInterrupt: OnInterrupt;
   readonly request: EngineRequest;
+  /** What was published before and shall be carried on; null when the answer begins here. */
+  readonly soFar: SoFar | null;
+  /** W3C trace context of the request that made the job. */
+  readonly traceparent: string | null;
 }
 
 export type Claim =
@@ -94,6 +104,20 @@ export async function createWorkerStore({
   });
   let consumer: Consumer | null = null;
 
+  /** The job is claimed: there is no way back but by reading. */
+  async function soFarOf(jobId: string, continued: number): Promise<SoFar> {
+    for (;;) {
+      try {
+        return await readSoFar({ redis, logKey: keys.log(jobId), continued });
+      } catch (error) {
+        onError(error as Error);
+        // The store was stopped.
+        if (redis.status === 'end') throw error;
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
   return {
     check: () => checkRedis(redis),
 
@@ -121,18 +145,21 @@ export async function createWorkerStore({
         return { kind: 'drop', reason: reply[1] };
       }
       redis.zrem(keys.deadlines, jobId).catch(onError);
-      const [, attempt, nextSeq, failures, now, createdAt, startedAt, runTimeoutMs] = reply;
-      const [onInterrupt, request] = [reply[8], reply[9]];
+      const [, attempt, nextSeq, failures, spared, now, createdAt, startedAt, ...rest] = reply;
+      const [runTimeoutMs, onInterrupt, request, traceparent, continued, hasText] = rest;
       return {
         kind: 'run',
         job: {
           jobId,
           attempt,
           failures,
+          spared,
           queueWaitMs: startedAt - createdAt,
           runLeftMs: startedAt + runTimeoutMs - now,
           onInterrupt,
           request: engineRequestSchema.parse(JSON.parse(request)),
+          soFar: hasText === 1 ? await soFarOf(jobId, continued) : null,
+          traceparent: traceparent || null,
         },
         openLog: (onStop) => log.openAttempt({ jobId, attempt, nextSeq, onStop }),
       };
@@ -163,10 +190,14 @@ type ClaimReply =
       attempt: number,
       nextSeq: number,
       failures: number,
+      spared: number,
       now: number,
       createdAt: number,
       startedAt: number,
       runTimeoutMs: number,
       onInterrupt: OnInterrupt,
       request: string,
+      traceparent: string,
+      continued: number,
+      hasText: 0 | 1,
     ];

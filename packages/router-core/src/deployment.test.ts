@@ -44,6 +44,8 @@ describe('a deployment', () => {
     [{ tiers: [{ name: 'a', window: 1 }] }, 'tiers.0: '],
     [{ tiers: [{ name: 'a', upstreams: ['gpu-1:8000'] }] }, 'tiers.0.upstreams.0: '],
     [{ tiers: [{ name: 'a', upstreams: ['file:///x'] }] }, 'tiers.0.upstreams.0: '],
+    [{ tiers: [{ name: 'a', upstreams: manyUrls(65) }] }, 'tiers.0.upstreams: '],
+    [{ tiers: [{ name: 'a', warmup_requests: 1001 }] }, 'tiers.0.warmup_requests: '],
     [{ tiers: [{ name: 'a', max_model_len: 0 }] }, 'tiers.0.max_model_len: '],
     [{ tiers: [{ name: 'a' }, { name: 'a' }], routing: { rules } }, 'tiers.1.name: "a" is named'],
     [{ tiers: [{ name: 'a' }] }, 'rules.0.tier: there is no tier "precise"'],
@@ -58,3 +60,7 @@ describe('a deployment', () => {
     expect(create).toThrow(/^[^\r\n]{1,300}$/);
   });
 });
+
+function manyUrls(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `http://engine-${index}`);
+}

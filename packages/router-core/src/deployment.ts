@@ -6,6 +6,11 @@ import { z } from 'zod';
 import { DEFAULT_ROUTING_RULES, createPolicy, routingRulesSchema } from './routing-policy.ts';
 import type { RoutingPolicy } from './routing-policy.ts';
 
+/** A worker watches each of its engines; more of them need more workers. */
+const UPSTREAMS_MAX = 64;
+/** More warm nothing more, and keep jobs waiting. */
+const WARMUP_REQUESTS_MAX = 1_000;
+
 /** A tier's name appears in queue names, metrics and URLs. */
 const tierNameSchema = z
   .string()
@@ -17,9 +22,14 @@ const tierSchema = z.strictObject({
   /** What the weights are quantized to; shown to users, never interpreted. */
   precision: z.string().min(1).default('unknown'),
   /** Base URLs of the tier's engines, with or without a final /v1. */
-  upstreams: z.array(z.url({ protocol: /^https?$/ })).default([]),
+  upstreams: z
+    .array(z.url({ protocol: /^https?$/ }))
+    .max(UPSTREAMS_MAX)
+    .default([]),
   /** The model's name at the engine; learnt from its /v1/models when absent. */
   model: z.string().min(1).optional(),
+  /** Small requests that an engine gets before its first job; the worker has a default. */
+  warmup_requests: z.int().min(0).max(WARMUP_REQUESTS_MAX).optional(),
   /** Context window, in tokens, until an engine of the tier has told its own. */
   max_model_len: z.int().positive().default(8192),
 });

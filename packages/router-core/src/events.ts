@@ -54,9 +54,15 @@ const started = z.object({
   attempt: z.int().positive(),
 });
 
+/** More parallel calls than any model makes; it bounds what a broken engine can ask for. */
+const TOOL_CALLS_MAX = 128;
+
 /** A piece of a tool call: pieces with the same `index` join, their `arguments` one after another. */
 export const toolCallPieceSchema = z.object({
-  index: z.int().nonnegative(),
+  index: z
+    .int()
+    .nonnegative()
+    .max(TOOL_CALLS_MAX - 1),
   id: z.string().optional(),
   type: z.literal('function').optional(),
   function: z.object({ name: z.string().optional(), arguments: z.string().optional() }).optional(),

@@ -4,7 +4,7 @@ export type { Routing } from './classify.ts';
 export { dropOldestTurns, fits, nearLimit } from './context-window.ts';
 export { DEFAULT_POLICY } from './routing-policy.ts';
 export type { RoutingPolicy } from './routing-policy.ts';
-export { extractFeatures } from './text-features.ts';
+export { estimateToolTokens, extractFeatures } from './text-features.ts';
 export type { RequestFeatures } from './text-features.ts';
 
 // Configuration
@@ -30,9 +30,9 @@ export type {
   ToolCall,
 } from './job.ts';
 export { fullJitterMs } from './backoff.ts';
-export { queuePriority } from './priority.ts';
+export { queuePriority, returningPriority } from './priority.ts';
 export { estimateWaitMs, workerStatusSchema } from './tier-status.ts';
-export type { TierStatus, WorkerStatus } from './tier-status.ts';
+export type { TierStatus, UpstreamStatus, WorkerStatus } from './tier-status.ts';
 
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
@@ -63,6 +63,9 @@ export type {
   ToolCallPiece,
   Usage,
 } from './events.ts';
+
+// Tracing
+export { childTraceparent, parseTraceparent } from './trace-context.ts';
 
 // Errors
 export { ERROR_TABLE, QarrError, errorBody, errorRow } from './errors.ts';

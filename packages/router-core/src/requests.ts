@@ -6,28 +6,30 @@
  * because an answer that quietly ignores them would be wrong.
  *
  * A null is not a value here: the HTTP edge takes the fields that are null out of a body before it
- * is checked. All text is bounded by the size of the body.
+ * is checked. All text is bounded by the size of the body; where a field has a limit of its own, the
+ * error names both.
  */
 import { z } from 'zod';
 import { fallbackSchema, jobClassSchema, onInterruptSchema } from './job.ts';
-import { textOf } from './to-engine-request.ts';
-import {
-  jobsOnlyFields,
-  unsupportedFields,
-  unsupportedMessageFields,
-} from './unsupported-fields.ts';
+import { PLACEHOLDER_ERROR, holdsPlaceholder } from './media-placeholders.ts';
+import { flag, name, numberBetween, text, wholeNumber } from './request-fields.ts';
+import { messagesSchema, textOf } from './request-messages.ts';
+import type { RequestMessage } from './request-messages.ts';
+import { responseFormatSchema } from './response-format.ts';
+import { checkTools, toolFields } from './tools.ts';
+import type { ToolRequest } from './tools.ts';
+import { jobsOnlyFields, unsupportedFields } from './unsupported-fields.ts';
 
 /** Far above any context window today; a larger number is a mistake or an attack. */
 const MAX_TOKENS_MAX = 1_000_000;
-/** A body is bounded in bytes already; these bound the work per message and per part. */
-const MESSAGES_MAX = 4096;
-const TEXT_PARTS_MAX = 1024;
 /** OpenAI's own limit is 4 stop strings. */
 const STOP_STRINGS_MAX = 4;
 const STOP_STRING_CHARS_MAX = 256;
 const STOP_ERROR = `must be a string or a list of at most ${STOP_STRINGS_MAX} strings`;
-/** Model ids may be paths; nothing that is named here is longer. */
-const NAME_CHARS_MAX = 256;
+/** Every choice takes a slot of the engine's batch; CVE-2026-34756 is a request for too many. */
+const CHOICES_MAX = 4;
+/** Each token's entry is some 100 bytes per alternative, in the log and in every stream. */
+const TOP_LOGPROBS_MAX = 5;
 /** OpenAI's limits of `metadata`. */
 const METADATA_PAIRS_MAX = 16;
 const METADATA_KEY_CHARS_MAX = 64;
@@ -35,34 +37,12 @@ const METADATA_VALUE_CHARS_MAX = 512;
 /** A day: the longest that a job may wait, or run. */
 const TIMEOUT_MS_MAX = 86_400_000;
 
-const textPartSchema = z.object({ type: z.literal('text'), text: z.string() });
-
-const messageSchema = z.object(
-  {
-    role: z.enum(
-      ['system', 'developer', 'user', 'assistant'],
-      'must be "system", "developer", "user" or "assistant"',
-    ),
-    ...unsupportedMessageFields,
-    content: z.union(
-      [z.string(), z.array(textPartSchema).max(TEXT_PARTS_MAX), z.null()],
-      `must be a string or a list of at most ${TEXT_PARTS_MAX} parts, each { "type": "text", "text": "…" }`,
-    ),
-    name: name().nullish(),
-  },
-  'must be an object with role and content',
-);
-
 const generationFields = {
   model: name().optional(),
   tier: name().optional(),
-  messages: z
-    .array(messageSchema, 'must be a list of messages')
-    .min(1, 'must hold at least one message')
-    .max(MESSAGES_MAX, `must hold at most ${MESSAGES_MAX} messages`)
-    .optional(),
-  prompt: z.string('must be a string').min(1, 'must not be empty').optional(),
-  system_prompt: z.string('must be a string').optional(),
+  messages: messagesSchema.optional(),
+  prompt: plainText().min(1, 'must not be empty').optional(),
+  system_prompt: plainText().optional(),
   max_tokens: wholeNumber(1, MAX_TOKENS_MAX).optional(),
   max_completion_tokens: wholeNumber(1, MAX_TOKENS_MAX).optional(),
   temperature: numberBetween(0, 2).optional(),
@@ -75,11 +55,14 @@ const generationFields = {
   seed: wholeNumber(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).optional(),
   stop: z.union([stopString(), stopList()], STOP_ERROR).optional(),
   min_tokens: wholeNumber(0, MAX_TOKENS_MAX).optional(),
-  ignore_eos: z.boolean('must be true or false').optional(),
-  stream: z.boolean('must be true or false').optional(),
-  stream_options: z
-    .object({ include_usage: z.boolean('must be true or false').nullish() }, 'must be an object')
-    .optional(),
+  ignore_eos: flag().optional(),
+  n: wholeNumber(1, CHOICES_MAX).optional(),
+  logprobs: flag().optional(),
+  top_logprobs: wholeNumber(0, TOP_LOGPROBS_MAX).optional(),
+  ...toolFields,
+  response_format: responseFormatSchema.optional(),
+  stream: flag().optional(),
+  stream_options: z.object({ include_usage: flag().nullish() }, 'must be an object').optional(),
   truncation: z
     .enum(['auto', 'disabled'], 'must be "auto" or "disabled"')
     .optional()
@@ -98,8 +81,7 @@ const conversationFields = {
 /** `POST /v1/route`: any request; only what routing looks at counts. */
 export const routeRequestSchema = z
   .object(conversationFields, 'must be a JSON object')
-  .superRefine(checkConversation)
-  .superRefine(checkTokens)
+  .superRefine(checkTogether)
   .meta(ONE_FORM);
 
 /**
@@ -108,8 +90,7 @@ export const routeRequestSchema = z
  */
 export const chatRequestSchema = z
   .object({ ...conversationFields, ...jobsOnlyFields }, 'must be a JSON object')
-  .superRefine(checkConversation)
-  .superRefine(checkTokens)
+  .superRefine(checkTogether)
   .meta(ONE_FORM);
 export type ChatRequest = z.infer<typeof chatRequestSchema>;
 
@@ -144,13 +125,23 @@ export const jobRequestSchema = z
           : 'must be a JSON object',
     },
   )
-  .superRefine(checkConversation)
-  .superRefine(checkTokens)
+  .superRefine(checkTogether)
   .meta(ONE_FORM);
 export type JobRequest = z.infer<typeof jobRequestSchema>;
 
+/** What fields that are right by themselves demand of each other. */
+function checkTogether(
+  request: Conversation & Budget & Probabilities & ToolRequest,
+  context: z.RefinementCtx,
+): void {
+  checkConversation(request, context);
+  checkBudget(request, context);
+  checkProbabilities(request, context);
+  checkTools(request, context);
+}
+
 interface Conversation {
-  messages?: z.infer<typeof messageSchema>[] | undefined;
+  messages?: RequestMessage[] | undefined;
   prompt?: string | undefined;
   system_prompt?: string | undefined;
 }
@@ -163,40 +154,42 @@ function checkConversation(request: Conversation, context: z.RefinementCtx): voi
     context.addIssue({ code: 'custom', path: ['prompt'], message: 'excludes messages' });
   } else if (messages !== undefined && system_prompt !== undefined) {
     context.addIssue({ code: 'custom', path: ['system_prompt'], message: 'excludes messages' });
-  } else if (messages?.every((message) => textOf(message.content) === '')) {
+  } else if (messages?.every(isEmpty)) {
     context.addIssue({ code: 'custom', path: ['messages'], message: 'must hold some text' });
   }
 }
 
-function checkTokens(
-  request: {
-    min_tokens?: number | undefined;
-    max_tokens?: number | undefined;
-    max_completion_tokens?: number | undefined;
-  },
-  context: z.RefinementCtx,
-): void {
+function isEmpty({ content, tool_calls: calls }: RequestMessage): boolean {
+  return textOf(content) === '' && (calls ?? []).length === 0;
+}
+
+interface Budget {
+  min_tokens?: number | undefined;
+  max_tokens?: number | undefined;
+  max_completion_tokens?: number | undefined;
+}
+
+function checkBudget(request: Budget, context: z.RefinementCtx): void {
   const { min_tokens = 0, max_tokens, max_completion_tokens } = request;
   if (min_tokens <= (max_completion_tokens ?? max_tokens ?? MAX_TOKENS_MAX)) return;
   context.addIssue({ code: 'custom', path: ['min_tokens'], message: 'must not exceed max_tokens' });
 }
 
-function wholeNumber(min: number, max: number) {
-  const error = `must be a whole number from ${min} to ${max}`;
-  return z.int(error).min(min, error).max(max, error);
+interface Probabilities {
+  logprobs?: boolean | undefined;
+  top_logprobs?: number | undefined;
 }
 
-function numberBetween(min: number, max: number) {
-  const error = `must be a number from ${min} to ${max}`;
-  return z.number(error).min(min, error).max(max, error);
+function checkProbabilities(request: Probabilities, context: z.RefinementCtx): void {
+  const { logprobs = false, top_logprobs = 0 } = request;
+  if (logprobs || top_logprobs === 0) return;
+  context.addIssue({ code: 'custom', path: ['top_logprobs'], message: 'needs logprobs' });
 }
 
-function name() {
-  return text(NAME_CHARS_MAX).min(1, 'must not be empty');
-}
-
-function text(charsMax: number) {
-  return z.string('must be a string').max(charsMax, `must have at most ${charsMax} characters`);
+function plainText() {
+  return z
+    .string('must be a string')
+    .refine((value) => !holdsPlaceholder(value), PLACEHOLDER_ERROR);
 }
 
 function stopList() {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY } from './routing-policy.ts';
-import { estimatePromptTokens, extractFeatures } from './text-features.ts';
+import { estimatePromptTokens, estimateToolTokens, extractFeatures } from './text-features.ts';
 import type { RoutableRequest } from './text-features.ts';
 
 const features = (request: RoutableRequest) => extractFeatures(request, DEFAULT_POLICY);
@@ -122,6 +122,32 @@ describe('the estimate of prompt tokens', () => {
         expect(features({ messages }).promptTokens).toBe(estimatePromptTokens(messages));
       }),
     );
+  });
+});
+
+describe('tools', () => {
+  const code = 'def f(x):\n  return x';
+  const tools = [{ type: 'function', function: { name: 'run', description: code } }];
+  const tool_calls = [
+    { id: 'c', type: 'function', function: { name: 'run', arguments: JSON.stringify({ code }) } },
+  ];
+  const asked = { role: 'assistant', content: null, tool_calls };
+  const user = { role: 'user', content: 'abcd' };
+
+  it('count as tokens, as the JSON that the model reads', () => {
+    const plain = features({ messages: [user] }).promptTokens;
+    const withTools = features({ messages: [user], tools }).promptTokens;
+    expect(withTools).toBe(plain + estimateToolTokens({ tools }));
+    expect(estimateToolTokens({ tools })).toBeGreaterThan(JSON.stringify(tools).length / 4);
+    expect([estimateToolTokens({}), estimateToolTokens({ tools: [] })]).toEqual([0, 0]);
+
+    const called = features({ messages: [user, asked] }).promptTokens;
+    expect(called - plain).toBeGreaterThan(JSON.stringify(tool_calls).length / 4);
+    expect(called).toBe(estimatePromptTokens([user, asked]));
+  });
+
+  it('are neither words nor code of anybody', () => {
+    expect(features({ messages: [user, asked], tools })).toMatchObject({ words: 1, code: false });
   });
 });
 

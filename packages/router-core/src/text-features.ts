@@ -17,12 +17,14 @@ export interface RoutableRequest {
   temperature?: number | null | undefined;
   max_tokens?: number | null | undefined;
   max_completion_tokens?: number | null | undefined;
+  tools?: readonly unknown[] | undefined;
   [other: string]: unknown;
 }
 
 export interface RoutableMessage {
   role: string;
   content?: string | readonly RoutableContentPart[] | null | undefined;
+  tool_calls?: readonly unknown[] | null | undefined;
 }
 
 /** Parts without text (images, audio) count nothing. */
@@ -39,7 +41,7 @@ export interface RequestFeatures {
   /** Tokens the answer may have; the policy's default where the request names none. */
   maxTokens: number;
   temperature: number;
-  /** Tokens, estimated: all messages and the chat template. */
+  /** Tokens, estimated: all messages, the tools and the chat template. */
   promptTokens: number;
 }
 
@@ -51,6 +53,9 @@ const TEMPLATE_TOKENS_PER_MESSAGE = 5;
 
 /** Tokens that open the answer: `<|im_start|>`, `assistant`, newline. */
 const TEMPLATE_TOKENS_PER_ANSWER = 3;
+
+/** How to call tools, as the templates of Qwen 2.5 and Hermes explain it to the model. */
+const TEMPLATE_TOKENS_FOR_TOOLS = 110;
 
 /** In scripts without spaces, a word has about two characters. */
 const UNSPACED_CHARS_PER_WORD = 2;
@@ -67,20 +72,33 @@ export function extractFeatures(request: RoutableRequest, policy: RoutingPolicy)
       code ||= containsCode(text);
     }
   }
-  const textTokens = tally.tokens + tokensOf(messages.filter(isInstruction));
+  const textTokens = tally.tokens + textTokensOf(messages.filter(isInstruction));
 
   return {
     words: tally.words + Math.floor((tally.unspacedChars + 1) / UNSPACED_CHARS_PER_WORD),
     code,
     maxTokens: request.max_completion_tokens ?? request.max_tokens ?? policy.defaultMaxTokens,
     temperature: request.temperature ?? policy.defaultTemperature,
-    promptTokens: Math.ceil(textTokens) + templateTokens(messages.length),
+    promptTokens:
+      Math.ceil(textTokens + callTokensOf(messages)) +
+      templateTokens(messages.length) +
+      estimateToolTokens(request),
   };
+}
+
+/** Tokens that the definitions of tools take in a prompt. An estimate. */
+export function estimateToolTokens({ tools = [] }: Pick<RoutableRequest, 'tools'>): number {
+  if (tools.length === 0) return 0;
+  const tally = emptyTally();
+  for (const tool of tools) addText(tally, JSON.stringify(tool));
+  return Math.ceil(tally.tokens) + TEMPLATE_TOKENS_FOR_TOOLS;
 }
 
 /** Tokens that these messages take as a prompt, the chat template included. An estimate. */
 export function estimatePromptTokens(messages: readonly RoutableMessage[]): number {
-  return Math.ceil(tokensOf(messages)) + templateTokens(messages.length);
+  return (
+    Math.ceil(textTokensOf(messages) + callTokensOf(messages)) + templateTokens(messages.length)
+  );
 }
 
 /** System and developer messages: not part of the question, and never dropped. */
@@ -107,10 +125,19 @@ function templateTokens(messages: number): number {
   return messages * TEMPLATE_TOKENS_PER_MESSAGE + TEMPLATE_TOKENS_PER_ANSWER;
 }
 
-function tokensOf(messages: readonly RoutableMessage[]): number {
+function textTokensOf(messages: readonly RoutableMessage[]): number {
   const tally = emptyTally();
   for (const { content } of messages) {
     for (const text of textsOf(content)) addText(tally, text);
+  }
+  return tally.tokens;
+}
+
+/** Calls and definitions of tools are no words of anybody, but the model reads their JSON. */
+function callTokensOf(messages: readonly RoutableMessage[]): number {
+  const tally = emptyTally();
+  for (const { tool_calls: calls } of messages) {
+    for (const call of calls ?? []) addText(tally, JSON.stringify(call));
   }
   return tally.tokens;
 }

@@ -1,5 +1,7 @@
 /** What is sent to an engine for a request. */
 import type { EngineMessage, EngineRequest } from './engine-request.ts';
+import { textOf } from './request-messages.ts';
+import type { RequestMessage } from './request-messages.ts';
 import type { ChatRequest, JobRequest } from './requests.ts';
 
 /**
@@ -9,7 +11,8 @@ import type { ChatRequest, JobRequest } from './requests.ts';
 const TOP_P_LEAST = 1e-6;
 
 /**
- * The understood fields, with the defaults that routing assumed.
+ * The understood fields, with the defaults that routing assumed. What means "not used" is left out,
+ * because there are engines that refuse a field that they do not know, whatever its value.
  *
  * `developer` becomes `system` and text parts become one string, because older engines and many
  * chat templates know nothing else.
@@ -22,10 +25,14 @@ export function toEngineRequest(
     messages: conversation(request),
     max_tokens: maxTokens,
     temperature,
+    ...toolsOf(request),
+    ...probabilitiesOf(request),
   };
-  const { stop, top_p } = request;
+  const { stop, top_p, n = 1, response_format: format } = request;
   if (stop !== undefined) engine.stop = typeof stop === 'string' ? [stop] : stop;
   if (top_p !== undefined) engine.top_p = Math.max(top_p, TOP_P_LEAST);
+  if (n > 1) engine.n = n;
+  if (format !== undefined && format.type !== 'text') engine.response_format = format;
   for (const name of FORWARDED_AS_THEY_ARE) {
     if (request[name] !== undefined) Object.assign(engine, { [name]: request[name] });
   }
@@ -43,6 +50,20 @@ const FORWARDED_AS_THEY_ARE = [
   'ignore_eos',
 ] as const;
 
+function toolsOf({ tools = [], tool_choice, parallel_tool_calls }: ChatRequest | JobRequest) {
+  if (tools.length === 0) return {};
+  return {
+    tools,
+    ...(tool_choice === undefined ? {} : { tool_choice }),
+    ...(parallel_tool_calls === undefined ? {} : { parallel_tool_calls }),
+  };
+}
+
+function probabilitiesOf({ logprobs = false, top_logprobs }: ChatRequest | JobRequest) {
+  if (!logprobs) return {};
+  return { logprobs, ...(top_logprobs === undefined ? {} : { top_logprobs }) };
+}
+
 function conversation(request: ChatRequest | JobRequest): EngineMessage[] {
   if (request.messages === undefined) {
     const system = request.system_prompt;
@@ -51,15 +72,26 @@ function conversation(request: ChatRequest | JobRequest): EngineMessage[] {
       { role: 'user' as const, content: request.prompt ?? '' },
     ];
   }
-  return request.messages.map(({ role, content, name }) => ({
-    role: role === 'developer' ? 'system' : role,
-    content: textOf(content),
-    ...(name === undefined || name === null ? {} : { name }),
-  }));
+  return request.messages.map(engineMessage);
 }
 
-/** The text of a message's content, whatever its form. */
-export function textOf(content: string | readonly { text: string }[] | null): string {
-  if (content === null) return '';
-  return typeof content === 'string' ? content : content.map((part) => part.text).join('\n');
+function engineMessage(message: RequestMessage): EngineMessage {
+  const { role, name, tool_calls: calls, tool_call_id: callId } = message;
+  const said = {
+    content: textOf(message.content),
+    ...(name === undefined || name === null ? {} : { name }),
+  };
+  switch (role) {
+    case 'system':
+    case 'developer':
+      return { role: 'system', ...said };
+    case 'user':
+      return { role, ...said };
+    case 'assistant':
+      return { role, ...said, ...(calls && calls.length > 0 ? { tool_calls: calls } : {}) };
+    case 'tool':
+      return { role, ...said, tool_call_id: callId ?? '' };
+    default:
+      return role satisfies never;
+  }
 }

@@ -10,7 +10,6 @@ const IGNORED = [
   'prompt_cache_key',
   'prompt_cache_options',
   'prompt_cache_retention',
-  'parallel_tool_calls',
 ];
 
 /**
@@ -19,14 +18,8 @@ const IGNORED = [
  */
 const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
   // OpenAI's
-  n: (value) => value === 1,
-  tools: isEmptyList,
-  tool_choice: (value) => value === 'none' || value === 'auto',
   functions: isEmptyList,
   function_call: (value) => value === 'none' || value === 'auto',
-  response_format: (value) => z.object({ type: z.literal('text') }).safeParse(value).success,
-  logprobs: (value) => value === false,
-  top_logprobs: (value) => value === 0,
   logit_bias: isEmptyObject,
   modalities: (value) => Array.isArray(value) && value.every((item) => item === 'text'),
   audio: never,
@@ -52,8 +45,10 @@ const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
   guided_regex: never,
   guided_choice: never,
   guided_grammar: never,
+  guided_json_object: (value) => value === false,
   use_beam_search: (value) => value === false,
   logits_processors: isEmptyList,
+  // With min_tokens, an id outside of the vocabulary is an index outside of the engine's arrays.
   stop_token_ids: isEmptyList,
   bad_words: isEmptyList,
   allowed_token_ids: isEmptyList,
@@ -61,13 +56,21 @@ const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
   logprob_token_ids: isEmptyList,
   include_stop_str_in_output: (value) => value === false,
   skip_special_tokens: (value) => value === true,
+  spaces_between_special_tokens: (value) => value === true,
+  add_special_tokens: (value) => value === false,
+  include_reasoning: (value) => value === true,
+  thinking_token_budget: never,
+  repetition_detection: never,
+  length_penalty: (value) => value === 1,
+  return_token_ids: (value) => value === false,
+  return_prompt_text: (value) => value === false,
+  return_tokens_as_token_ids: (value) => value === false,
   // Ours, not offered yet
   webhook_url: never,
 };
 
 /** Parts of the conversation that no tier is given. */
 export const unsupportedMessageFields = {
-  tool_calls: unsupported(isNullOr(isEmptyList)),
   function_call: unsupported(isNullOr(never)),
   audio: unsupported(isNullOr(never)),
 };

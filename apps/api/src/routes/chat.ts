@@ -6,8 +6,9 @@
 import { QarrError, chatRequestSchema, isTerminalType } from '@qarr/router-core';
 import type { FastifyReply } from 'fastify';
 import type { Api, ApiDeps } from '../app.ts';
-import { chatCompletion, createChatChunks } from '../chat-chunks.ts';
+import { createChatChunks } from '../chat-chunks.ts';
 import type { ChatChunks } from '../chat-chunks.ts';
+import { chatCompletion } from '../chat-completion.ts';
 import { setRouteHeaders } from '../route-headers.ts';
 import { routeRequest } from '../route-request.ts';
 import { openEventStream } from '../sse.ts';
@@ -29,8 +30,9 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
       const { body } = request;
       const route = await routeRequest(body, deps);
       // An OpenAI stream cannot take back what it has sent; an answer in one piece can begin anew.
-      const onInterrupt = body.stream === true ? 'fail' : 'restart';
-      const options = { class: 'interactive', onInterrupt } as const;
+      const onInterrupt = body.stream === true ? 'continue' : 'restart';
+      const { traceparent } = request.headers;
+      const options = { class: 'interactive', onInterrupt, traceparent } as const;
       const { id } = await submitJob(route, options, deps);
       request.log.info({ job: id, tier: route.tier, route: route.reasons }, 'job accepted');
       setRouteHeaders(reply, { route, jobId: id });
@@ -81,7 +83,10 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
       if (signal.aborted) throw new QarrError('shutting_down');
       const record = await store.get(id);
       if (record === null) throw new QarrError('job_not_found');
-      return await reply.send(chatCompletion(record));
+      const answer = chatCompletion(record);
+      const continued = record.result?.continued ?? 0;
+      if (continued > 0) reply.header('x-qarr-continued', continued);
+      return await reply.send(answer);
     } finally {
       reply.raw.off('close', onClose);
     }

@@ -65,6 +65,7 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
           queueTimeoutMs: body.queue_timeout_ms,
           runTimeoutMs: body.run_timeout_ms,
           metadata: body.metadata,
+          traceparent: request.headers['traceparent'],
         },
         deps,
       );

@@ -1,7 +1,7 @@
 /** One engine, or several, for each tier: those that are given, or a simulator. */
 import type { Cleanup } from '../processes/cleanup.ts';
 import type { TierPlan, UpConfig } from '../config.ts';
-import { requireGivenEngine } from './given-engine.ts';
+import { requireGivenEngines } from './given-engine.ts';
 import { startSimulator } from './simulator.ts';
 import { STOP_SHARES_MS } from './stop-shares.ts';
 import type { SupervisedProcess } from '../processes/supervised-process.ts';
@@ -13,6 +13,7 @@ export interface TierEngines {
   readonly urls: readonly string[];
   /** For people: `simulated awq-24gb`, or the URLs. */
   readonly description: string;
+  readonly warnings: readonly string[];
 }
 
 /** In the order of the tiers. All of them start at once, and stop at once. */
@@ -34,20 +35,14 @@ export function startEngines({
   return Promise.all(
     config.tiers.map(async (tier, index): Promise<TierEngines> => {
       if (tier.engineUrls.length > 0) {
-        await requireGivenEngines(tier, deps.signal);
-        return { tier, urls: tier.engineUrls, description: tier.engineUrls.join(', ') };
+        const { engineUrls: urls, engineSource: source, engineApiKey: apiKey } = tier;
+        const warnings = await requireGivenEngines({ urls, source, apiKey, signal: deps.signal });
+        return { tier, urls, description: urls.join(', '), warnings };
       }
       const simulator = startSimulator({ tier, seed: index + 1, config, ...deps });
       simulators.push(simulator.process);
       const url = await simulator.listening;
-      return { tier, urls: [url], description: `simulated ${simulator.profile}` };
+      return { tier, urls: [url], description: `simulated ${simulator.profile}`, warnings: [] };
     }),
-  );
-}
-
-async function requireGivenEngines(tier: TierPlan, signal: AbortSignal): Promise<void> {
-  const { engineSource: source, engineApiKey: apiKey } = tier;
-  await Promise.all(
-    tier.engineUrls.map((url) => requireGivenEngine({ url, source, apiKey, signal })),
   );
 }

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { freePort } from '../processes/ports.ts';
-import { modelsUrl, requireGivenEngine } from './given-engine.ts';
+import { modelsUrl, requireGivenEngines } from './given-engine.ts';
 
 const { signal } = new AbortController();
 let server: Server | undefined;
@@ -17,7 +17,7 @@ afterEach(async () => {
   server = undefined;
 });
 
-describe('requireGivenEngine', () => {
+describe('requireGivenEngines', () => {
   test('takes any answer, and shows its key', async () => {
     const asked: IncomingMessage[] = [];
     server = createServer((request, response) => {
@@ -28,15 +28,26 @@ describe('requireGivenEngine', () => {
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
     const url = `http://127.0.0.1:${port}/v1`;
-    await requireGivenEngine({ url, source: 'QARR_FAST_URL', apiKey: 'secret', signal });
+    const down = `http://127.0.0.1:${await freePort('127.0.0.1')}`;
+    const given = { source: 'QARR_FAST_URL', apiKey: 'secret', signal };
+    expect(await requireGivenEngines({ urls: [url], ...given })).toEqual([]);
+    expect(await requireGivenEngines({ urls: [down, url], ...given })).toEqual([
+      expect.stringContaining(`the engine at ${down} is down`),
+    ]);
     expect(asked.map(({ url: path, headers }) => [path, headers.authorization])).toEqual([
+      ['/v1/models', 'Bearer secret'],
       ['/v1/models', 'Bearer secret'],
     ]);
   });
 
   test('says which variable to correct when nothing answers', async () => {
     const url = `http://127.0.0.1:${await freePort('127.0.0.1')}`;
-    const asked = requireGivenEngine({ url, source: 'QARR_FAST_URL', apiKey: null, signal });
+    const asked = requireGivenEngines({
+      urls: [url],
+      source: 'QARR_FAST_URL',
+      apiKey: null,
+      signal,
+    });
     await expect(asked).rejects.toThrow(/is down \(connect ECONNREFUSED.*correct QARR_FAST_URL/);
   });
 });

@@ -1,4 +1,4 @@
-/** Looks whether an engine that the user runs is up. */
+/** Looks whether the engines that the user runs are up. */
 import { get as getHttp } from 'node:http';
 import { get as getHttps } from 'node:https';
 import { CliError, messageOf } from '../cli-error.ts';
@@ -6,17 +6,35 @@ import { CliError, messageOf } from '../cli-error.ts';
 const ANSWERS_WITHIN_MS = 3000;
 
 /**
- * Any HTTP answer will do: whether the engine is loaded, and wants a key, is the worker's business.
- * Throws a CliError when there is none in time.
+ * Any HTTP answer will do: whether an engine is loaded, and wants a key, is the worker's business.
+ * One of a tier's engines is enough: the workers go on asking the others.
+ *
+ * @returns what to say of those that do not answer in time
+ * @throws CliError when none of them does
  */
-export async function requireGivenEngine({
+export async function requireGivenEngines({
+  urls,
+  ...deps
+}: {
+  urls: readonly string[];
+  /** What the URLs were given by, for the message. */
+  source: string;
+  apiKey: string | null;
+  signal: AbortSignal;
+}): Promise<string[]> {
+  const asked = await Promise.allSettled(urls.map((url) => askGivenEngine({ url, ...deps })));
+  const down = asked.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
+  if (down.length === urls.length) throw down[0];
+  return down.map(messageOf);
+}
+
+async function askGivenEngine({
   url,
   source,
   apiKey,
   signal,
 }: {
   url: string;
-  /** What the URL was given by, for the message. */
   source: string;
   apiKey: string | null;
   signal: AbortSignal;

@@ -12,7 +12,7 @@ export interface TierWorker {
   readonly process: SupervisedProcess;
 }
 
-/** Each worker has one engine; more workers than engines take turns. They stop all at once. */
+/** The workers of a tier share its engines. They stop all at once. */
 export function startWorkers({
   engines,
   config,
@@ -42,7 +42,7 @@ export function startWorkers({
           ...env,
           OPS_PORT: '0',
           QARR_DRAIN_MS: String(DRAIN_MS.worker),
-          QARR_UPSTREAM_URL: urls[index % urls.length],
+          QARR_UPSTREAM_URL: shareOf(urls, { index, workers: tier.workers }).join(),
           ...(apiKey === null ? {} : { QARR_UPSTREAM_API_KEY: apiKey }),
         },
         whenItEnds: 'restart',
@@ -51,4 +51,13 @@ export function startWorkers({
     }
   }
   return workers;
+}
+
+/** Each engine has its worker; where there are more workers, they take turns. */
+export function shareOf(
+  urls: readonly string[],
+  { index, workers }: { index: number; workers: number },
+): readonly string[] {
+  const shares = Math.min(workers, urls.length);
+  return urls.filter((_, engine) => engine % shares === index % shares);
 }

@@ -1,4 +1,5 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from './clock.ts';
 
 /**
  * Lets time pass for steps of a given cost. Timers are coarse (1 ms), so what one wait slept too
@@ -14,21 +15,20 @@ const LAG_MAX_MS = 20;
 /** Below this a timer would oversleep by more than the wait itself. */
 const SLEEP_MIN_MS = 0.5;
 
-/** A pace without lag. @param deps.now a monotonic clock in milliseconds */
-export function createPace(deps: { now: () => number; signal: AbortSignal }): Pace {
-  let dueMs = deps.now();
+/** A pace without lag. */
+export function createPace(deps: { clock: Clock; signal: AbortSignal }): Pace {
+  const { clock, signal } = deps;
+  let dueMs = clock.now();
 
   async function pass(costMs: number): Promise<void> {
-    const nowMs = deps.now();
+    const nowMs = clock.now();
     dueMs = Math.max(dueMs, nowMs - LAG_MAX_MS) + costMs;
     const waitMs = dueMs - nowMs;
-    if (waitMs < SLEEP_MIN_MS || deps.signal.aborted) {
+    if (waitMs < SLEEP_MIN_MS || signal.aborted) {
       await nextTurn();
       return;
     }
-    await sleep(waitMs, undefined, { signal: deps.signal }).catch(() => {
-      // Aborted: the caller looks at its own state next.
-    });
+    await clock.sleep(waitMs, signal);
   }
 
   return { pass };

@@ -1,4 +1,5 @@
 import type { Sampling } from '../engine/generation.ts';
+import type { Choices } from '../engine/sequence.ts';
 import type { AnswerShape } from '../protocol/answer-shape.ts';
 import type { RequestError } from '../protocol/request-error.ts';
 
@@ -9,6 +10,8 @@ export type AnswerSequence = {
   /** Lower goes first, where the engine schedules by priority. */
   readonly priority: number;
   readonly cacheSalt?: string;
+  /** The same for all choices of one prompt. */
+  readonly request: Choices;
 };
 
 /** One validated request, ready for the engine: a sequence per choice, and how to write them. */

@@ -160,6 +160,7 @@ export function createAnswerBuilder(deps: AnswerDeps): {
     const { sampling, scheduling, script, tokensMax } = request;
     checkTokenLimits({ tokensMax, tokensMin: sampling.tokensMin });
     const priority = headerPriority(request.priorityHeader, persona) ?? scheduling.priority;
+    const choices = { choices: sampling.choices };
     return Array.from({ length: sampling.choices }, (_, choice): AnswerSequence => {
       const own: Sampling = {
         ...sampling,
@@ -168,7 +169,7 @@ export function createAnswerBuilder(deps: AnswerDeps): {
         logprobs: rivalsOf(request.topLogprobs),
         seeds: [deps.seed, sampling.seed ?? 0, choice],
       };
-      return { ...scheduling, promptIds, sampling: own, priority };
+      return { ...scheduling, promptIds, sampling: own, priority, request: choices };
     });
   }
 

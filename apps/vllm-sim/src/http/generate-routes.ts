@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Engine } from '../engine/engine.ts';
+import type { Faults } from '../faults/faults.ts';
 import { engineFailed } from '../protocol/request-error.ts';
 import type { Answer } from './answer.ts';
 import { type AnswerDeps, createAnswerBuilder, type GenerateRequest } from './build-answer.ts';
@@ -17,6 +18,7 @@ import { streamAnswer } from './stream-answer.ts';
 type GenerateDeps = AnswerDeps & {
   engine: Engine;
   requestLog: RequestLog;
+  faults: Faults;
   load: ServerLoad;
   /** 0 means never. */
   keepAliveIntervalMs: number;
@@ -42,7 +44,6 @@ export function addGenerateRoutes(app: FastifyInstance, deps: GenerateDeps): voi
 
   function receive(request: FastifyRequest): GenerateRequest {
     const body = requireObject(request.body);
-    deps.requestLog.received({ path: request.url, fields: Object.keys(body) });
     return {
       body,
       priorityHeader: request.headers['x-vllm-priority'],
@@ -51,29 +52,29 @@ export function addGenerateRoutes(app: FastifyInstance, deps: GenerateDeps): voi
   }
 
   async function generate(reply: FastifyReply, answer: Answer): Promise<unknown> {
-    const { engine, requestLog } = deps;
+    const { engine, faults, requestLog } = deps;
     const response = reply.raw;
     enterEngine(engine, answer.sequences.length);
     deps.load.begin(response);
     if (answer.stream) {
       reply.hijack();
-      const stream = createEventStream(response);
+      const stream = faults.disturb(createEventStream(response), response);
       streamAnswer({
         answer,
         engine,
         persona,
         stream: keepAlive(stream, { response, intervalMs: deps.keepAliveIntervalMs }),
-        cut: () => response.destroy(),
-        onClientGone: () => requestLog.abortedByClient(),
+        cut() {
+          requestLog.cut(response);
+          response.destroy();
+        },
       });
       return reply;
     }
     if (answer.refusal !== undefined) throw answer.refusal;
     const collected = await collectAnswer({ answer, engine, response });
     if (collected === 'failed') return fail(reply);
-    if (collected !== 'gone') return collected.body;
-    requestLog.abortedByClient();
-    return reply.hijack();
+    return collected === 'gone' ? reply.hijack() : collected.body;
   }
 
   /** vLLM 0.6.4 answers for a dead engine with a bare 500 (its launcher's handler; not verified). */

@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { Engine } from '../engine/engine.ts';
 import type { EngineMetrics } from '../metrics/engine-metrics.ts';
 import { type CacheConfig, exposeMetrics, METRICS_CONTENT_TYPE } from '../metrics/exposition.ts';
 import type { Persona } from '../personas.ts';
-import type { EngineDoor } from './engine-door.ts';
 import type { ServedModel } from './model.ts';
 import type { ServerLoad } from './server-load.ts';
 
@@ -10,7 +10,7 @@ import type { ServerLoad } from './server-load.ts';
 export function addServerRoutes(
   app: FastifyInstance,
   deps: {
-    engine: EngineDoor;
+    engine: Pick<Engine, 'isDead'>;
     model: ServedModel;
     persona: Persona;
     metrics: EngineMetrics;
@@ -31,20 +31,23 @@ export function addServerRoutes(
     const card = persona.family === 'transformers' ? transformersCard : modelCard;
     return { object: 'list', data: model.names.map((id) => card(id, model)) };
   });
-  if (!routes.metrics) return;
+  const { metricsDialect: dialect } = persona;
+  if (dialect === undefined) return;
   app.get('/metrics', (_request, reply) =>
     reply.type(METRICS_CONTENT_TYPE).send(
       exposeMetrics({
         metrics: deps.metrics,
         modelName: model.names[0],
         cache: deps.cache,
+        dialect,
+        admissionRejections: persona.countsRejections,
       }),
     ),
   );
 
   /** It asks whether the engine's process lives, not whether it works. */
   function health(reply: FastifyReply): FastifyReply {
-    if (deps.engine.isDead?.() === true) return reply.status(persona.health.deadStatus).send();
+    if (deps.engine.isDead()) return reply.status(persona.health.deadStatus).send();
     return reply.status(200).send(persona.health.okBody);
   }
 }

@@ -12,10 +12,10 @@ import type { EventStream } from './event-stream.ts';
 /**
  * Streams an answer as server-sent events. The headers leave at once; the first event comes with
  * the first token. While the reader is slow, the tokens of each choice wait merged into one output,
- * as in vLLM's RequestOutputCollector, so a stream never holds more than its own answer.
+ * as in vLLM's RequestOutputCollector, so a stream never holds more than its own answer. A client
+ * that leaves frees its slots.
  *
  * @param options.cut breaks the connection off, for a server that dies with its engine
- * @param options.onClientGone called when the connection closed before the answer was complete
  */
 export function streamAnswer(options: {
   answer: Answer;
@@ -23,7 +23,6 @@ export function streamAnswer(options: {
   persona: Persona;
   stream: EventStream;
   cut: () => void;
-  onClientGone: () => void;
 }): void {
   const { answer, persona, stream } = options;
   const { sequences, shape } = answer;
@@ -60,7 +59,6 @@ export function streamAnswer(options: {
   });
   stream.onGone(() => {
     abortAll();
-    if (!ended) options.onClientGone();
   });
 
   function deliver(index: number, output: Output): void {

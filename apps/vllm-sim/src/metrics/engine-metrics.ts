@@ -1,62 +1,72 @@
-import { createHistogram, type Histogram } from './histogram.ts';
-
-/** What the engine counts. Gauges are refreshed once per step, as in vLLM: stale while it idles. */
-export type EngineMetrics = {
-  readonly running: Gauge;
-  readonly waiting: Gauge;
-  /** Share of the KV cache held by live sequences, 0 to 1. */
-  readonly kvUsage: Gauge;
-  readonly preemptions: Counter;
-  readonly promptTokens: Counter;
-  readonly generationTokens: Counter;
-  readonly timeToFirstToken: Histogram;
-  readonly interTokenLatency: Histogram;
-  readonly endToEndLatency: Histogram;
-  readonly queueTime: Histogram;
-  finished(reason: FinishedReason): void;
-  finishedCounts(): readonly { reason: FinishedReason; count: number }[];
-};
-
-type Gauge = { set(value: number): void; read(): number };
-type Counter = { add(amount: number): void; read(): number };
+import {
+  CHOICES_BUCKETS,
+  INTER_TOKEN_LATENCY_BUCKETS,
+  ITERATION_TOKENS_V0,
+  ITERATION_TOKENS_V1,
+  oneTwoFiveBuckets,
+  REQUEST_LATENCY_BUCKETS,
+  TIME_TO_FIRST_TOKEN_BUCKETS,
+} from './buckets.ts';
+import { createHistogram } from './histogram.ts';
 
 /** vLLM exposes a series for each of its finish reasons from the start. */
 const FINISHED_REASONS = ['stop', 'length', 'abort', 'error', 'repetition'] as const;
-type FinishedReason = (typeof FINISHED_REASONS)[number];
+/** Why a request was refused at the door: the limit that it would have exceeded. */
+const REJECTION_REASONS = ['max_num_queued_reqs', 'max_num_queued_tokens'] as const;
+export type RejectionReason = (typeof REJECTION_REASONS)[number];
 
-/** Bucket bounds in seconds, from vLLM's v1/metrics/loggers.py. */
-const TIME_TO_FIRST_TOKEN_BOUNDS = [
-  0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80,
-  160, 640, 2560,
-];
-const INTER_TOKEN_LATENCY_BOUNDS = [
-  0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80,
-];
-const REQUEST_LATENCY_BOUNDS = [
-  0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680,
-];
+/** What the engine counts. Gauges are refreshed once per step, as in vLLM: stale while it idles. */
+export type EngineMetrics = ReturnType<typeof createEngineMetrics>;
 
-export function createEngineMetrics(): EngineMetrics {
-  const finishedCounters = FINISHED_REASONS.map((reason) => ({ reason, counter: createCounter() }));
+/**
+ * @param options.modelLenMax bounds the histograms of token counts
+ * @param options.startedAtMs when the engine started, in milliseconds since 1970
+ */
+export function createEngineMetrics(options: { modelLenMax: number; startedAtMs: number }) {
+  const tokenBuckets = oneTwoFiveBuckets(options.modelLenMax);
   return {
+    startedAtMs: options.startedAtMs,
     running: createGauge(),
     waiting: createGauge(),
+    /** Share of the KV cache held by live sequences, 0 to 1. */
     kvUsage: createGauge(),
     preemptions: createCounter(),
+    /** Tokens looked up in the prefix cache, and those found there. */
+    prefixCacheQueries: createCounter(),
+    prefixCacheHits: createCounter(),
     promptTokens: createCounter(),
+    promptTokensCached: createCounter(),
     generationTokens: createCounter(),
-    timeToFirstToken: createHistogram(TIME_TO_FIRST_TOKEN_BOUNDS),
-    interTokenLatency: createHistogram(INTER_TOKEN_LATENCY_BOUNDS),
-    endToEndLatency: createHistogram(REQUEST_LATENCY_BOUNDS),
-    queueTime: createHistogram(REQUEST_LATENCY_BOUNDS),
-    finished(reason) {
-      finishedCounters.find((entry) => entry.reason === reason)?.counter.add(1);
-    },
-    finishedCounts() {
-      return finishedCounters.map(({ reason, counter }) => ({ reason, count: counter.read() }));
-    },
-  };
+    finished: createCounters(FINISHED_REASONS),
+    admissionRejections: createCounters(REJECTION_REASONS),
+    // In seconds.
+    timeToFirstToken: createHistogram(TIME_TO_FIRST_TOKEN_BUCKETS),
+    interTokenLatency: createHistogram(INTER_TOKEN_LATENCY_BUCKETS),
+    timePerOutputToken: createHistogram(INTER_TOKEN_LATENCY_BUCKETS),
+    endToEndLatency: createHistogram(REQUEST_LATENCY_BUCKETS),
+    queueTime: createHistogram(REQUEST_LATENCY_BUCKETS),
+    inferenceTime: createHistogram(REQUEST_LATENCY_BUCKETS),
+    prefillTime: createHistogram(REQUEST_LATENCY_BUCKETS),
+    decodeTime: createHistogram(REQUEST_LATENCY_BUCKETS),
+    // In tokens, or choices.
+    requestPromptTokens: createHistogram(tokenBuckets),
+    requestGenerationTokens: createHistogram(tokenBuckets),
+    requestGenerationTokensMax: createHistogram(tokenBuckets),
+    requestPrefillComputedTokens: createHistogram(tokenBuckets),
+    requestTokensMax: createHistogram(tokenBuckets),
+    requestChoices: createHistogram(CHOICES_BUCKETS),
+    iterationTokens: createHistogram(
+      [...new Set([...ITERATION_TOKENS_V0, ...ITERATION_TOKENS_V1])].toSorted((a, b) => a - b),
+    ),
+  } as const;
 }
+
+type Gauge = { set(value: number): void; read(): number };
+type Counter = { add(amount: number): void; read(): number };
+type Counters<Reason extends string> = {
+  add(reason: Reason): void;
+  read(): readonly { reason: Reason; count: number }[];
+};
 
 function createGauge(): Gauge {
   let value = 0;
@@ -75,5 +85,15 @@ function createCounter(): Counter {
       total += amount;
     },
     read: () => total,
+  };
+}
+
+function createCounters<Reason extends string>(reasons: readonly Reason[]): Counters<Reason> {
+  const counts = new Map(reasons.map((reason) => [reason, 0]));
+  return {
+    add(reason) {
+      counts.set(reason, (counts.get(reason) ?? 0) + 1);
+    },
+    read: () => [...counts].map(([reason, count]) => ({ reason, count })),
   };
 }

@@ -1,8 +1,10 @@
 /** A Prometheus histogram without labels of its own. */
 export type Histogram = {
   observe(value: number): void;
-  read(): { buckets: { le: number; count: number }[]; sum: number; count: number };
+  read(): { buckets: readonly Bucket[]; sum: number; count: number };
 };
+
+type Bucket = { readonly le: number; readonly count: number };
 
 /** @param bounds upper bounds in ascending order, without +Inf */
 export function createHistogram(bounds: readonly number[]): Histogram {

@@ -3,7 +3,7 @@
 -- Sending the same call again is harmless: `first seq` tells whether it has been applied.
 --
 -- KEYS  1 job, 2 log
--- ARGV  1 job id, 2 attempt, 3 first seq, 4.. type, json, type, json, …
+-- ARGV  1 job id, 2 attempt, 3 first seq, 4.. type, json, token ids (or ''), type, …
 -- RETURN 'ok', 'cancel' (applied, and the job shall be cancelled) or 'superseded' (refused)
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'seq', 'followers', 'cancel')
@@ -15,9 +15,9 @@ if first > seq + 1 then
   return redis.error_reply('GAP job is at ' .. seq .. ', events begin at ' .. first)
 end
 if first == seq + 1 then
-  for i = 4, #ARGV, 2 do
+  for i = 4, #ARGV, 3 do
     seq = seq + 1
-    followers = emit(KEYS[2], ARGV[1], seq, ARGV[i], ARGV[i + 1], followers)
+    followers = emit(KEYS[2], ARGV[1], seq, ARGV[i], ARGV[i + 1], followers, ARGV[i + 2])
   end
   redis.call('HSET', KEYS[1], 'seq', seq, 'streamed', '1', 'followers', followers)
 end

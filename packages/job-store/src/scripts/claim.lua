@@ -8,13 +8,14 @@
 --       6 result ttl (ms), 7 log ttl (ms), then the terminal events that may be due:
 --       8 `expired`, 9 `cancelled` unrun, 10 `cancelled` after a run, 11 `failed` by run time,
 --       12 `failed` by poison, 13 `failed` by a lost worker
--- RETURN {'run', attempt, next seq, failures, now, created_at, started_at, run_timeout_ms,
---         on_interrupt, request}
+-- RETURN {'run', attempt, next seq, failures, spared, now, created_at, started_at,
+--         run_timeout_ms, on_interrupt, request, traceparent or '', continued, 1 if there is text
+--         in the log that this attempt carries on, or 0}
 --     or {'drop', 'gone' | 'stale' | <terminal state>}
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'epoch', 'attempt', 'seq', 'failures', 'deaths',
   'followers', 'cancel', 'claim', 'streamed', 'on_interrupt', 'tier', 'created_at', 'started_at',
-  'queue_deadline', 'run_timeout_ms', 'request')
+  'queue_deadline', 'run_timeout_ms', 'request', 'spared', 'traceparent', 'continued')
 local state, epoch, claimed_by = record[1], record[2], record[9]
 if not state then
   return { 'drop', 'gone' }
@@ -31,9 +32,11 @@ local attempt, seq, failures, deaths = tonumber(record[3]), tonumber(record[4]),
 local followers, cancel, streamed, on_interrupt, tier = record[7], record[8], record[10], record[11], record[12]
 local created_at, started_at = tonumber(record[13]), tonumber(record[14] or now)
 local queue_deadline, run_timeout_ms, request = tonumber(record[15]), tonumber(record[16]), record[17]
+local spared, traceparent, continued = tonumber(record[18] or 0), record[19] or '', tonumber(record[20] or 0)
 
 local function run()
-  return { 'run', attempt, seq + 1, failures, now, created_at, started_at, run_timeout_ms, on_interrupt, request }
+  return { 'run', attempt, seq + 1, failures, spared, now, created_at, started_at,
+    run_timeout_ms, on_interrupt, request, traceparent, continued, streamed == '1' and 1 or 0 }
 end
 
 -- This very delivery has claimed it already; its answer was lost on the way.
@@ -68,7 +71,10 @@ if state == 'running' then
 end
 
 attempt = attempt + 1
-if streamed == '1' then
+if streamed == '1' and on_interrupt == 'continue' then
+  continued = continued + 1
+elseif streamed == '1' then
+  streamed = '0'
   seq = seq + 1
   followers = emit(KEYS[2], ARGV[1], seq, 'reset', cjson.encode({ type = 'reset', attempt = attempt }), followers)
 end
@@ -76,5 +82,5 @@ seq = seq + 1
 local started = cjson.encode({ type = 'started', tier = tier, worker = ARGV[3], attempt = attempt })
 followers = emit(KEYS[2], ARGV[1], seq, 'started', started, followers)
 redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'seq', seq, 'deaths', deaths,
-  'started_at', started_at, 'worker', ARGV[3], 'claim', ARGV[4], 'streamed', '0', 'followers', followers)
+  'started_at', started_at, 'worker', ARGV[3], 'claim', ARGV[4], 'streamed', streamed or '0', 'continued', continued, 'followers', followers)
 return run()

@@ -10,10 +10,15 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- Appends one event to the log and publishes it to each follower.
+-- Appends one event to the log and publishes it to each follower. `ids` are the tokens of a delta;
+-- they stay in the log, for whoever carries the answer on.
 -- A channel that nobody listens to any more is dropped. Returns the followers that remain.
-local function emit(log_key, job_id, seq, event_type, json, followers)
-  redis.call('XADD', log_key, '0-' .. seq, 't', event_type, 'd', json)
+local function emit(log_key, job_id, seq, event_type, json, followers, ids)
+  if ids and ids ~= '' then
+    redis.call('XADD', log_key, '0-' .. seq, 't', event_type, 'd', json, 'i', ids)
+  else
+    redis.call('XADD', log_key, '0-' .. seq, 't', event_type, 'd', json)
+  end
   if not followers or followers == '' then
     return ''
   end

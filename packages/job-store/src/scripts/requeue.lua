@@ -2,7 +2,7 @@
 -- stops. The queue entry stays the same, so the epoch does too.
 --
 -- KEYS  1 job
--- ARGV  1 attempt, 2 failures to add (0: handed back, nothing is burnt)
+-- ARGV  1 attempt, 2 the counter to raise: 'failures', 'spared' or '' (handed back)
 -- RETURN 'ok', 'cancel' (refused, because the job shall be cancelled) or 'superseded' (refused)
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancel')
@@ -18,7 +18,9 @@ end
 if record[3] == '1' then
   return 'cancel'
 end
-redis.call('HINCRBY', KEYS[1], 'failures', ARGV[2])
+if ARGV[2] ~= '' then
+  redis.call('HINCRBY', KEYS[1], ARGV[2], 1)
+end
 redis.call('HSET', KEYS[1], 'state', 'queued')
 redis.call('HDEL', KEYS[1], 'claim')
 return 'ok'

@@ -1,0 +1,178 @@
+/**
+ * How an answer that was interrupted is carried on by another engine of the same model.
+ *
+ * By token ids where the engines tell them: the prompt's and the answer's ids become the prompt of
+ * `/v1/completions`, so the engine goes on exactly where the other one stopped. Else by text: the
+ * published text becomes the last message, which vLLM is asked to continue.
+ *
+ * Only the plain text of one choice can be carried on. Completions know nothing of tools and of
+ * structure, and log probabilities of the published tokens are lost.
+ */
+import type { EngineMessage, EngineRequest, Usage } from '@qarr/router-core';
+import type { SoFar } from '@qarr/job-store';
+import { failureOfContinuation } from './engine-failure.ts';
+import type { EngineFailure } from './engine-failure.ts';
+import type { RunOptions } from './engine.ts';
+import type { JointOptions } from './joint.ts';
+import type { Tokenizer } from './tokenizer.ts';
+
+export type Continuation =
+  | {
+      kind: 'request';
+      path: string;
+      body: object;
+      joint: Omit<JointOptions, 'onDelta' | 'close'>;
+      /** From the usage of the request to that of the whole answer. */
+      usageOf: (usage: Usage | null) => Usage | null;
+    }
+  /** The former engine had used up `max_tokens`: only this text was not let out yet. */
+  | { kind: 'complete'; text: string; usage: Usage }
+  | { kind: 'failed'; failure: EngineFailure };
+
+interface Inputs {
+  readonly request: EngineRequest;
+  readonly soFar: SoFar;
+  readonly options: Pick<RunOptions, 'model' | 'capabilities' | 'signal'>;
+  readonly tokenizer: Tokenizer;
+  /** By text: the engine shall say the last word again, so that it is not cut in the middle. */
+  readonly repeats?: boolean;
+}
+
+/** Whether the answer to this request could be carried on at all. */
+export function isContinuable(request: EngineRequest): boolean {
+  const { response_format, tools, logprobs, n = 1 } = request;
+  return response_format === undefined && tools === undefined && !logprobs && n === 1;
+}
+
+export async function planContinuation(inputs: Inputs): Promise<Continuation> {
+  const { request, soFar, options } = inputs;
+  if (!isContinuable(request) || soFar.hasMore) {
+    return impossible('it is more than the text of one choice');
+  }
+  const { tokenIds, tokenizes, continuesText } = options.capabilities;
+  if (tokenIds && tokenizes && soFar.tokenIds !== null) {
+    const plan = await planByIds({ ...inputs, generatedIds: soFar.tokenIds });
+    if (plan !== 'other text') return plan;
+  }
+  return continuesText ? planByText(inputs) : impossible('the engine cannot do that');
+}
+
+async function planByIds({
+  request,
+  soFar,
+  options: { model, signal },
+  tokenizer,
+  generatedIds,
+}: Inputs & { generatedIds: readonly number[] }): Promise<Continuation | 'other text'> {
+  const { messages, ...sampling } = request;
+  const [prompt, generated] = await Promise.all([
+    tokenizer.tokenize({ model, messages, continues: false, signal }),
+    tokenizer.detokenize({ model, tokens: generatedIds, signal }),
+  ]);
+  if (prompt.kind === 'failed') return prompt;
+  if (generated.kind === 'failed') return generated;
+  // A character whose bytes have not all come decodes to replacement characters.
+  const text = generated.value.replace(/\uFFFD+$/, '');
+  if (!text.startsWith(soFar.text)) return 'other text';
+  const heldBack = text.slice(soFar.text.length);
+  const promptTokens = prompt.value.length;
+  const left = request.max_tokens - generatedIds.length;
+  if (left <= 0) {
+    const usage = usageOf(promptTokens, promptTokens + generatedIds.length);
+    return { kind: 'complete', text: heldBack, usage };
+  }
+  return {
+    kind: 'request',
+    path: '/v1/completions',
+    body: {
+      ...sampling,
+      model,
+      prompt: [...prompt.value, ...generatedIds],
+      ...restOf(request, { done: generatedIds.length }),
+    },
+    joint: { heldBack, stops: stopsAfter(request, generatedIds.length), echo: '', repeated: '' },
+    usageOf: (usage) => usage && usageOf(promptTokens, usage.total_tokens),
+  };
+}
+
+async function planByText({
+  request,
+  soFar,
+  options: { model, capabilities, signal },
+  tokenizer,
+  repeats = true,
+}: Inputs): Promise<Continuation> {
+  const repeated = repeats ? lastWord(soFar.text) : '';
+  const content = soFar.text.slice(0, soFar.text.length - repeated.length);
+  // Where there is no whole word yet, the engine begins anew and says all of it again.
+  const isOpen = content !== '';
+  const { messages } = request;
+  const opened: EngineMessage[] = isOpen ? [...messages, { role: 'assistant', content }] : messages;
+  const [prompt, whole] = await Promise.all([
+    tokenizer.tokenize({ model, messages, continues: false, signal }),
+    tokenizer.tokenize({ model, messages: opened, continues: isOpen, signal }),
+  ]);
+  if (prompt.kind === 'failed') return prompt;
+  if (whole.kind === 'failed') return whole;
+  const promptTokens = prompt.value.length;
+  const done = whole.value.length - promptTokens;
+  if (done >= request.max_tokens) {
+    return { kind: 'complete', text: '', usage: usageOf(promptTokens, whole.value.length) };
+  }
+  return {
+    kind: 'request',
+    path: '/v1/chat/completions',
+    body: {
+      ...request,
+      model,
+      messages: opened,
+      // Both, or the template refuses: see vLLM's own check.
+      ...(isOpen ? { continue_final_message: true, add_generation_prompt: false } : {}),
+      ...restOf(request, { done }),
+    },
+    joint: {
+      heldBack: '',
+      stops: [],
+      echo: capabilities.echoesContinued ? content : '',
+      repeated,
+    },
+    usageOf: (usage) => usage && usageOf(promptTokens, usage.total_tokens),
+  };
+}
+
+/**
+ * The last word of a text and the space around it. A text may have been cut in the middle of a
+ * token, and chat templates trim: only between words is it sure to mean the same to the engine.
+ */
+function lastWord(text: string): string {
+  const word = /\s*\S*$/.exec(text.slice(-LAST_WORD_CHARS_MAX))?.[0] ?? '';
+  return word.length < LAST_WORD_CHARS_MAX ? word : '';
+}
+
+/** Longer than words are. What has no spaces goes on from where it stands. */
+const LAST_WORD_CHARS_MAX = 64;
+
+function restOf(request: EngineRequest, { done }: { done: number }): object {
+  const { max_tokens, min_tokens } = request;
+  return {
+    max_tokens: max_tokens - done,
+    ...(min_tokens === undefined ? {} : { min_tokens: Math.max(0, min_tokens - done) }),
+  };
+}
+
+/** Before `min_tokens` nothing stops an answer. */
+function stopsAfter({ stop = [], min_tokens = 0 }: EngineRequest, done: number): readonly string[] {
+  return done >= min_tokens ? stop : [];
+}
+
+function usageOf(promptTokens: number, totalTokens: number): Usage {
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: totalTokens - promptTokens,
+    total_tokens: totalTokens,
+  };
+}
+
+function impossible(why: string): Continuation {
+  return { kind: 'failed', failure: failureOfContinuation(why) };
+}

@@ -1,0 +1,85 @@
+/** An engine's own tokenizer, over HTTP. */
+import type { EngineMessage } from '@qarr/router-core';
+import { z } from 'zod';
+import { failureOfConnection, failureOfProtocol, failureOfStatus } from './engine-failure.ts';
+import type { EngineFailure } from './engine-failure.ts';
+import type { Exchange, Exchanges } from './upstream/exchange.ts';
+
+/** The ids of a prompt of a million tokens. */
+const BODY_BYTES_MAX = 16 * 1024 * 1024;
+
+type Asked<Value> = { kind: 'answer'; value: Value } | { kind: 'failed'; failure: EngineFailure };
+
+export interface Tokenizer {
+  /** The tokens of a conversation, in its chat template. `continues`: its last message is open. */
+  tokenize(options: {
+    model: string;
+    messages: readonly EngineMessage[];
+    continues: boolean;
+    signal: AbortSignal;
+  }): Promise<Asked<readonly number[]>>;
+  detokenize(options: {
+    model: string;
+    tokens: readonly number[];
+    signal: AbortSignal;
+  }): Promise<Asked<string>>;
+}
+
+const tokensSchema = z.object({ tokens: z.array(z.int().nonnegative()) });
+const promptSchema = z.object({ prompt: z.string() });
+
+export function createTokenizer({
+  exchanges,
+  timeoutMs,
+}: {
+  exchanges: Pick<Exchanges, 'send'>;
+  timeoutMs: number;
+}): Tokenizer {
+  async function ask<Value>(
+    path: string,
+    { body, schema, signal }: { body: object; schema: z.ZodType<Value>; signal: AbortSignal },
+  ): Promise<Asked<Value>> {
+    const options = { body, timeoutMs, bytesMax: BODY_BYTES_MAX, signal };
+    const exchange = await exchanges.send(path, options);
+    if (exchange.kind !== 'answer') return { kind: 'failed', failure: failureOf(exchange) };
+    if (exchange.status !== 200) {
+      return { kind: 'failed', failure: failureOfStatus(exchange.status, exchange.text) };
+    }
+    const parsed = schema.safeParse(parseJson(exchange.text));
+    if (parsed.success) return { kind: 'answer', value: parsed.data };
+    const failure = failureOfProtocol('The engine did not tell the tokens of the answer.');
+    return { kind: 'failed', failure };
+  }
+
+  return {
+    async tokenize({ model, messages, continues, signal }) {
+      const body = {
+        model,
+        messages,
+        add_generation_prompt: !continues,
+        ...(continues ? { continue_final_message: true } : {}),
+      };
+      const asked = await ask('/tokenize', { body, schema: tokensSchema, signal });
+      return asked.kind === 'failed' ? asked : { kind: 'answer', value: asked.value.tokens };
+    },
+    async detokenize({ model, tokens, signal }) {
+      const body = { model, tokens };
+      const asked = await ask('/detokenize', { body, schema: promptSchema, signal });
+      return asked.kind === 'failed' ? asked : { kind: 'answer', value: asked.value.prompt };
+    },
+  };
+}
+
+function failureOf({ kind, cause }: Exclude<Exchange, { kind: 'answer' }>): EngineFailure {
+  const reached = kind === 'unreachable' ? 'nobody' : 'no answer';
+  return failureOfConnection(cause, { reached });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Not what was asked for, like any other JSON.
+    return null;
+  }
+}

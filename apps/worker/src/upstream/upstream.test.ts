@@ -1,0 +1,367 @@
+import type { ServerResponse } from 'node:http';
+import { createLogger } from '@qarr/process';
+import type { UpstreamStatus } from '@qarr/router-core';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { createEngine } from '../engine.ts';
+import type { EngineOutcome } from '../engine.ts';
+import { failureOfConnection, failureOfStatus, failureOfTimeout } from '../engine-failure.ts';
+import type { EngineFailure } from '../engine-failure.ts';
+import { DONE, delta, startHostileEngine } from '../hostile-engine-for-test.ts';
+import { createProbe } from './probe.ts';
+import { createServedModel } from './served-model.ts';
+import type { ServedModel } from './served-model.ts';
+import { startSimulator } from './simulator-for-test.ts';
+import { createUpstream } from './upstream.ts';
+
+const PATIENCE = { timeout: 20_000, interval: 2 };
+const NEVER_MS = 3_600_000;
+const WHOLE = delta({ content: 'x' }, 'length') + DONE;
+
+/** What an engine does, which a test changes while it runs. */
+interface Behaviour {
+  chat: (response: ServerResponse) => unknown;
+  models: readonly string[];
+  startedAtS: number;
+}
+
+/** An engine that does as it is told; `chats` counts the requests for tokens. */
+async function startEngine(changes: Partial<Behaviour> = {}, port = 0) {
+  const does: Behaviour = {
+    chat: (response) => response.end(WHOLE),
+    models: ['m'],
+    startedAtS: 100,
+    ...changes,
+  };
+  const server = await startHostileEngine(
+    ({ request, response }) => {
+      if (request.url === '/v1/models') {
+        return response.end(JSON.stringify({ data: does.models.map((id) => ({ id })) }));
+      }
+      if (request.url === '/metrics') {
+        return response.end(`process_start_time_seconds ${does.startedAtS}\n`);
+      }
+      if (request.url !== '/v1/chat/completions') return response.writeHead(404).end();
+      return does.chat(response);
+    },
+    { port },
+  );
+  const chats = () => server.requests.filter(({ path }) => path === '/v1/chat/completions').length;
+  return {
+    url: server.url,
+    stop: server.stop,
+    does,
+    chats,
+    port: Number(new URL(server.url).port),
+  };
+}
+
+function watch(
+  url: string,
+  {
+    canaryEveryMs = NEVER_MS,
+    canaryTimeoutMs = NEVER_MS,
+    warmupRequests = 3,
+    servedModel = createServedModel(undefined),
+  }: {
+    canaryEveryMs?: number;
+    canaryTimeoutMs?: number;
+    warmupRequests?: number;
+    servedModel?: ServedModel;
+  } = {},
+) {
+  const connectMs = 10_000;
+  const apiKey = undefined;
+  const timeouts = {
+    connectMs,
+    headersMs: NEVER_MS,
+    firstTokenMs: NEVER_MS,
+    idleMs: NEVER_MS,
+    rateWindowMs: NEVER_MS,
+    tokensPerWindowMin: 0,
+  };
+  const states: UpstreamStatus['state'][] = [];
+  const upstream = createUpstream({
+    url,
+    engine: createEngine({ baseUrl: url, apiKey, timeouts, connections: 4 }),
+    probe: createProbe({ baseUrl: url, apiKey, connectMs, warmupRequests, canaryTimeoutMs }),
+    ceiling: 4,
+    canaryEveryMs,
+    servedModel,
+    fallbackModel: 'fast',
+    onChange() {
+      const { state } = upstream.status();
+      if (states.at(-1) !== state) states.push(state);
+    },
+    log: createLogger({ name: 'test', level: 'silent' }),
+    askAgainBaseMs: 1,
+    scrapeEveryMs: 5,
+  });
+  onTestFinished(() => upstream.stop());
+  const becomes = (state: UpstreamStatus['state']) =>
+    vi.waitFor(() => expect(upstream.status().state).toBe(state), PATIENCE);
+  const goesThrough = (...expected: UpstreamStatus['state'][]) =>
+    vi.waitFor(() => expect(states).toEqual(expected), PATIENCE);
+  return { upstream, states, becomes, goesThrough };
+}
+
+function failed(failure: EngineFailure): EngineOutcome {
+  return { usage: null, ending: { kind: 'failed', failure } };
+}
+
+describe('an engine', () => {
+  it('is warmed, and then has room', async () => {
+    const engine = await startEngine();
+    const { upstream, goesThrough } = watch(engine.url);
+    expect(upstream.isReady).toBe(false);
+    await goesThrough('warming', 'ready');
+    expect(engine.chats()).toBe(3);
+    expect(upstream.status()).toMatchObject({ model: 'm', slots: 4, running: 0 });
+  });
+
+  it('counts what it has', async () => {
+    const { url } = await startEngine();
+    const { upstream, becomes } = watch(url);
+    await becomes('ready');
+    const slots = [upstream.acquire(), upstream.acquire()];
+    expect(upstream.running).toBe(2);
+    for (const slot of slots) slot.release();
+    expect(upstream.running).toBe(0);
+  });
+
+  it('is asked until it answers', async () => {
+    const { port, stop } = await startEngine();
+    await stop();
+    const { becomes, states, upstream } = watch(`http://127.0.0.1:${port}`);
+    await becomes('gone');
+    await startEngine({}, port);
+    await becomes('ready');
+    expect(states).toEqual(['gone', 'warming', 'ready']);
+    expect(upstream.status().model).toBe('m');
+  });
+
+  it('is not ready while it cannot be warmed', async () => {
+    const engine = await startEngine({ chat: (response) => response.writeHead(500).end() });
+    const { becomes, states } = watch(engine.url);
+    await becomes('gone');
+    engine.does.chat = (response) => response.end(WHOLE);
+    await becomes('ready');
+    expect(states.filter((state) => state === 'ready')).toHaveLength(1);
+  });
+
+  it('stops at any time', async () => {
+    const hanging = await startEngine({ chat: () => {} });
+    const { becomes, upstream } = watch(hanging.url);
+    await becomes('warming');
+    await vi.waitFor(() => expect(hanging.chats()).toBe(1), PATIENCE);
+    await upstream.stop();
+  });
+});
+
+describe('an engine in doubt', () => {
+  it.each([
+    ['timed out', failureOfTimeout('idle', 1)],
+    ['was broken off', failureOfConnection('ECONNRESET', { reached: 'text' })],
+    ['met an error', failureOfStatus(500, '')],
+    ['was too much', failureOfStatus(503, '')],
+    ['met a wrong address', failureOfStatus(404, '')],
+    ['was refused our key', failureOfStatus(401, '')],
+  ])('gets no job after one that %s until it has answered a canary', async (_name, failure) => {
+    const engine = await startEngine();
+    const { upstream, becomes, states } = watch(engine.url);
+    await becomes('ready');
+    const canary = Promise.withResolvers<ServerResponse>();
+    engine.does.chat = canary.resolve;
+    upstream.acquire().report(failed(failure));
+    expect(upstream.isReady).toBe(false);
+    expect(upstream.status()).toMatchObject({ state: 'suspect', slots: 0, running: 1 });
+    (await canary.promise).end(WHOLE);
+    await becomes('ready');
+    expect(states).toEqual(['warming', 'ready', 'suspect', 'ready']);
+    expect(engine.chats()).toBe(4);
+  });
+
+  it.each<[string, EngineOutcome]>([
+    ['was answered', { usage: null, ending: { kind: 'whole', finishReasons: ['stop'] } }],
+    ['was ended by us', { usage: null, ending: { kind: 'aborted' } }],
+    ['was refused', failed(failureOfStatus(400, ''))],
+    ['was too long', failed(failureOfStatus(400, 'maximum context length'))],
+  ])('is none after a job that %s', async (_name, outcome) => {
+    const { url } = await startEngine();
+    const { upstream, becomes } = watch(url);
+    await becomes('ready');
+    upstream.acquire().report(outcome);
+    expect(upstream.isReady).toBe(true);
+  });
+
+  it('is gone after two canaries that fail, and warmed before it is ready again', async () => {
+    const engine = await startEngine();
+    const { upstream, becomes, states } = watch(engine.url);
+    await becomes('ready');
+    engine.does.chat = (response) => response.writeHead(500).end();
+    const before = engine.chats();
+    upstream.acquire().report(failed(failureOfStatus(500, '')));
+    await becomes('gone');
+    expect(engine.chats()).toBe(before + 2);
+    engine.does.chat = (response) => response.end(WHOLE);
+    await becomes('ready');
+    expect(states.slice(0, 4)).toEqual(['warming', 'ready', 'suspect', 'gone']);
+    expect(states.slice(-2)).toEqual(['warming', 'ready']);
+  });
+
+  it('is ready again after one canary that fails and one that does not', async () => {
+    const engine = await startEngine();
+    const { upstream, goesThrough, becomes } = watch(engine.url);
+    await becomes('ready');
+    engine.does.chat = (response) => {
+      engine.does.chat = (next) => next.end(WHOLE);
+      response.writeHead(500).end();
+    };
+    upstream.acquire().report(failed(failureOfStatus(500, '')));
+    await goesThrough('warming', 'ready', 'suspect', 'ready');
+  });
+
+  it('is gone at once when nobody listens', async () => {
+    const { url } = await startEngine();
+    const { upstream, becomes } = watch(url);
+    await becomes('ready');
+    upstream.acquire().report(failed(failureOfConnection('ECONNREFUSED', { reached: 'nobody' })));
+    expect(upstream.status().state).toBe('gone');
+    await becomes('ready');
+  });
+
+  it('is not in doubt for what befell a job in an earlier life of it', async () => {
+    const engine = await startEngine();
+    const { upstream, becomes } = watch(engine.url);
+    await becomes('ready');
+    const slot = upstream.acquire();
+    engine.does.startedAtS = 200;
+    await vi.waitFor(() => expect(engine.chats()).toBe(6), PATIENCE);
+    await becomes('ready');
+    slot.report(failed(failureOfTimeout('idle', 1)));
+    expect(upstream.isReady).toBe(true);
+  });
+});
+
+describe('an engine that is silent', () => {
+  it('is asked for a token now and then', async () => {
+    const engine = await startEngine();
+    const { becomes, states } = watch(engine.url, { canaryEveryMs: 5 });
+    await becomes('ready');
+    await vi.waitFor(() => expect(engine.chats()).toBeGreaterThan(6), PATIENCE);
+    expect(states).toEqual(['warming', 'ready']);
+  });
+
+  it('is not asked while tokens come', async () => {
+    const engine = await startEngine();
+    const { upstream, becomes } = watch(engine.url, { canaryEveryMs: 2_000 });
+    await becomes('ready');
+    const slot = upstream.acquire();
+    const began = performance.now();
+    await vi.waitFor(
+      () => {
+        slot.sawToken();
+        expect(performance.now() - began).toBeGreaterThan(2_500);
+      },
+      { timeout: 20_000, interval: 5 },
+    );
+    expect(engine.chats()).toBe(3);
+  });
+
+  it('is gone when it hangs, though nothing runs', async () => {
+    const engine = await startEngine();
+    const { becomes, states } = watch(engine.url, { canaryEveryMs: 5, canaryTimeoutMs: 60 });
+    await becomes('ready');
+    engine.does.chat = () => {};
+    await becomes('gone');
+    expect(states).toEqual(['warming', 'ready', 'suspect', 'gone']);
+  });
+
+  it('is not gone when only the canary has to wait', async () => {
+    const engine = await startEngine();
+    const { upstream, becomes } = watch(engine.url, { canaryTimeoutMs: 60 });
+    await becomes('ready');
+    const slot = upstream.acquire();
+    engine.does.chat = () => {};
+    const streaming = setInterval(() => slot.sawToken(), 2);
+    onTestFinished(() => clearInterval(streaming));
+    slot.report(failed(failureOfTimeout('idle', 1)));
+    expect(upstream.isReady).toBe(false);
+    await becomes('ready');
+  });
+});
+
+describe('an engine whose process', () => {
+  it('has started anew is warmed anew', async () => {
+    const engine = await startEngine();
+    const { becomes, goesThrough } = watch(engine.url);
+    await becomes('ready');
+    engine.does.startedAtS = 200;
+    await goesThrough('warming', 'ready', 'starting', 'warming', 'ready');
+    expect(engine.chats()).toBe(6);
+  });
+
+  it('is killed is gone, and is warmed when another one answers there', async () => {
+    const first = await startSimulator();
+    const { becomes, states } = watch(first.url, { warmupRequests: 1 });
+    await becomes('ready');
+    first.kill('SIGKILL');
+    await becomes('gone');
+    await startSimulator(`--port=${first.port}`);
+    await becomes('ready');
+    expect(states.slice(-2)).toEqual(['warming', 'ready']);
+  });
+
+  it('is frozen is gone, and ready when it is thawed', async () => {
+    const frozen = await startSimulator();
+    const { becomes } = watch(frozen.url, { canaryEveryMs: 20, canaryTimeoutMs: 300 });
+    await becomes('ready');
+    frozen.kill('SIGSTOP');
+    await becomes('gone');
+    frozen.kill('SIGCONT');
+    await becomes('ready');
+  }, 60_000);
+});
+
+describe('an engine with another model', () => {
+  it('than the configured one is not ready', async () => {
+    const engine = await startEngine();
+    const servedModel = createServedModel('configured');
+    const { becomes } = watch(engine.url, { servedModel });
+    await becomes('gone');
+    engine.does.models = ['adapter', 'configured'];
+    await becomes('ready');
+    expect(engine.chats()).toBe(3);
+  });
+
+  it('than the other engines is not ready', async () => {
+    const servedModel = createServedModel(undefined);
+    const one = watch((await startEngine()).url, { servedModel });
+    await one.becomes('ready');
+    const other = watch((await startEngine({ models: ['n'] })).url, { servedModel });
+    await other.becomes('gone');
+    expect(one.upstream.isReady).toBe(true);
+  });
+
+  it('than the other engines is not ready either when both are warmed at once', async () => {
+    const servedModel = createServedModel(undefined);
+    const first = Promise.withResolvers<ServerResponse>();
+    const late = await startEngine({ models: ['n'], chat: first.resolve });
+    const other = watch(late.url, { servedModel, warmupRequests: 1 });
+    const waiting = await first.promise;
+    const one = watch((await startEngine()).url, { servedModel });
+    await one.becomes('ready');
+    waiting.end(WHOLE);
+    await other.becomes('gone');
+    expect(other.states).toEqual(['warming', 'gone']);
+  });
+
+  it('is given up when a canary finds it, and taken back with the right one', async () => {
+    const engine = await startEngine();
+    const { becomes } = watch(engine.url, { canaryEveryMs: 5 });
+    await becomes('ready');
+    engine.does.models = ['n'];
+    await becomes('gone');
+    engine.does.models = ['m'];
+    await becomes('ready');
+  });
+});

@@ -1,0 +1,93 @@
+/** The engines of one worker: which of them gets the next job, and how many jobs they take. */
+import type { UpstreamStatus, WorkerStatus } from '@qarr/router-core';
+import type { ServedModel } from './served-model.ts';
+import type { Slot, Upstream } from './upstream.ts';
+
+export interface Upstreams {
+  /** The least loaded engine's; null when none can take a job now. */
+  acquire(): Slot | null;
+  capacity(): Capacity;
+  statuses(): UpstreamStatus[];
+  /** What the worker's heartbeat says of them. */
+  summary(): Pick<
+    WorkerStatus,
+    'slots' | 'breaker' | 'upstream' | 'model' | 'max_model_len' | 'upstreams'
+  >;
+  stop(): Promise<void>;
+}
+
+interface Capacity {
+  /** The sum of the ready engines' limits. */
+  readonly slots: number;
+  /** Those that are not taken. */
+  readonly free: number;
+  /**
+   * Jobs that the worker may have at once: what runs, wherever, and what is free. A job that hangs
+   * on an engine that is not ready must not take a place from one that is.
+   */
+  readonly jobsMax: number;
+}
+
+export function createUpstreams({
+  upstreams,
+  ceiling,
+  servedModel,
+  fallbackModel,
+}: {
+  upstreams: readonly [Upstream, ...Upstream[]];
+  /** Jobs at once on one engine, at most. */
+  ceiling: number;
+  servedModel: ServedModel;
+  fallbackModel: string;
+}): Upstreams {
+  const ready = () => upstreams.filter(({ isReady }) => isReady);
+  /** Grows, so that engines which are equally loaded take turns. */
+  let turn = 0;
+
+  return {
+    acquire() {
+      // A limit may have been lowered while the job was on its way; the ceiling is never passed.
+      const takers = ready().filter(({ running }) => running < ceiling);
+      turn += 1;
+      const inTurn = takers.map((_, index) => takers[(index + turn) % takers.length]);
+      const [best] = inTurn.toSorted((a, b) => load(a) - load(b));
+      return best?.acquire() ?? null;
+    },
+
+    capacity() {
+      const slots = sum(ready().map(({ limit }) => limit));
+      const free = sum(ready().map(({ limit, running }) => Math.max(0, limit - running)));
+      return { slots, free, jobsMax: free + sum(upstreams.map(({ running }) => running)) };
+    },
+
+    statuses: () => upstreams.map((upstream) => upstream.status()),
+
+    summary() {
+      const [first = upstreams[0]] = ready();
+      // While none is ready, what they were is the best guess of what they will be.
+      const asked = ready().length > 0 ? ready() : upstreams;
+      const windows = asked.flatMap(({ maxModelLen }) => maxModelLen ?? []);
+      const statuses = this.statuses();
+      return {
+        slots: this.capacity().slots,
+        breaker: ready().length > 0 ? 'closed' : 'open',
+        upstream: first.url,
+        model: servedModel.expected() ?? fallbackModel,
+        max_model_len: windows.length === 0 ? null : Math.min(...windows),
+        upstreams: statuses,
+      };
+    },
+
+    async stop() {
+      await Promise.all(upstreams.map((upstream) => upstream.stop()));
+    },
+  };
+}
+
+function load(upstream: Upstream | undefined): number {
+  return upstream === undefined ? 0 : upstream.running / upstream.limit;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

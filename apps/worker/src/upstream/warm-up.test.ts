@@ -1,0 +1,238 @@
+import type { ServerResponse } from 'node:http';
+import * as fc from 'fast-check';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { NO_CAPABILITIES } from '../capabilities.ts';
+import { DONE, delta, event, startHostileEngine } from '../hostile-engine-for-test.ts';
+import { createExchanges } from './exchange.ts';
+import { startSimulator } from './simulator-for-test.ts';
+import { warmUp } from './warm-up.ts';
+
+interface Body {
+  readonly messages?: readonly { content: string }[];
+  readonly stream_options?: Record<string, boolean>;
+  readonly return_token_ids?: boolean;
+  readonly continue_final_message?: boolean;
+  readonly add_generation_prompt?: boolean;
+}
+
+const ALL = {
+  countsAtTheEnd: true,
+  countsContinuously: true,
+  tokenIds: true,
+  continuesText: true,
+  echoesContinued: false,
+  tokenizes: true,
+};
+const WHOLE = delta({ content: 'x' }, 'length') + DONE;
+
+function warm(
+  baseUrl: string,
+  { version = null, requests = 1 }: { version?: string | null; requests?: number } = {},
+) {
+  const exchanges = createExchanges({ baseUrl, apiKey: undefined, connectMs: 10_000 });
+  onTestFinished(() => exchanges.stop());
+  const { signal } = new AbortController();
+  return warmUp(exchanges, { version, requests, model: 'qarr-sim', signal });
+}
+
+/** An engine of this version that refuses what is in no list of its own. */
+async function learnt(
+  version: string | null,
+  answer: (body: Body, response: ServerResponse, path: string) => string | number,
+) {
+  const engine = await startHostileEngine(({ request, response, body }) => {
+    const answered = answer(JSON.parse(body) as Body, response, request.url ?? '');
+    if (typeof answered === 'number') response.writeHead(answered).end();
+    else response.writeHead(200).end(answered);
+  });
+  const warmed = await warm(engine.url, { version });
+  if (warmed.kind !== 'warmed') throw new Error(warmed.cause);
+  const asked = engine.requests.map(({ body }) => JSON.parse(body) as Body);
+  return { capabilities: warmed.capabilities, asked };
+}
+
+describe('what an engine can do', () => {
+  it('is all of it for the simulator of vLLM', async () => {
+    const { url } = await startSimulator();
+    expect(await warm(url, { version: '0.28.0' })).toEqual({
+      kind: 'warmed',
+      capabilities: ALL,
+    });
+  });
+
+  it('is the plain protocol for an engine of another kind, which is asked for no more', async () => {
+    const { capabilities, asked } = await learnt(null, () => WHOLE);
+    expect(capabilities).toEqual(NO_CAPABILITIES);
+    expect(asked).toEqual([
+      {
+        model: 'qarr-sim',
+        messages: [{ role: 'user', content: 'Hi' }],
+        max_tokens: 1,
+        temperature: 0,
+        stream: true,
+        stream_options: { include_usage: true },
+      },
+    ]);
+  });
+
+  it('is not believed of an engine that ignores what it does not know', async () => {
+    const tokens = JSON.stringify({ tokens: [1], count: 1 });
+    const { capabilities } = await learnt('0.28.0', (_body, _response, path) =>
+      path.startsWith('/v1') ? WHOLE : tokens,
+    );
+    expect(capabilities).toEqual({
+      ...ALL,
+      tokenIds: false,
+      continuesText: false,
+      tokenizes: true,
+    });
+  });
+
+  it.each([
+    ['return_token_ids', (body: Body) => body.return_token_ids === true, ['countsContinuously']],
+    [
+      'continuous_usage_stats',
+      (body: Body) => body.stream_options?.['continuous_usage_stats'] === true,
+      [],
+    ],
+    ['stream_options', (body: Body) => body.stream_options !== undefined, null],
+  ])('steps down before an engine that refuses %s', async (_name, isRefused, counts) => {
+    for (const status of [400, 422]) {
+      const { capabilities } = await learnt('0.28.0', (body, _response, path) => {
+        if (path !== '/v1/chat/completions') return 404;
+        if (body.continue_final_message === true || isRefused(body)) return status;
+        return WHOLE;
+      });
+      expect(capabilities).toEqual({
+        ...NO_CAPABILITIES,
+        countsAtTheEnd: counts !== null,
+        countsContinuously: counts?.includes('countsContinuously') ?? false,
+      });
+    }
+  });
+
+  it('is not asked of a version that refuses fields which it does not know', async () => {
+    const { asked } = await learnt('0.6.4', () => WHOLE);
+    expect(asked.some((body) => 'return_token_ids' in body)).toBe(false);
+    expect(asked[0]?.stream_options).toEqual({ include_usage: true, continuous_usage_stats: true });
+  });
+
+  it.each(['0.1.dev1234+gabcdef', 'nightly', '0.10.2', '0.11.0rc1', 'v1.0.0'])(
+    'is asked for as a whole of version %s',
+    async (version) => {
+      const { asked } = await learnt(version, () => WHOLE);
+      expect(asked[0]?.return_token_ids).toBe(true);
+    },
+  );
+
+  it('knows an engine that repeats the text which it continues', async () => {
+    const { capabilities } = await learnt('0.6.4', (body, _response, path) => {
+      if (path !== '/v1/chat/completions') return 404;
+      if (body.continue_final_message !== true) return WHOLE;
+      if (body.add_generation_prompt === true) return 400;
+      const begun = body.messages?.at(-1)?.content ?? '';
+      return delta({ role: 'assistant', content: '' }) + delta({ content: begun }) + WHOLE;
+    });
+    expect(capabilities).toMatchObject({ continuesText: true, echoesContinued: true });
+  });
+
+  it('has no token ids where none may be a prompt', async () => {
+    const withIds = event({
+      prompt_token_ids: [1, 2],
+      choices: [{ delta: { content: 'x' }, finish_reason: 'length', token_ids: [3] }],
+    });
+    for (const [status, tokenIds] of [
+      [404, false],
+      [200, true],
+    ] as const) {
+      const { capabilities, asked } = await learnt('0.28.0', (body, _response, path) => {
+        if (path === '/v1/completions') return status === 200 ? WHOLE : status;
+        return body.continue_final_message === true ? 400 : withIds;
+      });
+      expect(capabilities.tokenIds).toBe(tokenIds);
+      expect(asked).toContainEqual(expect.objectContaining({ prompt: [1, 2, 3] }));
+    }
+  });
+});
+
+describe('the warm-up', () => {
+  it('sends so many small requests, and few at once', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(1, 2, 5, 6, 25), async (requests) => {
+        let open = 0;
+        let most = 0;
+        const engine = await startHostileEngine(({ response }) => {
+          open += 1;
+          most = Math.max(most, open);
+          // Long enough for others to come meanwhile, if they do.
+          setTimeout(() => {
+            open -= 1;
+            response.writeHead(200).end(WHOLE);
+          }, 10);
+        });
+        await warm(engine.url, { requests });
+        expect(engine.requests).toHaveLength(requests);
+        expect(most).toBe(Math.max(1, Math.min(4, requests - 1)));
+        await engine.stop();
+      }),
+      { numRuns: 5 },
+    );
+  });
+
+  it('sends none where none is wanted, and believes little', async () => {
+    const engine = await startHostileEngine(() => {});
+    const modern = await warm(engine.url, { requests: 0, version: '0.28.0' });
+    expect(modern).toMatchObject({
+      capabilities: { ...ALL, tokenIds: false, continuesText: false },
+    });
+    const foreign = await warm(engine.url, { requests: 0 });
+    expect(foreign).toMatchObject({ capabilities: NO_CAPABILITIES });
+    expect(engine.requests).toEqual([]);
+  });
+
+  it('bears a request that fails now and then', async () => {
+    let count = 0;
+    const engine = await startHostileEngine(({ response }) => {
+      count += 1;
+      if (count % 3 === 1) response.writeHead(500).end();
+      else response.writeHead(200).end(WHOLE);
+    });
+    expect(await warm(engine.url, { requests: 20 })).toMatchObject({ kind: 'warmed' });
+  });
+
+  it.each<[string, (response: ServerResponse) => unknown, string]>([
+    ['refuses', (response) => response.writeHead(400).end(), 'refused with 400'],
+    ['has no time', (response) => response.writeHead(429).end(), 'status 429'],
+    ['has another model', (response) => response.writeHead(404).end(), 'status 404'],
+    ['wants a key', (response) => response.writeHead(401).end(), 'status 401'],
+    ['loads', (response) => response.writeHead(503).end(), 'status 503'],
+    [
+      'is shutting down',
+      (response) => response.end(delta({}, 'abort') + DONE),
+      'no legal finish reason',
+    ],
+    ['says nothing', (response) => response.end(DONE), 'no legal finish reason'],
+    [
+      'reports an error',
+      (response) => response.end(event({ error: { message: 'x' } }) + WHOLE),
+      'an answer that is no chat',
+    ],
+    ['sends HTML', (response) => response.end('<html>'), 'no legal finish reason'],
+    ['sends no JSON', (response) => response.end(event('{') + WHOLE), 'an answer that is no chat'],
+  ])('fails with an engine that %s', async (_name, answer, cause) => {
+    const engine = await startHostileEngine(({ response }) => answer(response));
+    expect(await warm(engine.url, { requests: 20 })).toEqual({ kind: 'failed', cause });
+    expect(engine.requests.length).toBeLessThan(20);
+  });
+
+  it('finds nobody', async () => {
+    const engine = await startHostileEngine(() => {});
+    await engine.stop();
+    expect(await warm(engine.url)).toEqual({ kind: 'unreachable', cause: 'ECONNREFUSED' });
+  });
+
+  it('needs no end of a response after its last event', async () => {
+    const engine = await startHostileEngine(({ response }) => response.writeHead(200).write(WHOLE));
+    expect(await warm(engine.url, { requests: 2 })).toMatchObject({ kind: 'warmed' });
+  });
+});
