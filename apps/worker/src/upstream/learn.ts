@@ -15,7 +15,7 @@ const TOKENIZE_TIMEOUT_MS = 5_000;
 const TOKENIZE_BYTES_MAX = 65_536;
 /** Of what nobody will ask again, and the pause between them. */
 const TRIES_MAX = 4;
-const AGAIN_MS = 250;
+const AGAIN_MS = 50;
 /** Ends neither in a space, which chat templates cut off, nor within a word. */
 const BEGUN = 'One, two, three,';
 const BEGUN_MESSAGES = [
