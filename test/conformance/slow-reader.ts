@@ -1,0 +1,180 @@
+/**
+ * A second reader of streamed answers, made apart from the worker's: all bytes at once, by the
+ * standard of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
+ * and vLLM's chunks, as plainly as possible. It decides nothing but what the bytes say.
+ */
+
+/** What the bytes of one response say. */
+export interface SlowReading {
+  /** It has every finish reason and an end, and nothing in it is broken, or only what may be. */
+  readonly isWhole: boolean;
+  /** Per choice: its text, and the names and arguments of its tool calls. */
+  readonly texts: readonly string[];
+}
+
+const LEGAL_REASONS: ReadonlySet<string> = new Set([
+  'stop',
+  'length',
+  'tool_calls',
+  'content_filter',
+]);
+/** An answer may call so many tools. */
+const TOOL_CALLS_MAX = 128;
+
+export function readSlowly(
+  bytes: Uint8Array,
+  {
+    choices,
+    counts,
+    endsCleanly,
+  }: {
+    choices: number;
+    /** Every chunk was asked to tell how many tokens there are. */
+    counts: boolean;
+    endsCleanly: boolean;
+  },
+): SlowReading {
+  const texts: string[] = Array.from({ length: choices }, () => '');
+  const finished = new Set<number>();
+  let passedOver = 0;
+  let tokensSeen = 0;
+  let tokensTold: number | null = null;
+  let isBroken = false;
+  let isDone = false;
+
+  for (const data of eventsIn(bytes, { endsCleanly })) {
+    // Bytes that are no UTF-8 were replaced by this, which no recorded answer has.
+    if (data.includes('\uFFFD')) isBroken = true;
+    if (data === '[DONE]') isDone = true;
+    if (isBroken || isDone) break;
+    const chunk = chunkOf(data);
+    if (chunk === null) {
+      passedOver += 1;
+      continue;
+    }
+    if (chunk['error'] !== undefined && chunk['error'] !== null) {
+      isBroken = true;
+      break;
+    }
+    tokensTold = toldBy(chunk['usage']) ?? tokensTold;
+    for (const choice of listOf(chunk['choices'])) {
+      const index = Number(choice['index'] ?? 0);
+      const text = textOf(choice);
+      const ids = choice['token_ids'];
+      tokensSeen += Array.isArray(ids) && ids.length > 0 ? ids.length : Number(text !== '');
+      if (index >= choices || finished.has(index)) continue;
+      texts[index] += text;
+      const reason = choice['finish_reason'];
+      if (typeof reason !== 'string') continue;
+      if (!LEGAL_REASONS.has(reason)) isBroken = true;
+      finished.add(index);
+    }
+    if (isBroken) break;
+  }
+  const mayPassOver = counts && choices === 1 && tokensTold !== null && tokensTold <= tokensSeen;
+  const isWhole =
+    !isBroken &&
+    finished.size === choices &&
+    (isDone || endsCleanly) &&
+    (passedOver === 0 || (passedOver === 1 && mayPassOver));
+  return { isWhole, texts };
+}
+
+/** The data of each event that is complete. */
+function eventsIn(bytes: Uint8Array, { endsCleanly }: { endsCleanly: boolean }): string[] {
+  const text = new TextDecoder().decode(bytes) + (endsCleanly ? '\n\n' : '');
+  const lines = text.split(/\r\n|\n|\r/);
+  // What stands behind the last line break is no line yet.
+  lines.pop();
+  const events: string[] = [];
+  let data: string[] = [];
+  for (const line of lines) {
+    if (line === '') {
+      if (data.length > 0) events.push(data.join('\n'));
+      data = [];
+    } else if (line === 'data') data.push('');
+    else if (line.startsWith('data:')) data.push(line.slice(line.startsWith('data: ') ? 6 : 5));
+  }
+  return events;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Null for what no engine means. */
+function chunkOf(data: string): Fields | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(data);
+  } catch {
+    // Broken JSON.
+    return null;
+  }
+  if (!isFields(value)) return null;
+  const { choices } = value;
+  if (isAbsent(choices)) return value;
+  return Array.isArray(choices) && choices.every(isChoice) ? value : null;
+}
+
+function isChoice(choice: unknown): boolean {
+  if (!isFields(choice)) return false;
+  const { index, delta, text, token_ids: ids, finish_reason: reason } = choice;
+  if (!isAbsent(index) && !isCount(index)) return false;
+  if (!isAbsent(ids) && !(Array.isArray(ids) && ids.every(isCount))) return false;
+  if (![text, reason].every((value) => isAbsent(value) || typeof value === 'string')) return false;
+  if (isAbsent(delta)) return true;
+  if (!isFields(delta)) return false;
+  const texts = [delta['content'], delta['reasoning'], delta['reasoning_content']];
+  const calls = delta['tool_calls'];
+  return (
+    texts.every((value) => isAbsent(value) || typeof value === 'string') &&
+    (isAbsent(calls) || (Array.isArray(calls) && calls.every(isCall)))
+  );
+}
+
+function isCall(call: unknown): boolean {
+  if (!isFields(call) || !isCount(call['index'])) return false;
+  if (Number(call['index']) >= TOOL_CALLS_MAX) return false;
+  const { id, type, function: called } = call;
+  if (id !== undefined && typeof id !== 'string') return false;
+  if (type !== undefined && type !== 'function') return false;
+  if (called === undefined) return true;
+  if (!isFields(called)) return false;
+  return [called['name'], called['arguments']].every(
+    (value) => value === undefined || typeof value === 'string',
+  );
+}
+
+function textOf(choice: Fields): string {
+  const delta = isFields(choice['delta']) ? choice['delta'] : {};
+  const content = delta['content'] ?? choice['text'] ?? '';
+  const calls = listOf(delta['tool_calls']).map((call) => {
+    const called = isFields(call['function']) ? call['function'] : {};
+    return `${String(called['name'] ?? '')}${String(called['arguments'] ?? '')}`;
+  });
+  return String(content) + calls.join('');
+}
+
+/** Tokens of the answer, by a usage that can be read. */
+function toldBy(usage: unknown): number | null {
+  if (!isFields(usage)) return null;
+  const { prompt_tokens: prompt, completion_tokens: completion, total_tokens: total } = usage;
+  if (!isCount(prompt)) return null;
+  if (![completion, total].every((value) => value === undefined || isCount(value))) return null;
+  return Number(completion ?? 0);
+}
+
+function listOf(value: unknown): readonly Fields[] {
+  return Array.isArray(value) ? (value as Fields[]) : [];
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null;
+}
