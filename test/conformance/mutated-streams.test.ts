@@ -7,7 +7,7 @@ const STREAMS = 100_000;
 
 it('never takes a damaged stream for another answer than its bytes say', async () => {
   const recordings = await recordStreams(knownPersonas());
-  console.error(recordings.map(r => [r.name, r.bytes.length]));
+  console.error(recordings.map((r) => [r.name, r.bytes.length]));
   const t = performance.now();
   const counts = readMutatedStreams(recordings, { streams: STREAMS, seed: 1 });
   console.error(counts, performance.now() - t);

@@ -52,7 +52,11 @@ const mutation = fc.oneof(
   fc.record({ kind: fc.constant('drop' as const), at: place, length }),
   fc.record({ kind: fc.constant('repeat' as const), at: place, length, to: place }),
   fc.record({ kind: fc.constant('flip' as const), at: place, bit: fc.integer({ min: 0, max: 7 }) }),
-  fc.record({ kind: fc.constant('byte' as const), at: place, byte: fc.integer({ min: 0, max: 255 }) }),
+  fc.record({
+    kind: fc.constant('byte' as const),
+    at: place,
+    byte: fc.integer({ min: 0, max: 255 }),
+  }),
   fc.record({
     kind: fc.constant('fragment' as const),
     at: place,
@@ -121,7 +125,8 @@ function readAsWorker(
   const texts: string[] = Array.from({ length: choices }, () => '');
   const reader = createAnswerReader({
     choices,
-    countsContinuously: counts,
+    tokensMax: 4096,
+    counting: counts ? 'ids' : 'none',
     onDelta: (delta) => (texts[delta.index ?? 0] += textOf(delta)),
     onChunk: () => {},
     isStopped: () => false,
@@ -143,11 +148,7 @@ function textOf({ text, toolCalls = [] }: AnswerDelta): string {
   return text + calls.join('');
 }
 
-function mutate(
-  bytes: Uint8Array,
-  how: Mutation,
-  recordings: readonly Recording[],
-): Uint8Array {
+function mutate(bytes: Uint8Array, how: Mutation, recordings: readonly Recording[]): Uint8Array {
   const at = Math.floor(how.at * bytes.length);
   switch (how.kind) {
     case 'drop':

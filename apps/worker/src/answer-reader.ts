@@ -5,10 +5,10 @@
  * `[DONE]` or a clean end of the response. The last delta of a choice is held until then: so what
  * was let out of an answer that breaks is never its end, and can be carried on.
  *
- * Where the engine tells the ids of its tokens and counts them as it goes, the two must agree before
- * a delta is let out: an event that was lost or doubled on its way breaks the answer where it was.
- * Only there one event that cannot be read is passed over, because it is sure to be missed if it
- * held some of the answer.
+ * Where the engine counts its tokens as it goes, the counts must agree with what has come before a
+ * delta is let out: an event that was lost or doubled on its way breaks the answer where it was. Only
+ * there one event that cannot be read is passed over, because it is missed if it held some of the
+ * answer.
  */
 import { finishReasonSchema } from '@qarr/router-core';
 import type { FinishReason, Usage } from '@qarr/router-core';
@@ -31,6 +31,12 @@ export type AnswerEnding =
   | { kind: 'whole'; finishReasons: readonly [FinishReason, ...FinishReason[]] }
   | { kind: 'failed'; failure: EngineFailure };
 
+/**
+ * What an engine tells as it goes. `ids`: each chunk its tokens, and how many there are so far.
+ * `counts`: only how many. Neither is told of several choices.
+ */
+export type Counting = 'ids' | 'counts' | 'none';
+
 export interface AnswerReader {
   /** The last count that the engine gave, or null where it gives none. */
   readonly usage: Usage | null;
@@ -45,7 +51,7 @@ export interface AnswerReader {
 export function createAnswerReader({
   choices: choiceCount,
   tokensMax,
-  isCounted,
+  counting,
   onDelta,
   onChunk,
   isStopped,
@@ -54,8 +60,7 @@ export function createAnswerReader({
   choices: number;
   /** Of each choice. */
   tokensMax: number;
-  /** Each chunk tells its tokens, and how many there are so far. */
-  isCounted: boolean;
+  counting: Counting;
   onDelta: (delta: AnswerDelta) => void;
   /** Called for each chunk, before its delta. */
   onChunk: (chunk: { tokens: number }) => void;
@@ -80,7 +85,10 @@ export function createAnswerReader({
   let idsSeen = 0;
   let tokensCounted = 0;
   let chars = 0;
+  let lastCount = 0;
   let hasPassedOver = false;
+  /** The event before could not be read. */
+  let isAfterGap = false;
   let ending: AnswerEnding | null = null;
 
   function readEvent(data: string): void {
@@ -96,10 +104,11 @@ export function createAnswerReader({
   }
 
   function readMalformed(): void {
-    if (hasPassedOver || !isCounted) {
+    if (hasPassedOver || counting === 'none') {
       ending = broken(failureOfProtocol('The engine sent an event that is not a chunk.'));
     }
     hasPassedOver = true;
+    isAfterGap = true;
   }
 
   function readChunk(chunk: Extract<EngineChunk, { kind: 'chunk' }>): void {
@@ -128,10 +137,20 @@ export function createAnswerReader({
     if (chars > charsMax || idsSeen > choiceCount * tokensMax) {
       return 'The engine sent more than it was asked for.';
     }
-    if (!isCounted) return null;
-    const isUncounted = chunk.usage === null && hasPassedOver;
-    const isOff = chunk.usage !== null && chunk.usage.completion_tokens !== idsSeen;
-    return isUncounted || isOff ? 'The engine sent a part of its answer garbled.' : null;
+    return counting === 'none' || addsUp(chunk) ? null : 'The engine sent a part garbled.';
+  }
+
+  /** Whether its count is what it must be if nothing is missing, and nothing here twice. */
+  function addsUp({ choices, usage: counted }: Extract<EngineChunk, { kind: 'chunk' }>): boolean {
+    if (counted === null) return !hasPassedOver;
+    const grownBy = counted.completion_tokens - lastCount;
+    lastCount = counted.completion_tokens;
+    if (counting === 'ids') return counted.completion_tokens === idsSeen;
+    const isText = choices.some(({ delta }) => isVisible(delta));
+    // How many tokens a chunk has is not told: after a gap it must be one, or it may be two events'.
+    const isMissing = isAfterGap && grownBy > (choices.length > 0 ? 1 : 0);
+    isAfterGap = false;
+    return !isMissing && (!isText || grownBy > 0);
   }
 
   /** At least so many: without ids or a count a chunk has one token if it has any text. */

@@ -45,7 +45,7 @@ export function isContinuable(request: EngineRequest): boolean {
 export async function planContinuation(inputs: Inputs): Promise<Continuation> {
   const { request, soFar, options } = inputs;
   if (!isContinuable(request) || soFar.hasMore) {
-    return impossible({ why: 'it is more than the text of one choice', by: 'request' });
+    return impossible({ why: 'it is more than the text of one choice', mayBe: false });
   }
   const { tokenIds, tokenizes, continuesText } = options.capabilities;
   if (tokenIds && tokenizes && soFar.tokenIds !== null) {
@@ -53,7 +53,7 @@ export async function planContinuation(inputs: Inputs): Promise<Continuation> {
     if (plan !== 'other text') return plan;
   }
   if (continuesText && tokenizes) return planByText(inputs);
-  return impossible({ why: 'the engine cannot do that', by: 'engine' });
+  return impossible({ why: 'the engine cannot do that', mayBe: false });
 }
 
 async function planByIds({

@@ -46,15 +46,12 @@ export function failureOfStatus(
     const refusal = `The engine refused the request with ${status}.`;
     return refused('upstream_rejected', { message: refusal });
   }
-  // Our address, key or model name is wrong, not the client's request.
-  return { ...failed('upstream_error', message), retryable: !MISPLACED.has(status) };
+  // Below 500 our address, key or model name is wrong, not the client's request.
+  return { ...failed('upstream_error', message), retryable: status >= 500 };
 }
 
 /** The request itself is at fault: it is not valid, too large, or not what the model can do. */
 const REQUEST_REFUSED: ReadonlySet<number> = new Set([400, 413, 422, 501]);
-
-/** To be put right by people: the next engine of the tier will say the same. */
-const MISPLACED: ReadonlySet<number> = new Set([401, 403, 404, 405]);
 
 /** From an error event inside a stream whose status was 200. */
 export function failureOfErrorEvent({
@@ -111,19 +108,16 @@ export function failureOfProtocol(message: string): EngineFailure {
   return failed('upstream_error', message);
 }
 
-/**
- * Text was published, and cannot be carried on. `by`: the request is not of that kind; or this
- * engine is not, and another may be.
- */
+/** Text was published, and cannot be carried on. `mayBe`: another attempt may be able to. */
 export function failureOfContinuation({
   why,
-  by,
+  mayBe,
 }: {
   why: string;
-  by: 'request' | 'engine';
+  mayBe: boolean;
 }): EngineFailure {
   const message = `The engine stopped in the middle, and the answer cannot be carried on: ${why}.`;
-  return { ...refused('upstream_interrupted', { message }), retryable: by === 'engine' };
+  return { ...refused('upstream_interrupted', { message }), retryable: mayBe };
 }
 
 function refused(code: ErrorCode, { message }: { message: string }): EngineFailure {

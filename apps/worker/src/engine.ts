@@ -7,7 +7,7 @@
 import type { EngineRequest, Usage } from '@qarr/router-core';
 import type { AnswerDelta, SoFar } from '@qarr/job-store';
 import { Agent } from 'undici';
-import type { AnswerEnding } from './answer-reader.ts';
+import type { AnswerEnding, Counting } from './answer-reader.ts';
 import type { Capabilities } from './capabilities.ts';
 import type { EngineTimeouts } from './config.ts';
 import { isContinuable, planContinuation } from './continuation.ts';
@@ -45,6 +45,13 @@ export interface RunOptions {
   readonly onDelta: (delta: AnswerDelta) => void;
 }
 
+interface Streamed {
+  readonly path: string;
+  readonly body: object;
+  readonly request: EngineRequest;
+  readonly counting: Counting;
+}
+
 export interface Engine {
   /** Runs one task. Never rejects. */
   run(task: EngineTask, options: RunOptions): Promise<EngineOutcome>;
@@ -80,13 +87,13 @@ export function createEngine({
   const tokenizer = createTokenizer({ exchanges, timeoutMs: timeouts.headersMs });
 
   function stream(
-    { path, body, request }: { path: string; body: object; request: EngineRequest },
+    { path, body, request, counting }: Streamed,
     { requestId, traceparent, capabilities, signal, onDelta }: RunOptions,
   ): Promise<StreamOutcome> {
     const { handler, outcome } = createStreamExchange({
       choices: request.n ?? 1,
       tokensMax: request.max_tokens,
-      isCounted: capabilities.tokenIds && capabilities.countsContinuously && isContinuable(request),
+      counting,
       timeouts,
       signal,
       onDelta,
@@ -123,8 +130,12 @@ export function createEngine({
     const { onDelta } = options;
     const joint = createJoint({ ...plan.joint, onDelta, close: () => closing.abort() });
     const signal = AbortSignal.any([options.signal, closing.signal]);
-    const exchanged = { ...plan, request };
-    const outcome = await stream(exchanged, { ...options, signal, onDelta: joint.push });
+    // An echo is text that no count knows of.
+    const counting = plan.joint.echo === '' ? countingOf(request, options.capabilities) : 'none';
+    const outcome = await stream(
+      { ...plan, request, counting },
+      { ...options, signal, onDelta: joint.push },
+    );
     if (outcome.ending.kind === 'whole') joint.flush(outcome.stopString);
     const usage = plan.usageOf(outcome.usage);
     switch (joint.verdict) {
@@ -134,9 +145,7 @@ export function createEngine({
         return { usage, ending: { kind: 'whole', finishReasons: ['stop'] } };
       case 'other text':
         // It samples, or does not carry on at all. Another attempt may find the same word again.
-        return failedBy(
-          failureOfContinuation({ why: 'the engine said other words', by: 'engine' }),
-        );
+        return failedBy(failureOfContinuation({ why: 'the engine said other words', mayBe: true }));
       default:
         return joint.verdict satisfies never;
     }
@@ -148,7 +157,9 @@ export function createEngine({
       if (soFar !== null) return carryOn({ request, soFar }, options);
       const { model } = options;
       const body = { ...request, model };
-      const outcome = await stream({ path: '/v1/chat/completions', body, request }, options);
+      const path = '/v1/chat/completions';
+      const counting = countingOf(request, options.capabilities);
+      const outcome = await stream({ path, body, request, counting }, options);
       return { usage: outcome.usage, ending: outcome.ending };
     },
 
@@ -163,6 +174,12 @@ function failedBy(failure: EngineFailure): EngineOutcome {
 }
 
 const ABORTED: EngineOutcome = { usage: null, ending: { kind: 'aborted' } };
+
+function countingOf(request: EngineRequest, capabilities: Capabilities): Counting {
+  const { tokenIds, countsContinuously } = capabilities;
+  if (!countsContinuously || !isContinuable(request)) return 'none';
+  return tokenIds ? 'ids' : 'counts';
+}
 
 /** What makes an engine stream, and tell of its tokens as much as it can. */
 function streamFields({ countsAtTheEnd, countsContinuously, tokenIds }: Capabilities): object {

@@ -7,7 +7,7 @@ import type { Usage } from '@qarr/router-core';
 import type { AnswerDelta } from '@qarr/job-store';
 import type { Dispatcher } from 'undici';
 import { createAnswerReader } from './answer-reader.ts';
-import type { AnswerEnding } from './answer-reader.ts';
+import type { AnswerEnding, Counting } from './answer-reader.ts';
 import type { EngineTimeouts } from './config.ts';
 import { isVisible } from './engine-chunk.ts';
 import { failureOfConnection, failureOfStatus, failureOfTimeout } from './engine-failure.ts';
@@ -35,7 +35,7 @@ export interface StreamExchange {
 export function createStreamExchange({
   choices,
   tokensMax,
-  isCounted,
+  counting,
   timeouts,
   signal,
   onDelta,
@@ -43,8 +43,7 @@ export function createStreamExchange({
   choices: number;
   /** Of each choice. */
   tokensMax: number;
-  /** Each chunk tells its tokens, and how many there are so far. */
-  isCounted: boolean;
+  counting: Counting;
   timeouts: EngineTimeouts;
   signal: AbortSignal;
   onDelta: (delta: AnswerDelta) => void;
@@ -54,7 +53,7 @@ export function createStreamExchange({
   const reader = createAnswerReader({
     choices,
     tokensMax,
-    isCounted,
+    counting,
     onDelta(delta) {
       hasText ||= isVisible(delta);
       onDelta(delta);

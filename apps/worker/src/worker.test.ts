@@ -200,6 +200,7 @@ function start({
         engine,
         probe: createFakeProbe(describeEngine),
         canaryEveryMs: NOBODY_WAITS_MS,
+        rest: { afterFailures: 5, firstMs: 1 },
         onChange,
         log,
         askAgainBaseMs: 1,

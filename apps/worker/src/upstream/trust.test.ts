@@ -19,11 +19,14 @@ const neutral: EngineOutcome[] = [
 ];
 
 /** The rests that these outcomes lead to, with the number of the job that each came after. */
-function rests(outcomes: readonly EngineOutcome[]): [job: number, restMs: number][] {
+function rests(
+  outcomes: readonly EngineOutcome[],
+  limits = { afterFailures: 5, firstMs: 15_000 },
+): [job: number, restMs: number][] {
   let trust = FULL_TRUST;
   const found: [number, number][] = [];
   for (const [index, outcome] of outcomes.entries()) {
-    const judged = judge(trust, outcome, { random: 0.5 });
+    const judged = judge(trust, outcome, { limits, random: 0.5 });
     trust = judged.trust;
     if (judged.restMs !== null) found.push([index + 1, judged.restMs]);
   }
@@ -49,6 +52,11 @@ describe('an engine that fails its jobs', () => {
       [5, 15_000],
       [11, 15_000],
     ]);
+  });
+
+  it('never rests where that is switched off', () => {
+    const limits = { afterFailures: 0, firstMs: 1 };
+    expect(rests(Array<EngineOutcome>(20).fill(badly), limits)).toEqual([]);
   });
 
   it('never rests for what is not its fault', () => {

@@ -3,10 +3,9 @@
  * is always the least loaded, and would get job after job: so after some failures in a row it rests,
  * longer each time, and is tried again with the next job.
  */
+import type { RestLimits } from '../config.ts';
 import type { EngineOutcome } from '../engine.ts';
 
-const FAILURES_MAX = 5;
-const REST_BASE_MS = 15_000;
 const REST_CAP_MS = 300_000;
 
 export interface Trust {
@@ -21,7 +20,7 @@ export const FULL_TRUST: Trust = { failures: 0, rests: 0 };
 export function judge(
   trust: Trust,
   { ending }: EngineOutcome,
-  { random }: { random: number },
+  { limits, random }: { limits: RestLimits; random: number },
 ): { trust: Trust; restMs: number | null } {
   if (ending.kind === 'whole') return { trust: FULL_TRUST, restMs: null };
   // What we break off says nothing; a busy engine says so, and is left alone by itself.
@@ -30,11 +29,12 @@ export function judge(
   if (engine === 'fine' || burns === 'nothing') return { trust, restMs: null };
 
   const failures = trust.failures + 1;
-  if (failures < FAILURES_MAX) return { trust: { ...trust, failures }, restMs: null };
-  const restMs = Math.min(REST_CAP_MS, REST_BASE_MS * 2 ** trust.rests);
+  if (limits.afterFailures === 0 || failures < limits.afterFailures)
+    return { trust: { ...trust, failures }, restMs: null };
+  const restMs = Math.min(REST_CAP_MS, limits.firstMs * 2 ** trust.rests);
   // The next failure sends it back to rest: it must do a job well first.
   return {
-    trust: { failures: FAILURES_MAX - 1, rests: trust.rests + 1 },
+    trust: { failures: limits.afterFailures - 1, rests: trust.rests + 1 },
     restMs: restMs * (0.8 + 0.4 * random),
   };
 }

@@ -86,6 +86,7 @@ function watch(
     probe: createProbe({ baseUrl: url, apiKey, connectMs, warmupRequests, canaryTimeoutMs }),
     ceiling: 4,
     canaryEveryMs,
+    rest: { afterFailures: 5, firstMs: 1 },
     servedModel,
     fallbackModel: 'fast',
     onChange() {

@@ -4,6 +4,7 @@ import type { Logger } from '@qarr/process';
 import type { UpstreamStatus } from '@qarr/router-core';
 import { NO_CAPABILITIES } from '../capabilities.ts';
 import type { Capabilities } from '../capabilities.ts';
+import type { RestLimits } from '../config.ts';
 import type { Engine, EngineOutcome } from '../engine.ts';
 import { identify } from './describe.ts';
 import type { Described } from './describe.ts';
@@ -54,6 +55,7 @@ export interface UpstreamOptions {
   /** Jobs at once, at most. */
   readonly ceiling: number;
   readonly canaryEveryMs: number;
+  readonly rest: RestLimits;
   readonly servedModel: ServedModel;
   /** The name to use with engines that tell none. */
   readonly fallbackModel: string;
@@ -71,6 +73,7 @@ export function createUpstream({
   probe,
   ceiling,
   canaryEveryMs,
+  rest,
   servedModel,
   fallbackModel,
   onChange,
@@ -236,7 +239,7 @@ export function createUpstream({
         sawToken: () => void (seenMs = performance.now()),
         report(outcome) {
           if (since !== life) return;
-          const judged = judge(trust, outcome, { random: random() });
+          const judged = judge(trust, outcome, { limits: rest, random: random() });
           trust = judged.trust;
           if (judged.restMs !== null) {
             restsUntilMs = performance.now() + judged.restMs;
