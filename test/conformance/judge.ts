@@ -125,11 +125,11 @@ function judgeUsage(usage: Usage | null, reference: Reference | null): string[] 
   const { prompt_tokens: prompt, completion_tokens: completion, total_tokens: total } = usage;
   if (reference === null) return total === prompt + completion ? [] : ['usage does not add up'];
   const { usage: whole } = reference;
-  return differs('usage', [prompt, completion, total], [
-    whole.prompt_tokens,
-    whole.completion_tokens,
-    whole.total_tokens,
-  ]);
+  return differs(
+    'usage',
+    [prompt, completion, total],
+    [whole.prompt_tokens, whole.completion_tokens, whole.total_tokens],
+  );
 }
 
 function judgeRequests(

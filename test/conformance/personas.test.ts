@@ -30,9 +30,7 @@ describe.each(PERSONAS.map(({ name }) => name))('an engine like %s', (name) => {
       async (rowName) => {
         const run = runs.find(({ persona }) => persona.name === name);
         const results = (await run?.results) ?? [];
-        const result = results.find(
-          ({ row }) => row.section === section && row.name === rowName,
-        );
+        const result = results.find(({ row }) => row.section === section && row.name === rowName);
         expect(result?.verdict.kind === 'failed' ? result.verdict.problems : []).toEqual([]);
         expect(result).toBeDefined();
       },

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { postJson, startApiWorld } from '../harness/api.ts';
-import type { ApiWorld, TestWorker } from '../harness/api.ts';
+import type { ApiWorld, TestAttempt, TestWorker } from '../harness/api.ts';
 
 const ROUTES = ['/v1/jobs', '/v1/chat/completions'] as const;
 /** Stands in every hostile value, where it may be any. */
@@ -28,6 +28,17 @@ beforeAll(async () => {
   worker = await world.startWorker('fast');
 });
 afterAll(() => world.stop());
+
+function jobOf(response: Response): string {
+  return response.headers.get('x-qarr-job') ?? '';
+}
+
+/** What has reached the engine is the question, with its defaults, and nothing more. */
+async function expectPlain(attempt: TestAttempt): Promise<void> {
+  await attempt.complete();
+  expect(attempt.job.request).toEqual({ messages: HELLO, max_tokens: 512, temperature: 0.7 });
+  expect(JSON.stringify(attempt.job)).not.toContain(MARK);
+}
 
 describe.each(ROUTES)('to %s', (route) => {
   it.each<[advisory: string, fields: object]>([
@@ -66,9 +77,12 @@ describe.each(ROUTES)('to %s', (route) => {
     ['biases of tokens outside of it', { logit_bias: { [2 ** 31]: 1 } }],
   ])('%s is refused', async (_advisory, fields) => {
     const before = await world.jobIds();
-    const response = await postJson(world.api.url + route, { messages: HELLO, ...fields });
+    // What is taken is answered at once as a stream.
+    const body = { messages: HELLO, stream: true, ...fields };
+    const response = await postJson(world.api.url + route, body);
+    expect(response.status).toBe(400);
     const text = await response.text();
-    expect([response.status, text]).toEqual([400, expect.stringContaining('"param":"')]);
+    expect(text).toContain('"param":"');
     expect(text).not.toContain(MARK);
     expect(await world.jobIds()).toEqual(before);
   });
@@ -86,20 +100,16 @@ describe.each(ROUTES)('to %s', (route) => {
     ['the name of another request', { request_id: MARK, session_id: MARK }],
   ])('%s is ignored, or refused', async (_advisory, fields) => {
     const before = await world.jobIds();
-    const answering = postJson(world.api.url + route, { messages: HELLO, ...fields });
+    const body = { messages: HELLO, stream: true, ...fields };
+    const response = await postJson(world.api.url + route, body);
     if (route === '/v1/jobs') {
-      const response = await answering;
-      expect([response.status, await response.text()]).toEqual([
-        400,
-        expect.stringContaining('unknown_parameter'),
-      ]);
+      expect(response.status).toBe(400);
+      expect(await response.text()).toContain('unknown_parameter');
       expect(await world.jobIds()).toEqual(before);
-      return;
+    } else {
+      expect(response.status).toBe(200);
+      await expectPlain(await worker.next(jobOf(response)));
     }
-    const attempt = await worker.next();
-    expect(attempt.job.request).toEqual({ messages: HELLO, max_tokens: 512, temperature: 0.7 });
-    await attempt.complete();
-    expect((await answering).status).toBe(200);
   });
 
   it.each<[advisory: string, headers: Record<string, string>]>([
@@ -109,18 +119,14 @@ describe.each(ROUTES)('to %s', (route) => {
     ['a place in front of others', { 'x-vllm-priority': '-1', 'x-data-parallel-rank': '0' }],
     ['the name of another request', { 'x-request-id': MARK, 'x-session-id': MARK }],
   ])('%s, in a header, is ignored', async (_advisory, headers) => {
-    const answering = postJson(
+    const response = await postJson(
       world.api.url + route,
-      { messages: HELLO },
+      { messages: HELLO, stream: true },
       { headers: { 'content-type': 'application/json', ...headers } },
     );
-    const attempt = await worker.next();
-    expect(JSON.stringify(attempt.job)).not.toContain(MARK);
-    expect(attempt.job.request).toEqual({ messages: HELLO, max_tokens: 512, temperature: 0.7 });
-    await attempt.complete();
-    const response = await answering;
     expect(response.ok).toBe(true);
     expect(response.headers.get('x-request-id')).not.toBe(MARK);
+    await expectPlain(await worker.next(jobOf(response)));
   });
 
   it.each([
@@ -132,7 +138,11 @@ describe.each(ROUTES)('to %s', (route) => {
   ])('CVE-2025-32442: the content type %j does not pass what is not valid', async (type) => {
     const before = await world.jobIds();
     const init = { headers: { 'content-type': type } };
-    const response = await postJson(world.api.url + route, { messages: HELLO, n: 99 }, init);
+    const response = await postJson(
+      world.api.url + route,
+      { messages: HELLO, stream: true, n: 99 },
+      init,
+    );
     expect([400, 415]).toContain(response.status);
     expect(await world.jobIds()).toEqual(before);
   });

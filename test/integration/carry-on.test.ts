@@ -25,6 +25,8 @@ describe('an attempt that carries on', () => {
     });
     const third = await attempt(worker, job, []);
     expect(third.soFar).toMatchObject({ text: 'Hello, you', continued: 2 });
+    // It added nothing, so there is no new joint.
+    expect((await attempt(worker, job, [])).soFar?.continued).toBe(2);
     expect(third.soFar?.tokenIds).toEqual([5, 6, 7, 8, 9]);
     const events = await readLog({ ...stores, jobId: job.id });
     expect(events.map(({ type }) => type)).not.toContain('reset');
@@ -53,7 +55,10 @@ describe('an attempt that carries on', () => {
   it.each<[string, AnswerDelta]>([
     ['reasoning', { text: '', reasoning: 'so' }],
     ['a tool call', { text: '', toolCalls: [{ index: 0, id: 'call' }] }],
-    ['log probabilities', { text: 'a', logprobs: { content: [{ token: 'a' }] } }],
+    [
+      'log probabilities',
+      { text: 'a', logprobs: { content: [{ token: 'a', logprob: -1, top_logprobs: [] }] } },
+    ],
     ['a second choice', { text: 'a', index: 1 }],
   ])('sees that there was %s', async (_name, delta) => {
     const { store, worker } = await both();
@@ -133,10 +138,11 @@ async function attempt(worker: WorkerStore, job: NewJob, deltas: readonly Answer
   const delivery = { worker: 'w', token: `t${deliveries}` };
   const claim: Claim = await worker.claim({ jobId: job.id, epoch: 1, class: 'standard' }, delivery);
   if (claim.kind !== 'run') throw new Error(`dropped: ${claim.reason}`);
+  const soFar = await claim.readSoFar();
   const log: AttemptLog = claim.openLog(() => {});
   for (const delta of deltas) log.append(delta);
   expect(await log.requeue({ burns: 'nothing' })).toBe('ok');
-  return claim.job;
+  return { soFar };
 }
 
 /** The letters of a text as an engine sends them that holds the last ones back. */

@@ -1,8 +1,9 @@
 /**
  * One choice of a streamed chat, as official clients put it together again.
  *
- * They need the role once. Of each tool call they need id, type and name with its first piece; some
- * of them take a name that comes again for a change of the call, and fail.
+ * They need the role once. Of each tool call they need id, type and name with its first piece. A name
+ * that comes again is joined to the first by some of them; by others an empty one is taken for a
+ * change of the call, and they fail.
  */
 import type { JobEvent, ToolCallPiece } from '@qarr/router-core';
 

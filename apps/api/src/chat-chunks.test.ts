@@ -92,7 +92,7 @@ describe('chat chunks', () => {
   });
 
   it('carry the probabilities of what they carry', () => {
-    const content = [{ token: 'x', logprob: -1 }];
+    const content = [{ token: 'x', logprob: -1, top_logprobs: [] }];
     const chunks = parsed([{ type: 'delta', text: 'x', logprobs: { content } }]);
     expect(chunks.map(({ choices }) => choices[0]?.logprobs)).toEqual([
       null,

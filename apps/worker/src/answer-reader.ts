@@ -5,8 +5,10 @@
  * `[DONE]` or a clean end of the response. The last delta of a choice is held until then: so what
  * was let out of an answer that breaks is never its end, and can be carried on.
  *
- * One event that cannot be read is passed over where the engine counts its tokens as it goes: the
- * next count tells whether the event held some of the answer, before anything after it is let out.
+ * Where the engine counts its tokens as it goes, the counts must agree with what has come before a
+ * delta is let out: an event that was lost or doubled on its way breaks the answer where it was. Only
+ * there one event that cannot be read is passed over, because it is missed if it held some of the
+ * answer.
  */
 import { finishReasonSchema } from '@qarr/router-core';
 import type { FinishReason, Usage } from '@qarr/router-core';
@@ -19,13 +21,21 @@ import type { EngineFailure } from './engine-failure.ts';
 
 /** One event of a stream; an engine's chunk is some 250 bytes, with log probabilities some KB. */
 const EVENT_CHARS_MAX = 1_048_576;
-/** Four characters for each of a million tokens, the most that may be asked for. */
+/** No tokenizer has longer tokens, but for runs of white space. */
+const TOKEN_CHARS_MAX = 256;
+/** Whatever was asked for. */
 const ANSWER_CHARS_MAX = 4_194_304;
 
 export type AnswerEnding =
   /** A reason per choice. */
   | { kind: 'whole'; finishReasons: readonly [FinishReason, ...FinishReason[]] }
   | { kind: 'failed'; failure: EngineFailure };
+
+/**
+ * What an engine tells as it goes. `ids`: each chunk its tokens, and how many there are so far.
+ * `counts`: only how many. Neither is told of several choices.
+ */
+export type Counting = 'ids' | 'counts' | 'none';
 
 export interface AnswerReader {
   /** The last count that the engine gave, or null where it gives none. */
@@ -40,15 +50,17 @@ export interface AnswerReader {
 
 export function createAnswerReader({
   choices: choiceCount,
-  countsContinuously,
+  tokensMax,
+  counting,
   onDelta,
   onChunk,
   isStopped,
 }: {
   /** How many choices were asked for. */
   choices: number;
-  /** Each chunk tells how many tokens there are so far. */
-  countsContinuously: boolean;
+  /** Of each choice. */
+  tokensMax: number;
+  counting: Counting;
   onDelta: (delta: AnswerDelta) => void;
   /** Called for each chunk, before its delta. */
   onChunk: (chunk: { tokens: number }) => void;
@@ -69,9 +81,14 @@ export function createAnswerReader({
   const held: AnswerDelta[] = [];
   let usage: Usage | null = null;
   let stopString: string | undefined;
-  let tokensSeen = 0;
+  const charsMax = Math.min(ANSWER_CHARS_MAX, choiceCount * tokensMax * TOKEN_CHARS_MAX);
+  let idsSeen = 0;
+  let tokensCounted = 0;
   let chars = 0;
+  let lastCount = 0;
   let hasPassedOver = false;
+  /** The event before could not be read. */
+  let isAfterGap = false;
   let ending: AnswerEnding | null = null;
 
   function readEvent(data: string): void {
@@ -87,26 +104,21 @@ export function createAnswerReader({
   }
 
   function readMalformed(): void {
-    if (hasPassedOver || !countsContinuously || choiceCount > 1) {
+    if (hasPassedOver || counting === 'none') {
       ending = broken(failureOfProtocol('The engine sent an event that is not a chunk.'));
     }
     hasPassedOver = true;
+    isAfterGap = true;
   }
 
   function readChunk(chunk: Extract<EngineChunk, { kind: 'chunk' }>): void {
-    for (const { delta } of chunk.choices) chars += countChars(delta);
-    if (chars > ANSWER_CHARS_MAX) {
-      ending = broken(failureOfProtocol('The engine sent an answer of more than 4 MB.'));
+    const problem = problemOf(chunk);
+    if (problem !== null) {
+      ending = broken(failureOfProtocol(problem));
       return;
     }
-    const tokens = chunk.choices.reduce((sum, { delta }) => sum + countTokens(delta), 0);
-    tokensSeen += tokens;
+    onChunk({ tokens: countTokens(chunk) });
     usage = chunk.usage ?? usage;
-    if (hasPassedOver && chunk.usage !== null && chunk.usage.completion_tokens > tokensSeen) {
-      ending = broken(failureOfProtocol('The engine sent a part of its answer garbled.'));
-      return;
-    }
-    onChunk({ tokens });
     for (const choice of chunk.choices) {
       const { index, delta, finishReason } = choice;
       stopString ??= choice.stopString;
@@ -115,6 +127,44 @@ export function createAnswerReader({
       if (finishReason === null) letOut(delta);
       else readLast({ index, delta, finishReason });
     }
+  }
+
+  function problemOf(chunk: Extract<EngineChunk, { kind: 'chunk' }>): string | null {
+    for (const { delta } of chunk.choices) {
+      chars += countChars(delta);
+      idsSeen += delta.tokenIds?.length ?? 0;
+    }
+    if (chars > charsMax || idsSeen > choiceCount * tokensMax) {
+      return 'The engine sent more than it was asked for.';
+    }
+    return counting === 'none' || addsUp(chunk) ? null : 'The engine sent a part garbled.';
+  }
+
+  /** Whether its count is what it must be if nothing is missing, and nothing here twice. */
+  function addsUp({ choices, usage: counted }: Extract<EngineChunk, { kind: 'chunk' }>): boolean {
+    if (counted === null) return !hasPassedOver;
+    const grownBy = counted.completion_tokens - lastCount;
+    lastCount = counted.completion_tokens;
+    if (counting === 'ids') return counted.completion_tokens === idsSeen;
+    const isText = choices.some(({ delta }) => isVisible(delta));
+    // How many tokens a chunk has is not told: after a gap it must be one, or it may be two events'.
+    const isMissing = isAfterGap && grownBy > (choices.length > 0 ? 1 : 0);
+    isAfterGap = false;
+    return !isMissing && (!isText || grownBy > 0);
+  }
+
+  /** At least so many: without ids or a count a chunk has one token if it has any text. */
+  function countTokens({
+    choices,
+    usage: counted,
+  }: Extract<EngineChunk, { kind: 'chunk' }>): number {
+    const tokens = choices.reduce(
+      (sum, { delta }) => sum + (delta.tokenIds?.length ?? (isVisible(delta) ? 1 : 0)),
+      0,
+    );
+    const before = tokensCounted;
+    tokensCounted = Math.max(before + tokens, counted?.completion_tokens ?? 0);
+    return tokensCounted - before;
   }
 
   function readLast({
@@ -145,9 +195,6 @@ export function createAnswerReader({
     const [first, ...others] = reasonsInOrder();
     if (finishReasons.size < choiceCount || first === undefined) {
       return broken(failureOfEnding(null));
-    }
-    if (hasPassedOver && (usage === null || usage.completion_tokens > tokensSeen)) {
-      return broken(failureOfProtocol('The engine sent a part of its answer garbled.'));
     }
     for (const delta of held.splice(0)) {
       if (!isStopped()) letOut(delta);
@@ -196,9 +243,4 @@ function broken(failure: EngineFailure): AnswerEnding {
 function countChars({ text, reasoning = '', toolCalls = [] }: AnswerDelta): number {
   const args = toolCalls.reduce((sum, call) => sum + (call.function?.arguments?.length ?? 0), 0);
   return text.length + reasoning.length + args;
-}
-
-/** A chunk without ids has at least one token if it has any text. */
-function countTokens(delta: AnswerDelta): number {
-  return delta.tokenIds?.length ?? (isVisible(delta) ? 1 : 0);
 }

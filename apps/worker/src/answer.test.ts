@@ -11,6 +11,8 @@ function answerOf(deltas: readonly AnswerDelta[], soFar: SoFar | null = null) {
   return { answer, appended };
 }
 
+const logprobOf = (token: string) => ({ token, logprob: -1, bytes: null, top_logprobs: [] });
+
 describe('an answer', () => {
   it('is published as it comes, and collected', () => {
     const deltas = [
@@ -57,15 +59,23 @@ describe('an answer', () => {
     ]);
   });
 
+  it('has no holes where an engine leaves a number out', () => {
+    const { answer } = answerOf([
+      { text: '', toolCalls: [{ index: 7, id: 'b', function: { name: 'g' } }] },
+      { text: '', toolCalls: [{ index: 2, id: 'a', function: { name: 'f' } }] },
+    ]);
+    expect(answer.result(['tool_calls']).tool_calls?.map(({ id }) => id)).toEqual(['a', 'b']);
+  });
+
   it('of several choices holds each, and the first one at the top', () => {
     const { answer } = answerOf([
-      { text: 'a', logprobs: { content: [{ token: 'a' }] } },
+      { text: 'a', logprobs: { content: [logprobOf('a')] } },
       { text: 'x', index: 1 },
-      { text: 'b', logprobs: { content: [{ token: 'b' }] } },
+      { text: 'b', logprobs: { content: [logprobOf('b')] } },
     ]);
     const first = {
       text: 'ab',
-      logprobs: { content: [{ token: 'a' }, { token: 'b' }] },
+      logprobs: { content: [logprobOf('a'), logprobOf('b')] },
       finish_reason: 'stop',
     };
     expect(answer.result(['stop', 'length'])).toEqual({

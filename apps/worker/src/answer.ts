@@ -1,5 +1,5 @@
 /** The answer of one attempt: collected while it is published, and timed. */
-import type { AnswerDelta, AttemptLog, ClaimedJob } from '@qarr/job-store';
+import type { AnswerDelta, AttemptLog, ClaimedJob, SoFar } from '@qarr/job-store';
 import type { FinishReason, JobResult, Logprobs, Timings, ToolCall } from '@qarr/router-core';
 import { isVisible } from './engine-chunk.ts';
 import type { WorkerMetrics } from './metrics.ts';
@@ -16,23 +16,31 @@ export interface Answer {
 interface Choice {
   text: string;
   reasoning: string;
-  readonly toolCalls: ToolCall[];
+  /** By their index: an engine may leave some out. */
+  readonly toolCalls: Map<number, ToolCall>;
   readonly logprobs: Logprobs['content'];
 }
 
 export function createAnswer(
-  { soFar }: Pick<ClaimedJob, 'soFar'>,
+  { soFar }: { soFar: SoFar | null },
   attemptLog: Pick<AttemptLog, 'append'>,
   metrics: Pick<WorkerMetrics, 'firstToken' | 'nextToken'>,
 ): Answer {
   const beganMs = performance.now();
   let firstMs: number | null = null;
   let lastMs = beganMs;
-  const choices: Choice[] = [];
+  const choices = new Map<number, Choice>();
   if (soFar !== null) choiceOf(0).text = soFar.text;
 
   function choiceOf(index: number): Choice {
-    return (choices[index] ??= { text: '', reasoning: '', toolCalls: [], logprobs: [] });
+    const choice = choices.get(index) ?? {
+      text: '',
+      reasoning: '',
+      toolCalls: new Map(),
+      logprobs: [],
+    };
+    choices.set(index, choice);
+    return choice;
   }
 
   function time(): void {
@@ -78,26 +86,31 @@ function collect(choice: Choice, { text, reasoning, toolCalls = [], logprobs }: 
   choice.text += text;
   choice.reasoning += reasoning ?? '';
   for (const piece of toolCalls) {
-    const call = (choice.toolCalls[piece.index] ??= {
+    const call: ToolCall = choice.toolCalls.get(piece.index) ?? {
       id: '',
       type: 'function',
       function: { name: '', arguments: '' },
-    });
+    };
+    choice.toolCalls.set(piece.index, call);
     call.id ||= piece.id ?? '';
     call.function.name += piece.function?.name ?? '';
     call.function.arguments += piece.function?.arguments ?? '';
   }
-  if (logprobs !== undefined) choice.logprobs.push(...logprobs.content);
+  for (const entry of logprobs?.content ?? []) choice.logprobs.push(entry);
 }
 
 function wholeChoice({ text, reasoning, toolCalls, logprobs }: Choice, finishReason: FinishReason) {
   return {
     text,
     ...(reasoning === '' ? {} : { reasoning }),
-    ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }),
+    ...(toolCalls.size === 0 ? {} : { tool_calls: inOrder(toolCalls) }),
     ...(logprobs.length === 0 ? {} : { logprobs: { content: logprobs } }),
     finish_reason: finishReason,
   };
+}
+
+function inOrder(toolCalls: ReadonlyMap<number, ToolCall>): ToolCall[] {
+  return [...toolCalls].toSorted(([a], [b]) => a - b).map(([, call]) => call);
 }
 
 function round(ms: number): number {

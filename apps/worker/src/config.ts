@@ -43,6 +43,12 @@ export const environmentSchema = z.object({
     .describe(
       `Small requests to an engine before its first job; replaces the tier's \`warmup_requests\`. Not set: ${WARMUP_REQUESTS}`,
     ),
+  QARR_REST_AFTER_FAILURES: wholeNumber(0, 1_000_000)
+    .default(5)
+    .describe('Jobs that an engine may fail in a row before it rests; 0: it never rests'),
+  QARR_REST_MS: milliseconds(1, 300_000)
+    .default(15_000)
+    .describe('The first rest, in ms; each further one is twice as long, up to 5 minutes'),
   QARR_CANARY_EVERY_MS: milliseconds(100, 86_400_000)
     .default(10_000)
     .describe('An engine that has shown no token for so long is asked for one, in ms'),
@@ -82,6 +88,14 @@ export interface EngineTimeouts {
   readonly tokensPerWindowMin: number;
 }
 
+/** When an engine that fails its jobs gets none for a while. */
+export interface RestLimits {
+  /** In a row; 0 for never. */
+  readonly afterFailures: number;
+  /** Each further rest is twice as long. */
+  readonly firstMs: number;
+}
+
 export interface WorkerConfig {
   readonly tier: TierConfig;
   readonly workerId: string;
@@ -96,6 +110,7 @@ export interface WorkerConfig {
   /** Before the first job, and whenever an engine has started anew. */
   readonly warmupRequests: number;
   readonly canary: { readonly everyMs: number; readonly timeoutMs: number };
+  readonly rest: RestLimits;
   readonly opsHost: string;
   readonly opsPort: number;
   readonly drainMs: number;
@@ -134,6 +149,10 @@ export function readConfig({
     canary: {
       everyMs: variables.QARR_CANARY_EVERY_MS,
       timeoutMs: variables.QARR_CANARY_TIMEOUT_MS,
+    },
+    rest: {
+      afterFailures: variables.QARR_REST_AFTER_FAILURES,
+      firstMs: variables.QARR_REST_MS,
     },
     opsHost: variables.HOST,
     opsPort: variables.OPS_PORT,

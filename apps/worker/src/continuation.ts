@@ -26,7 +26,7 @@ export type Continuation =
       usageOf: (usage: Usage | null) => Usage | null;
     }
   /** The former engine had used up `max_tokens`: only this text was not let out yet. */
-  | { kind: 'complete'; text: string; usage: Usage }
+  | { kind: 'complete'; text: string; usage: Usage | null }
   | { kind: 'failed'; failure: EngineFailure };
 
 interface Inputs {
@@ -34,8 +34,6 @@ interface Inputs {
   readonly soFar: SoFar;
   readonly options: Pick<RunOptions, 'model' | 'capabilities' | 'signal'>;
   readonly tokenizer: Tokenizer;
-  /** By text: the engine shall say the last word again, so that it is not cut in the middle. */
-  readonly repeats?: boolean;
 }
 
 /** Whether the answer to this request could be carried on at all. */
@@ -47,14 +45,15 @@ export function isContinuable(request: EngineRequest): boolean {
 export async function planContinuation(inputs: Inputs): Promise<Continuation> {
   const { request, soFar, options } = inputs;
   if (!isContinuable(request) || soFar.hasMore) {
-    return impossible('it is more than the text of one choice');
+    return impossible({ why: 'it is more than the text of one choice', mayBe: false });
   }
   const { tokenIds, tokenizes, continuesText } = options.capabilities;
   if (tokenIds && tokenizes && soFar.tokenIds !== null) {
     const plan = await planByIds({ ...inputs, generatedIds: soFar.tokenIds });
     if (plan !== 'other text') return plan;
   }
-  return continuesText ? planByText(inputs) : impossible('the engine cannot do that');
+  if (continuesText && tokenizes) return planByText(inputs);
+  return impossible({ why: 'the engine cannot do that', mayBe: false });
 }
 
 async function planByIds({
@@ -71,8 +70,7 @@ async function planByIds({
   ]);
   if (prompt.kind === 'failed') return prompt;
   if (generated.kind === 'failed') return generated;
-  // A character whose bytes have not all come decodes to replacement characters.
-  const text = generated.value.replace(/\uFFFD+$/, '');
+  const text = withoutUnfinished(generated.value);
   if (!text.startsWith(soFar.text)) return 'other text';
   const heldBack = text.slice(soFar.text.length);
   const promptTokens = prompt.value.length;
@@ -100,9 +98,8 @@ async function planByText({
   soFar,
   options: { model, capabilities, signal },
   tokenizer,
-  repeats = true,
 }: Inputs): Promise<Continuation> {
-  const repeated = repeats ? lastWord(soFar.text) : '';
+  const repeated = lastWord(soFar.text);
   const content = soFar.text.slice(0, soFar.text.length - repeated.length);
   // Where there is no whole word yet, the engine begins anew and says all of it again.
   const isOpen = content !== '';
@@ -145,12 +142,14 @@ async function planByText({
  * token, and chat templates trim: only between words is it sure to mean the same to the engine.
  */
 function lastWord(text: string): string {
-  const word = /\s*\S*$/.exec(text.slice(-LAST_WORD_CHARS_MAX))?.[0] ?? '';
-  return word.length < LAST_WORD_CHARS_MAX ? word : '';
+  const word = /\s*\S*$/.exec(text.slice(-WORD_CHARS_MAX))?.[0] ?? '';
+  return word.length < WORD_CHARS_MAX ? word : Array.from(word).slice(-LETTERS).join('');
 }
 
-/** Longer than words are. What has no spaces goes on from where it stands. */
-const LAST_WORD_CHARS_MAX = 64;
+/** Longer than words are: what is longer has no words. */
+const WORD_CHARS_MAX = 64;
+/** Of a script without spaces. */
+const LETTERS = 4;
 
 function restOf(request: EngineRequest, { done }: { done: number }): object {
   const { max_tokens, min_tokens } = request;
@@ -160,12 +159,21 @@ function restOf(request: EngineRequest, { done }: { done: number }): object {
   };
 }
 
+/** A character whose bytes have not all come decodes to replacement characters. */
+function withoutUnfinished(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === '\uFFFD') end -= 1;
+  return text.slice(0, end);
+}
+
 /** Before `min_tokens` nothing stops an answer. */
 function stopsAfter({ stop = [], min_tokens = 0 }: EngineRequest, done: number): readonly string[] {
   return done >= min_tokens ? stop : [];
 }
 
-function usageOf(promptTokens: number, totalTokens: number): Usage {
+/** Null where the engine's counts contradict each other. */
+function usageOf(promptTokens: number, totalTokens: number): Usage | null {
+  if (totalTokens < promptTokens) return null;
   return {
     prompt_tokens: promptTokens,
     completion_tokens: totalTokens - promptTokens,
@@ -173,6 +181,6 @@ function usageOf(promptTokens: number, totalTokens: number): Usage {
   };
 }
 
-function impossible(why: string): Continuation {
-  return { kind: 'failed', failure: failureOfContinuation(why) };
+function impossible(reason: Parameters<typeof failureOfContinuation>[0]): Continuation {
+  return { kind: 'failed', failure: failureOfContinuation(reason) };
 }

@@ -46,7 +46,7 @@ export function failureOfStatus(
     const refusal = `The engine refused the request with ${status}.`;
     return refused('upstream_rejected', { message: refusal });
   }
-  // Below 500, our address, key or model name is wrong, not the client's request.
+  // Below 500 our address, key or model name is wrong, not the client's request.
   return { ...failed('upstream_error', message), retryable: status >= 500 };
 }
 
@@ -108,11 +108,16 @@ export function failureOfProtocol(message: string): EngineFailure {
   return failed('upstream_error', message);
 }
 
-/** Text was published, and nothing can be made of it any more. */
-export function failureOfContinuation(why: string): EngineFailure {
-  return refused('upstream_interrupted', {
-    message: `The engine stopped in the middle, and the answer cannot be carried on: ${why}.`,
-  });
+/** Text was published, and cannot be carried on. `mayBe`: another attempt may be able to. */
+export function failureOfContinuation({
+  why,
+  mayBe,
+}: {
+  why: string;
+  mayBe: boolean;
+}): EngineFailure {
+  const message = `The engine stopped in the middle, and the answer cannot be carried on: ${why}.`;
+  return { ...refused('upstream_interrupted', { message }), retryable: mayBe };
 }
 
 function refused(code: ErrorCode, { message }: { message: string }): EngineFailure {

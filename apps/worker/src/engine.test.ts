@@ -184,6 +184,32 @@ describe('patience ends', () => {
   });
 });
 
+describe('an engine that drips', () => {
+  const text = delta({ content: 'a' });
+
+  it('is given up when a window brings fewer tokens than it must', async () => {
+    const server = await startHostileEngine(({ response }) => void response.write(text));
+    const timeouts = { rateWindowMs: SHORT_MS, tokensPerWindowMin: 1 };
+    const { ending } = await start(engineAt(server.url, { timeouts })).outcome;
+    expect(ending).toEqual(failedWith({ code: 'upstream_timeout', retryable: true }));
+    expect(JSON.stringify(ending)).toContain('minimum rate');
+    await vi.waitFor(() => expect(server.openConnections).toBe(0), PATIENCE);
+  });
+
+  it('is not while it brings enough', async () => {
+    const server = await startHostileEngine(({ response }) => {
+      const drip = setInterval(() => response.write(text), 1);
+      setTimeout(() => {
+        clearInterval(drip);
+        response.end(FINISH + DONE);
+      }, 5 * SHORT_MS);
+    });
+    const timeouts = { rateWindowMs: 2 * SHORT_MS, tokensPerWindowMin: 1 };
+    const { ending } = await start(engineAt(server.url, { timeouts })).outcome;
+    expect(ending).toEqual(whole);
+  });
+});
+
 describe('an engine that is gone', () => {
   const gone = { code: 'upstream_error', retryable: true, burns: 'spare', engine: 'gone' };
 

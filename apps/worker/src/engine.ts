@@ -7,14 +7,14 @@
 import type { EngineRequest, Usage } from '@qarr/router-core';
 import type { AnswerDelta, SoFar } from '@qarr/job-store';
 import { Agent } from 'undici';
-import type { AnswerEnding } from './answer-reader.ts';
+import type { AnswerEnding, Counting } from './answer-reader.ts';
 import type { Capabilities } from './capabilities.ts';
 import type { EngineTimeouts } from './config.ts';
-import { planContinuation } from './continuation.ts';
-import type { Continuation } from './continuation.ts';
+import { isContinuable, planContinuation } from './continuation.ts';
 import { createStreamExchange } from './stream-exchange.ts';
 import type { StreamOutcome } from './stream-exchange.ts';
 import { failureOfContinuation } from './engine-failure.ts';
+import type { EngineFailure } from './engine-failure.ts';
 import { createJoint } from './joint.ts';
 import { createTokenizer } from './tokenizer.ts';
 import { createExchanges } from './upstream/exchange.ts';
@@ -43,6 +43,13 @@ export interface RunOptions {
   /** Closes the connection, which frees the engine. */
   readonly signal: AbortSignal;
   readonly onDelta: (delta: AnswerDelta) => void;
+}
+
+interface Streamed {
+  readonly path: string;
+  readonly body: object;
+  readonly request: EngineRequest;
+  readonly counting: Counting;
 }
 
 export interface Engine {
@@ -80,13 +87,13 @@ export function createEngine({
   const tokenizer = createTokenizer({ exchanges, timeoutMs: timeouts.headersMs });
 
   function stream(
-    { path, body, choices }: { path: string; body: object; choices: number },
+    { path, body, request, counting }: Streamed,
     { requestId, traceparent, capabilities, signal, onDelta }: RunOptions,
   ): Promise<StreamOutcome> {
-    const { countsContinuously } = capabilities;
     const { handler, outcome } = createStreamExchange({
-      choices,
-      countsContinuously,
+      choices: request.n ?? 1,
+      tokensMax: request.max_tokens,
+      counting,
       timeouts,
       signal,
       onDelta,
@@ -94,6 +101,7 @@ export function createEngine({
     const headers = {
       'content-type': 'application/json',
       accept: 'text/event-stream',
+      'accept-encoding': 'identity',
       'x-request-id': requestId,
       ...(traceparent === undefined ? {} : { traceparent }),
       ...authorization,
@@ -108,61 +116,50 @@ export function createEngine({
 
   /** Sends the rest of an answer out as if it had never been interrupted. */
   async function carryOn(
-    plan: Extract<Continuation, { kind: 'request' }>,
+    { request, soFar }: { request: EngineRequest; soFar: SoFar },
     options: RunOptions,
-  ): Promise<EngineOutcome | 'other text'> {
+  ): Promise<EngineOutcome> {
+    const plan = await planContinuation({ request, soFar, options, tokenizer });
+    if (options.signal.aborted) return ABORTED;
+    if (plan.kind === 'failed') return failedBy(plan.failure);
+    if (plan.kind === 'complete') {
+      if (plan.text !== '') options.onDelta({ text: plan.text });
+      return { usage: plan.usage, ending: { kind: 'whole', finishReasons: ['length'] } };
+    }
     const closing = new AbortController();
-    const joint = createJoint({
-      ...plan.joint,
-      onDelta: options.onDelta,
-      close: () => closing.abort(),
-    });
+    const { onDelta } = options;
+    const joint = createJoint({ ...plan.joint, onDelta, close: () => closing.abort() });
     const signal = AbortSignal.any([options.signal, closing.signal]);
+    // An echo is text that no count knows of.
+    const counting = plan.joint.echo === '' ? countingOf(request, options.capabilities) : 'none';
     const outcome = await stream(
-      { ...plan, choices: 1 },
+      { ...plan, request, counting },
       { ...options, signal, onDelta: joint.push },
     );
     if (outcome.ending.kind === 'whole') joint.flush(outcome.stopString);
     const usage = plan.usageOf(outcome.usage);
-    if (joint.verdict === 'other text') return 'other text';
-    if (joint.verdict === 'stopped') {
-      return { usage, ending: { kind: 'whole', finishReasons: ['stop'] } };
+    switch (joint.verdict) {
+      case 'going on':
+        return { usage, ending: outcome.ending };
+      case 'stopped':
+        return { usage, ending: { kind: 'whole', finishReasons: ['stop'] } };
+      case 'other text':
+        // It samples, or does not carry on at all. Another attempt may find the same word again.
+        return failedBy(failureOfContinuation({ why: 'the engine said other words', mayBe: true }));
+      default:
+        return joint.verdict satisfies never;
     }
-    return { usage, ending: outcome.ending };
-  }
-
-  async function resume(
-    { request, soFar }: { request: EngineRequest; soFar: SoFar },
-    options: RunOptions,
-  ): Promise<EngineOutcome> {
-    let plan = await planContinuation({ request, soFar, options, tokenizer });
-    if (plan.kind === 'request') {
-      const outcome = await carryOn(plan, options);
-      if (outcome !== 'other text') return outcome;
-      // It would not say its last word again: it goes on from where it is, in the middle of it.
-      plan = await planContinuation({ request, soFar, options, tokenizer, repeats: false });
-    }
-    if (plan.kind === 'request') {
-      const outcome = await carryOn(plan, options);
-      if (outcome !== 'other text') return outcome;
-      plan = { kind: 'failed', failure: failureOfContinuation('the engine went astray') };
-    }
-    if (plan.kind === 'failed') {
-      if (options.signal.aborted) return ABORTED;
-      return { usage: null, ending: { kind: 'failed', failure: plan.failure } };
-    }
-    if (plan.text !== '') options.onDelta({ text: plan.text });
-    return { usage: plan.usage, ending: { kind: 'whole', finishReasons: ['length'] } };
   }
 
   return {
     async run({ request, soFar }, options) {
       if (options.signal.aborted) return ABORTED;
-      if (soFar !== null) return resume({ request, soFar }, options);
+      if (soFar !== null) return carryOn({ request, soFar }, options);
       const { model } = options;
       const body = { ...request, model };
-      const choices = request.n ?? 1;
-      const outcome = await stream({ path: '/v1/chat/completions', body, choices }, options);
+      const path = '/v1/chat/completions';
+      const counting = countingOf(request, options.capabilities);
+      const outcome = await stream({ path, body, request, counting }, options);
       return { usage: outcome.usage, ending: outcome.ending };
     },
 
@@ -172,7 +169,17 @@ export function createEngine({
   };
 }
 
+function failedBy(failure: EngineFailure): EngineOutcome {
+  return { usage: null, ending: { kind: 'failed', failure } };
+}
+
 const ABORTED: EngineOutcome = { usage: null, ending: { kind: 'aborted' } };
+
+function countingOf(request: EngineRequest, capabilities: Capabilities): Counting {
+  const { tokenIds, countsContinuously } = capabilities;
+  if (!countsContinuously || !isContinuable(request)) return 'none';
+  return tokenIds ? 'ids' : 'counts';
+}
 
 /** What makes an engine stream, and tell of its tokens as much as it can. */
 function streamFields({ countsAtTheEnd, countsContinuously, tokenIds }: Capabilities): object {

@@ -30,7 +30,6 @@ const JOB: ClaimedJob = {
   attempt: 1,
   failures: 0,
   spared: 0,
-  soFar: null,
   traceparent: null,
   queueWaitMs: 5,
   runLeftMs: 60_000,
@@ -397,7 +396,7 @@ function startAttempt({
       worker: 'w',
       claim: async () =>
         drop === undefined
-          ? { kind: 'run', job: { ...JOB, ...job }, openLog: log.open }
+          ? { kind: 'run', job: { ...JOB, ...job }, openLog: log.open, readSoFar: async () => null }
           : { kind: 'drop', reason: drop },
       run: engine.run,
       running,

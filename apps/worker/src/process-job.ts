@@ -23,6 +23,7 @@ import type {
   Delivery,
   Ending,
   QueueEntry,
+  SoFar,
 } from '@qarr/job-store';
 import type { Logger } from '@qarr/process';
 import { createAnswer } from './answer.ts';
@@ -53,7 +54,7 @@ export interface ProcessJobDeps {
     delivery: { worker: string; token: string },
   ) => Promise<Claim>;
   readonly run: (
-    job: ClaimedJob,
+    job: ClaimedJob & { readonly soFar: SoFar | null },
     options: { signal: AbortSignal; onDelta: (delta: AnswerDelta) => void },
   ) => Promise<EngineOutcome>;
   /** The running jobs, so that they can be told to stop. */
@@ -83,9 +84,14 @@ export async function processJob(
   const runLeftMs = Math.min(job.runLeftMs, TIMER_MS_MAX);
   const timeUp = setTimeout(() => stopping.stop('time-up'), runLeftMs);
   deps.running.set(job.jobId, stopping.stop);
-  const answer = createAnswer(job, attemptLog, deps.metrics);
   try {
-    const outcome = await deps.run(job, { signal: stopping.signal, onDelta: answer.add });
+    // Only now: a log may be long, and somebody may cancel meanwhile.
+    const soFar = await claim.readSoFar();
+    const answer = createAnswer({ soFar }, attemptLog, deps.metrics);
+    const outcome = await deps.run(
+      { ...job, soFar },
+      { signal: stopping.signal, onDelta: answer.add },
+    );
     const conclusion = conclude({
       job,
       outcome,
@@ -159,7 +165,7 @@ export function conclude({
     const backoff = { baseMs: RETRY_BASE_MS, capMs: RETRY_CAP_MS, random: random() };
     const delayMs =
       burns === 'try' ? fullJitterMs({ attempt: failures, ...backoff }) : ENGINE_BUSY_MS;
-    return { kind: 'again', burns, delayMs: failure.retryAfterMs ?? delayMs, failure };
+    return { kind: 'again', burns, delayMs: Math.max(delayMs, failure.retryAfterMs ?? 0), failure };
   }
   const isInterrupted = failure.retryable && answer.hasBegun && job.onInterrupt !== 'restart';
   const code = isInterrupted ? 'upstream_interrupted' : failure.code;

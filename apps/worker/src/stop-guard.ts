@@ -41,8 +41,15 @@ export function createStopGuard({
     },
   };
 
+  /** Where the stop string begins that is complete first. */
   function firstStop(): number | null {
-    return firstIndex((at) => stops.some((stop) => buffer.startsWith(stop, at)));
+    let first: { at: number; end: number } | null = null;
+    for (const stop of stops) {
+      const at = buffer.indexOf(stop);
+      const end = at + stop.length;
+      if (at >= 0 && at < watched && (first === null || end < first.end)) first = { at, end };
+    }
+    return first?.at ?? null;
   }
 
   /** The first watched place of which the condition holds. */

@@ -7,7 +7,7 @@ import type { Usage } from '@qarr/router-core';
 import type { AnswerDelta } from '@qarr/job-store';
 import type { Dispatcher } from 'undici';
 import { createAnswerReader } from './answer-reader.ts';
-import type { AnswerEnding } from './answer-reader.ts';
+import type { AnswerEnding, Counting } from './answer-reader.ts';
 import type { EngineTimeouts } from './config.ts';
 import { isVisible } from './engine-chunk.ts';
 import { failureOfConnection, failureOfStatus, failureOfTimeout } from './engine-failure.ts';
@@ -34,13 +34,16 @@ export interface StreamExchange {
 
 export function createStreamExchange({
   choices,
-  countsContinuously,
+  tokensMax,
+  counting,
   timeouts,
   signal,
   onDelta,
 }: {
   choices: number;
-  countsContinuously: boolean;
+  /** Of each choice. */
+  tokensMax: number;
+  counting: Counting;
   timeouts: EngineTimeouts;
   signal: AbortSignal;
   onDelta: (delta: AnswerDelta) => void;
@@ -49,7 +52,8 @@ export function createStreamExchange({
   const watchdog = createWatchdog(timeouts, (phase, ms) => onBroken(failureOfTimeout(phase, ms)));
   const reader = createAnswerReader({
     choices,
-    countsContinuously,
+    tokensMax,
+    counting,
     onDelta(delta) {
       hasText ||= isVisible(delta);
       onDelta(delta);

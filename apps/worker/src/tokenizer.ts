@@ -5,8 +5,11 @@ import { failureOfConnection, failureOfProtocol, failureOfStatus } from './engin
 import type { EngineFailure } from './engine-failure.ts';
 import type { Exchange, Exchanges } from './upstream/exchange.ts';
 
-/** The ids of a prompt of a million tokens. */
-const BODY_BYTES_MAX = 16 * 1024 * 1024;
+/** What an answer may weigh beside the tokens: names, brackets. */
+const ENVELOPE_BYTES = 65_536;
+/** An id and its comma, for each character of a prompt; the text of a token, escaped. */
+const ID_BYTES = 12;
+const TOKEN_BYTES = 1_024;
 
 type Asked<Value> = { kind: 'answer'; value: Value } | { kind: 'failed'; failure: EngineFailure };
 
@@ -37,10 +40,14 @@ export function createTokenizer({
 }): Tokenizer {
   async function ask<Value>(
     path: string,
-    { body, schema, signal }: { body: object; schema: z.ZodType<Value>; signal: AbortSignal },
+    {
+      body,
+      schema,
+      bytesMax,
+      signal,
+    }: { body: object; schema: z.ZodType<Value>; bytesMax: number; signal: AbortSignal },
   ): Promise<Asked<Value>> {
-    const options = { body, timeoutMs, bytesMax: BODY_BYTES_MAX, signal };
-    const exchange = await exchanges.send(path, options);
+    const exchange = await exchanges.send(path, { body, timeoutMs, bytesMax, signal });
     if (exchange.kind !== 'answer') return { kind: 'failed', failure: failureOf(exchange) };
     if (exchange.status !== 200) {
       return { kind: 'failed', failure: failureOfStatus(exchange.status, exchange.text) };
@@ -59,12 +66,15 @@ export function createTokenizer({
         add_generation_prompt: !continues,
         ...(continues ? { continue_final_message: true } : {}),
       };
-      const asked = await ask('/tokenize', { body, schema: tokensSchema, signal });
+      const chars = JSON.stringify(messages).length;
+      const bytesMax = ENVELOPE_BYTES + ID_BYTES * chars;
+      const asked = await ask('/tokenize', { body, schema: tokensSchema, bytesMax, signal });
       return asked.kind === 'failed' ? asked : { kind: 'answer', value: asked.value.tokens };
     },
     async detokenize({ model, tokens, signal }) {
       const body = { model, tokens };
-      const asked = await ask('/detokenize', { body, schema: promptSchema, signal });
+      const bytesMax = ENVELOPE_BYTES + TOKEN_BYTES * tokens.length;
+      const asked = await ask('/detokenize', { body, schema: promptSchema, bytesMax, signal });
       return asked.kind === 'failed' ? asked : { kind: 'answer', value: asked.value.prompt };
     },
   };

@@ -79,6 +79,7 @@ function createFakeStore() {
     claim: async ({ jobId }): Promise<Claim> => ({
       kind: 'run',
       job: claimedJob(jobId),
+      readSoFar: async () => null,
       openLog: () => ({
         append() {},
         async finish({ event }) {
@@ -130,7 +131,6 @@ function claimedJob(jobId: string): ClaimedJob {
     attempt: 1,
     failures: 0,
     spared: 0,
-    soFar: null,
     traceparent: null,
     queueWaitMs: 0,
     runLeftMs: 60_000,
@@ -200,6 +200,7 @@ function start({
         engine,
         probe: createFakeProbe(describeEngine),
         canaryEveryMs: NOBODY_WAITS_MS,
+        rest: { afterFailures: 5, firstMs: 1 },
         onChange,
         log,
         askAgainBaseMs: 1,

@@ -31,6 +31,8 @@ const STUCK_AFTER_BEATS = 30;
 const HAND_BACK_MS = 3_000;
 /** A worker that cannot say goodbye is forgotten by itself. */
 const GOODBYE_MS = 1_000;
+/** Jobs that wait to be tried again; those beyond it may meet the same engine. */
+const FAILED_ON_MAX = 10_000;
 /** Weight of the newest job in the moving average of the service time. */
 const SERVICE_WEIGHT = 0.2;
 
@@ -64,6 +66,8 @@ export function startWorker({
   const stopping = new AbortController();
   const failed = Promise.withResolvers<never>();
   const onBeatError = createErrorLog(log, 'heartbeat failed');
+  /** The engine that failed a job last. */
+  const failedOn = new Map<string, string>();
   let serviceMs: number | null = null;
 
   const consumer: Consumer = store.consume({
@@ -71,7 +75,9 @@ export function startWorker({
     concurrency: 1,
     paused: true,
     async deliver(entry, delivery) {
-      const slot = stopping.signal.aborted ? null : upstreams.acquire();
+      const slot = stopping.signal.aborted
+        ? null
+        : upstreams.acquire({ avoid: failedOn.get(entry.jobId) });
       // A pull that was under way when the worker paused: somebody else shall have it.
       if (slot === null) return { kind: 'again', delayMs: 1 };
       try {
@@ -112,10 +118,20 @@ export function startWorker({
         },
       });
       slot.report(outcome);
+      noteFailure(job.jobId, outcome.ending.kind === 'failed' ? slot.url : null);
       // What fails at once or is cut short says nothing of how long an answer takes.
       if (outcome.ending.kind === 'whole') countService(performance.now() - beganMs);
       return outcome;
     };
+  }
+
+  /** So that the next attempt goes elsewhere, if it comes here. */
+  function noteFailure(jobId: string, url: string | null): void {
+    failedOn.delete(jobId);
+    if (url === null) return;
+    const [oldest] = failedOn.keys();
+    if (failedOn.size >= FAILED_ON_MAX && oldest !== undefined) failedOn.delete(oldest);
+    failedOn.set(jobId, url);
   }
 
   function countService(ms: number): void {

@@ -55,9 +55,11 @@ export function createDeltaBuffer(): DeltaBuffer {
       const isPlain = Object.values(more).every((value) => value === undefined);
       if (isPlain && text === '' && reasoning === '') return;
       const last = pending.at(-1);
+      // Text without ids does not join text with ids: that would look as if all were told.
+      const isSame = last !== undefined && last.tokenIds.length > 0 === idsAhead.length > 0;
       if (!isPlain) {
         pending.push({ text, reasoning, tokenIds: idsAhead, more });
-      } else if (last === undefined || last.more !== undefined) {
+      } else if (last === undefined || last.more !== undefined || !isSame) {
         pending.push({ text, reasoning, tokenIds: idsAhead });
       } else {
         last.text += text;

@@ -33,7 +33,9 @@ export async function readSoFar({
   let hasMore = false;
 
   function add({ event, ids }: Entry): void {
-    if (event.type === 'reset') {
+    if (event === null) {
+      hasMore = true;
+    } else if (event.type === 'reset') {
       [text, tokenIds, isAllTold, hasMore] = ['', [], true, false];
     } else if (event.type === 'delta') {
       text += event.text;
@@ -57,14 +59,24 @@ export async function readSoFar({
 }
 
 interface Entry {
-  readonly event: JobEvent;
+  /** Null where it cannot be read: nothing can be made of it. */
+  readonly event: JobEvent | null;
   /** Null where the engine has not told. */
   readonly ids: readonly number[] | null;
 }
 
 /** Fields are `t`, `d` and perhaps `i`, in this order. */
 function readEntry([, , , json = '', , ids]: string[]): Entry {
-  const event = jobEventSchema.parse(JSON.parse(json));
+  const event = readEvent(json);
   if (ids === undefined) return { event, ids: null };
   return { event, ids: ids === TOLD_BEFORE ? [] : ids.split(',').map(Number) };
+}
+
+function readEvent(json: string): JobEvent | null {
+  try {
+    return jobEventSchema.parse(JSON.parse(json));
+  } catch {
+    // Of another version, perhaps.
+    return null;
+  }
 }

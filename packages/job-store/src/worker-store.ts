@@ -40,14 +40,18 @@ export interface ClaimedJob {
   readonly runLeftMs: number;
   readonly onInterrupt: OnInterrupt;
   readonly request: EngineRequest;
-  /** What was published before and shall be carried on; null when the answer begins here. */
-  readonly soFar: SoFar | null;
   /** W3C trace context of the request that made the job. */
   readonly traceparent: string | null;
 }
 
 export type Claim =
-  | { kind: 'run'; job: ClaimedJob; openLog: (onStop: (reason: StopReason) => void) => AttemptLog }
+  | {
+      kind: 'run';
+      job: ClaimedJob;
+      openLog: (onStop: (reason: StopReason) => void) => AttemptLog;
+      /** What was published before and shall be carried on; null when the answer begins here. */
+      readSoFar: () => Promise<SoFar | null>;
+    }
   | { kind: 'drop'; reason: 'gone' | 'stale' | JobState };
 
 export interface WorkerStore {
@@ -158,10 +162,10 @@ export async function createWorkerStore({
           runLeftMs: startedAt + runTimeoutMs - now,
           onInterrupt,
           request: engineRequestSchema.parse(JSON.parse(request)),
-          soFar: hasText === 1 ? await soFarOf(jobId, continued) : null,
           traceparent: traceparent || null,
         },
         openLog: (onStop) => log.openAttempt({ jobId, attempt, nextSeq, onStop }),
+        readSoFar: async () => (hasText === 1 ? soFarOf(jobId, continued) : null),
       };
     },
 

@@ -69,8 +69,24 @@ export const toolCallPieceSchema = z.object({
 });
 export type ToolCallPiece = z.infer<typeof toolCallPieceSchema>;
 
-/** One entry per token, in OpenAI's form, as the engine wrote it. */
-export const logprobsSchema = z.object({ content: z.array(z.looseObject({ token: z.string() })) });
+/** More than may be asked for, because the token itself may come on top. */
+const TOP_LOGPROBS_MAX = 32;
+
+const tokenLogprobFields = {
+  token: z.string(),
+  logprob: z.number(),
+  bytes: z.array(z.int()).nullish(),
+};
+
+/** One entry per token, in OpenAI's form; whatever else an engine adds is left out. */
+export const logprobsSchema = z.object({
+  content: z.array(
+    z.object({
+      ...tokenLogprobFields,
+      top_logprobs: z.array(z.object(tokenLogprobFields)).max(TOP_LOGPROBS_MAX).default([]),
+    }),
+  ),
+});
 export type Logprobs = z.infer<typeof logprobsSchema>;
 
 /** `index` names the choice; it is absent for the first one. */

@@ -52,4 +52,10 @@ describe('the form of an answer', () => {
     const format = { ...answer({ backend: 'outlines' }), whitespace_pattern: '(' };
     expect(responseFormatSchema.parse(format)).toStrictEqual(answer({}));
   });
+
+  it('is refused also where it is too deep to be looked at as a whole', () => {
+    let deep: unknown = {};
+    for (let level = 0; level < 100_000; level += 1) deep = { not: deep };
+    expect(problem(answer({ schema: deep }))).toContain('at most 10 deep');
+  });
 });

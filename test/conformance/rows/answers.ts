@@ -128,7 +128,9 @@ const STRUCTURED: readonly Brief[] = [
     check: (seen) => {
       const problems = isJson(seen);
       if (problems.length > 0) return problems;
-      const keys = Object.keys(JSON.parse(textOf(seen)) as object).toSorted().join();
+      const keys = Object.keys(JSON.parse(textOf(seen)) as object)
+        .toSorted()
+        .join();
       return keys === 'count,name' ? [] : [`its fields are ${keys}`];
     },
   },
@@ -181,14 +183,12 @@ const BRIEFS: readonly Brief[] = [
   ...REFUSED,
 ];
 
-export const ANSWERS: readonly JobRow[] = BRIEFS.map(
-  (brief): JobRow => ({
-    kind: 'job',
-    section: 'answers',
-    expected: () => AT_ONCE,
-    ...brief,
-  }),
-);
+export const ANSWERS: readonly JobRow[] = BRIEFS.map((brief): JobRow => ({
+  kind: 'job',
+  section: 'answers',
+  expected: () => AT_ONCE,
+  ...brief,
+}));
 
 /** Another engine refuses what it does not know, and the job says so. */
 function takenByVllm({ isVllm }: Persona): Expected {

@@ -27,7 +27,8 @@ const OVERFLOWED = refused('context_length_exceeded');
 
 const REFUSALS: readonly Brief[] = [
   ...['current', '0.15', '0.10', '0.6.4'].map(
-    (wording) => [`400, too long, as ${wording} says it`, status(400, { wording }), OVERFLOWED] as const,
+    (wording) =>
+      [`400, too long, as ${wording} says it`, status(400, { wording }), OVERFLOWED] as const,
   ),
   ['400, a bad field', status(400, { body: 'vllm' }), REJECTED],
   ['400 as a page of HTML', status(400, { body: 'html' }), REJECTED],
@@ -48,15 +49,23 @@ const REFUSALS: readonly Brief[] = [
 const BUSY: readonly Brief[] = [
   ['429', status(429), FREE],
   ['429 and when to come back', status(429, { retry_after: '1' }), FREE],
-  ['429 and a date to come back', status(429, { retry_after: 'Mon, 23 Nov 2026 00:00:00 GMT' }), FREE],
+  [
+    '429 and a date to come back',
+    status(429, { retry_after: 'Mon, 23 Nov 2026 00:00:00 GMT' }),
+    FREE,
+  ],
   ['503, scaling', status(503), FREE],
   ['503, loading', status(503, { body: 'loading' }), FREE],
   ['503 as a page of HTML', status(503, { body: 'html' }), FREE],
-  ['503 without a body, four times', Array.from({ length: 4 }, () => status(503, { body: 'empty' })), {
-    ...FREE,
-    attempts: 5,
-    requests: 5,
-  }],
+  [
+    '503 without a body, four times',
+    Array.from({ length: 4 }, () => status(503, { body: 'empty' })),
+    {
+      ...FREE,
+      attempts: 5,
+      requests: 5,
+    },
+  ],
   ['503 and to come back at once', status(503, { retry_after: '0' }), FREE],
 ];
 
@@ -72,19 +81,27 @@ const FAILURES: readonly Brief[] = [
   ['a TCP reset', RESET, SPARED],
   ['an orderly close', { name: 'close' }, SPARED],
   // The third attempt that nobody takes counts as a try.
-  ['a TCP reset three times', [RESET, RESET, RESET], {
-    ...SPARED,
-    attempts: 4,
-    requests: 4,
-    spared: 2,
-    failures: 1,
-  }],
-  ['503, a reset, 500', [status(503), RESET, status(500)], {
-    ...SPARED,
-    attempts: 4,
-    requests: 4,
-    failures: 1,
-  }],
+  [
+    'a TCP reset three times',
+    [RESET, RESET, RESET],
+    {
+      ...SPARED,
+      attempts: 4,
+      requests: 4,
+      spared: 2,
+      failures: 1,
+    },
+  ],
+  [
+    '503, a reset, 500',
+    [status(503), RESET, status(500)],
+    {
+      ...SPARED,
+      attempts: 4,
+      requests: 4,
+      failures: 1,
+    },
+  ],
 ];
 
 const SLOW: readonly Brief[] = [
@@ -95,7 +112,11 @@ const SLOW: readonly Brief[] = [
 const HARMLESS: readonly Brief[] = [
   ['headers that come late', { name: 'slow_headers', params: { ms: 300 } }, AT_ONCE],
   ['103 before the answer', { name: 'early_status' }, AT_ONCE],
-  ['102 before the answer, five times', { name: 'early_status', params: { status: '102', count: 5 } }, AT_ONCE],
+  [
+    '102 before the answer, five times',
+    { name: 'early_status', params: { status: '102', count: 5 } },
+    AT_ONCE,
+  ],
   // RFC 9110 15.2.1 has it only where it was asked for, and no vLLM sends it: a client may take the
   // server for broken, as long as the answer is right in the end.
   [

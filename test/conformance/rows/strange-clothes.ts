@@ -36,16 +36,14 @@ const BRIEFS: readonly Brief[] = [
 const NEEDS_FINISH_REASONS: ReadonlySet<string> = new Set(['empty_delta', 'merged']);
 
 export const STRANGE_CLOTHES: readonly JobRow[] = [
-  ...BRIEFS.map(
-    ([name, fault, params = {}]): JobRow => ({
-      kind: 'job',
-      section: 'answers in strange clothes',
-      name,
-      faults: [{ name: fault, params }],
-      expected: ({ isVllm }) =>
-        isVllm || !NEEDS_FINISH_REASONS.has(fault) ? AT_ONCE : 'not applicable',
-    }),
-  ),
+  ...BRIEFS.map(([name, fault, params = {}]): JobRow => ({
+    kind: 'job',
+    section: 'answers in strange clothes',
+    name,
+    faults: [{ name: fault, params }],
+    expected: ({ isVllm }) =>
+      isVllm || !NEEDS_FINISH_REASONS.has(fault) ? AT_ONCE : 'not applicable',
+  })),
   {
     kind: 'job',
     section: 'answers in strange clothes',

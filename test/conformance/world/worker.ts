@@ -57,7 +57,10 @@ export async function startWorker({
   const config = join(folder, 'qarr.config.yaml');
   // Every JSON is YAML.
   const tiers = [{ name: tier, ...(model === undefined ? {} : { model }) }];
-  await writeFile(config, JSON.stringify({ tiers, routing: { rules: [{ tier, when: 'default' }] } }));
+  await writeFile(
+    config,
+    JSON.stringify({ tiers, routing: { rules: [{ tier, when: 'default' }] } }),
+  );
   const process = await startProcess({
     name: 'The worker',
     script: MAIN,
@@ -70,6 +73,8 @@ export async function startWorker({
       // One is enough to learn what an engine can do.
       QARR_WARMUP_REQUESTS: '1',
       QARR_CANARY_TIMEOUT_MS: '1000',
+      // Row after row fails its engine: that it would rest is no row's affair.
+      QARR_REST_AFTER_FAILURES: '0',
       QARR_DRAIN_MS: '200',
       OPS_PORT: '0',
       ...PATIENCE[patienceName],

@@ -40,6 +40,7 @@ const prompt = fc.oneof(
   fc.constant(CHAT),
   fc.string({ unit: 'grapheme', maxLength: 30 }).map((text) => CHAT + text),
   fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }),
+  fc.constantFrom('Once upon a ', 'Once upon a time.', 'naïve caf'),
 );
 
 test('prompt and generated ids give the rest of ids and text, wherever they were cut', () => {

@@ -247,6 +247,18 @@ test('a stall lets through what comes before it, and nothing more until the clie
   expect((await sim.state()).aborted_by_client).toBe(2);
 });
 
+test('a client that leaves inside a compressed stream leaves nothing behind', async () => {
+  const sim = await startForTest('--profile', 'awq-24gb');
+  const body = { ...CHAT, max_tokens: 8_000 };
+  const headers = { 'x-sim-fault': 'gzip_bomb;bytes=60000000' };
+  const exchange = sendRaw(sim.url, { path: PATH, body, headers });
+  await eventually(() => expect(exchange.soFar().body.length).toBeGreaterThan(0));
+  exchange.leave();
+  await eventually(async () =>
+    expect(await sim.state()).toMatchObject({ running: 0, aborted_by_client: 1 }),
+  );
+});
+
 test('a stall may begin inside an event', async () => {
   const sim = await startForTest();
   const headers = { 'x-sim-fault': 'stall;after_bytes=333' };

@@ -2,11 +2,11 @@ import { expect, test } from 'vitest';
 import { findPersona, PERSONA_NAMES } from '../personas.ts';
 import { createAnswerBuilder } from './build-answer.ts';
 
-function build(persona: string, options: { body: object; header?: string }) {
+function build(persona: string, options: { body: object; header?: string; modelLenMax?: number }) {
   const found = findPersona(persona);
   if (found === undefined) throw new Error(`no persona ${persona}`);
   const builder = createAnswerBuilder({
-    model: { names: ['qarr-sim'], modelLenMax: 100, created: 0 },
+    model: { names: ['qarr-sim'], modelLenMax: options.modelLenMax ?? 100, created: 0 },
     persona: found,
     seed: 0,
     schedulingPolicy: 'priority',
@@ -29,6 +29,15 @@ test.for([
   const { sequences, refusal } = build(persona, given);
   expect(sequences.map((sequence) => sequence.priority)).toEqual([priority]);
   expect(refusal).toBeUndefined();
+});
+
+test.for([
+  ['current', 16],
+  ['0.6.4', 16],
+  ['generic', 1024],
+] as const)('%s generates %s tokens where nothing is said of it', ([persona, tokensMax]) => {
+  const { sequences } = build(persona, { body: { max_tokens: null }, modelLenMax: 4000 });
+  expect(sequences[0]?.sampling.tokensMax).toBe(tokensMax);
 });
 
 test('the salt of the cache goes with each choice', () => {

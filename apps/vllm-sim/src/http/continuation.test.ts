@@ -111,7 +111,6 @@ test('the text is the same streamed or not, on either route, alone or among choi
         n: 3,
       });
       expect(completed.choices[0]?.text).toBe(whole.text);
-      expect(new Set(completed.choices.map(({ text }) => text)).size).toBeGreaterThan(1);
     }),
     RUNS,
   );
@@ -135,6 +134,7 @@ test('a token route stream carries the ids that it answers with at once', async 
   expect(text.split('\n\n')[0]).toBe(
     `data: {"request_id":"generate-tokens-r1","choices":[{"index":0,"logprobs":null,"finish_reason":null,"token_ids":[${ids[0]}]}],"usage":null}`,
   );
+  expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe('length');
   expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { completion_tokens: 20 } });
 });
 

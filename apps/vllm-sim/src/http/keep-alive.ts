@@ -10,7 +10,7 @@ export function keepAlive(
   { response, intervalMs }: { response: ServerResponse; intervalMs: number },
 ): EventStream {
   if (intervalMs === 0) return stream;
-  const timer = setInterval(() => response.write(KEEP_ALIVE), intervalMs);
+  const timer = setInterval(() => stream.write(KEEP_ALIVE), intervalMs);
   response.once('close', () => clearInterval(timer));
   // Whatever else a stream can do, this one does by its prototype.
   const quiet: EventStream = Object.create(stream);

@@ -71,7 +71,8 @@ test('a stop ends running streams with finish reason abort', async () => {
 test('a slow reader gets its tokens merged into fewer chunks, and all of them', async () => {
   const tokens = 60_000;
   const sim = await startForTest('--max-model-len', '100000');
-  const body = JSON.stringify({ ...ENDLESS, max_tokens: tokens, return_token_ids: true });
+  const asked = { max_tokens: tokens, return_token_ids: true, logprobs: true };
+  const body = JSON.stringify({ ...ENDLESS, ...asked });
   const { hostname, port } = new URL(sim.url);
   const socket = connect(Number(port), hostname);
   socket.write(
@@ -85,6 +86,7 @@ test('a slow reader gets its tokens merged into fewer chunks, and all of them', 
   const choices = chunksOf(answer).flatMap((chunk) => chunk.choices);
   expect(choices.flatMap((choice) => choice.token_ids ?? [])).toHaveLength(tokens);
   expect(choices.length).toBeLessThan(tokens);
+  expect(answer.match(/"top_logprobs":/g)).toHaveLength(tokens);
 }, 30_000);
 
 function jsonInit(body: object, signal: AbortSignal): RequestInit {

@@ -67,6 +67,16 @@ test('the limit cuts a document off', async () => {
   expect(cut.message.content.length).toBeLessThan(whole.length);
 });
 
+test('a format goes before a tool that may be called, not before one that must', async () => {
+  const sim = await startForTest();
+  const tools = [{ type: 'function', function: { name: 'Describe' } }];
+  const body = { tools, structured_outputs: { json: SCHEMA } };
+  const open = await ask(sim, body);
+  expect(satisfies(JSON.parse(open.message.content), SCHEMA, SCHEMA)).toBe(true);
+  const forced = await ask(sim, { ...body, tool_choice: 'required' });
+  expect(forced).toMatchObject({ finish_reason: 'tool_calls', message: { content: '' } });
+});
+
 test('half a document is followed by a whole one', async () => {
   const sim = await startForTest();
   const body = { structured_outputs: { json: SCHEMA } };

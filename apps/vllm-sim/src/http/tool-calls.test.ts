@@ -8,7 +8,7 @@ const WEATHER = tool('get_weather', {
   properties: {
     city: { type: 'string', minLength: 1 },
     days: { type: 'integer', minimum: 1, maximum: 7 },
-    units: { enum: ['°C', '°F', '"quoted" {brace}'] },
+    units: { enum: ['°C', 'a " and a }', '"quoted" {brace}'] },
     place: { type: 'object', properties: { lat: { type: 'number' } }, required: ['lat'] },
   },
   required: ['city', 'units', 'place'],

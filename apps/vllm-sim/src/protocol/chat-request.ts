@@ -77,7 +77,7 @@ export function parseChatRequest(given: JsonObject, persona: Persona): ChatReque
   const role = addGenerationPrompt === false ? (messages.at(-1)?.role ?? 'assistant') : 'assistant';
   const repeats = echo || (continueFinal && persona.echoesContinuation);
   const last = messages.at(-1);
-  const toolCall = continueFinal ? undefined : decideToolCall(tools, messages);
+  const toolCall = decideToolCall(tools, messages);
   const structuredFirst = structured !== undefined && toolCall?.asked === 'auto';
   const called = structuredFirst ? undefined : toolCall;
   return {

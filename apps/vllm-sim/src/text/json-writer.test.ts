@@ -102,6 +102,12 @@ test('a schema that contains itself is written to a finite depth', () => {
   }
 });
 
+test('definitions may stand in any order', () => {
+  const pair = { type: 'array', prefixItems: [{ $ref: '#/$defs/b' }], minItems: 1, maxItems: 1 };
+  const each = { $ref: '#/$defs/a', $defs: { a: pair, b: { type: 'null' } } };
+  expect(write(each)).toBe('[null]');
+});
+
 test('the same draws give the same text, others another', () => {
   const each = { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] };
   expect(write(each, 1)).toBe(write(each, 1));

@@ -81,6 +81,15 @@ test('most texts end after 40 to 200 tokens', () => {
   expect(usual.length).toBeGreaterThan(lengths.length * 0.6);
 });
 
+test('a new turn begins with a whole text, however long the one before it was', () => {
+  const hello = encode('Hello');
+  const lengths = Array.from({ length: 200 }, (_, seed) => {
+    const before = write({ prefix: hello, tokens: 400, seed, mayEnd: false });
+    return write({ prefix: [...hello, ...before, ...encode('?\n')], tokens: 300, seed }).length;
+  });
+  expect(lengths.filter((length) => length >= 40).length).toBeGreaterThan(lengths.length * 0.6);
+});
+
 test('a text that may not end goes on', () => {
   const ids = write({ prefix: encode('Hello'), tokens: 3000, mayEnd: false });
   expect(ids).toHaveLength(3000);

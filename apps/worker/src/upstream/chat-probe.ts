@@ -18,6 +18,10 @@ export type ChatAnswer =
       /** Ids of the prompt and of the answer, where the engine gives them. */
       promptIds: readonly number[];
       ids: readonly number[];
+      /** Every chunk has told how many tokens there are so far. */
+      isCounted: boolean;
+      /** The counts were those of the ids. */
+      idsAddUp: boolean;
     }
   /** It does not take this request: 400 or 422. */
   | { kind: 'refused'; status: number }
@@ -81,6 +85,7 @@ const chunkSchema = z.object({
       }),
     )
     .nullish(),
+  usage: z.object({ completion_tokens: z.int().nonnegative() }).nullish().catch(null),
 });
 
 function readAnswer(body: string): ChatAnswer {
@@ -89,6 +94,8 @@ function readAnswer(body: string): ChatAnswer {
   let promptIds: readonly number[] = [];
   const ids: number[] = [];
   let isBroken = false;
+  let isCounted = true;
+  let idsAddUp = true;
   const parser = createParser({
     onEvent({ data }) {
       if (data === '[DONE]') return;
@@ -99,6 +106,9 @@ function readAnswer(body: string): ChatAnswer {
       text += choice?.delta?.content ?? '';
       finishReason = choice?.finish_reason ?? finishReason;
       ids.push(...(choice?.token_ids ?? []));
+      const counted = chunk?.usage?.completion_tokens;
+      isCounted &&= counted !== undefined;
+      idsAddUp &&= counted === undefined || counted === ids.length;
     },
   });
   parser.feed(body);
@@ -107,7 +117,7 @@ function readAnswer(body: string): ChatAnswer {
   if (!finishReasonSchema.safeParse(finishReason).success) {
     return { kind: 'failed', cause: 'no legal finish reason' };
   }
-  return { kind: 'whole', text, promptIds, ids };
+  return { kind: 'whole', text, promptIds, ids, isCounted, idsAddUp };
 }
 
 /** Null for an error, and for what is no chunk. */

@@ -34,6 +34,7 @@ export function connectUpstreams({
       }),
       ceiling,
       canaryEveryMs: config.canary.everyMs,
+      rest: config.rest,
       servedModel,
       fallbackModel,
       onChange,

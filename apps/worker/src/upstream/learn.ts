@@ -3,15 +3,19 @@
  * of requests, and only what it has shown is believed: engines exist that ignore in silence what
  * they do not know.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { NO_CAPABILITIES } from '../capabilities.ts';
 import type { Capabilities } from '../capabilities.ts';
 import { askForToken, judge } from './chat-probe.ts';
 import type { ChatAnswer } from './chat-probe.ts';
-import type { Exchanges } from './exchange.ts';
+import type { Exchange, Exchanges } from './exchange.ts';
 
 /** Tokenizing has no queue and no GPU. */
 const TOKENIZE_TIMEOUT_MS = 5_000;
 const TOKENIZE_BYTES_MAX = 65_536;
+/** Of what nobody will ask again, and the pause between them. */
+const TRIES_MAX = 4;
+const AGAIN_MS = 50;
 /** Ends neither in a space, which chat templates cut off, nor within a word. */
 const BEGUN = 'One, two, three,';
 const BEGUN_MESSAGES = [
@@ -32,7 +36,7 @@ interface Asking {
 /** What is believed of an engine that may not be asked, by its version alone. */
 export function guessCapabilities(version: string | null): Capabilities {
   if (version === null) return NO_CAPABILITIES;
-  return { ...NO_CAPABILITIES, countsContinuously: true, tokenizes: true };
+  return { ...NO_CAPABILITIES, tokenizes: true };
 }
 
 /** The first answer that is no refusal decides; anything else is returned as it came. */
@@ -95,7 +99,7 @@ async function learnRest(
   {
     version,
     step: { countsAtTheEnd, countsContinuously, tokenIds },
-    answer: { promptIds, ids },
+    answer: { promptIds, ids, isCounted, idsAddUp },
     ...asking
   }: Asking & {
     version: string | null;
@@ -103,9 +107,14 @@ async function learnRest(
     answer: Extract<ChatAnswer, { kind: 'whole' }>;
   },
 ): Promise<Capabilities> {
-  const counts = { ...NO_CAPABILITIES, countsAtTheEnd, countsContinuously };
+  const counts = {
+    ...NO_CAPABILITIES,
+    countsAtTheEnd,
+    // Some take the field and do nothing.
+    countsContinuously: countsContinuously && isCounted,
+  };
   if (version === null) return counts;
-  const givesIds = tokenIds && promptIds.length > 0 && ids.length > 0;
+  const givesIds = tokenIds && idsAddUp && promptIds.length > 0 && ids.length > 0;
   const [takesIds, continuation, tokenizes] = await Promise.all([
     givesIds && takesIdPrompt(exchanges, { prompt: [...promptIds, ...ids], ...asking }),
     learnContinuation(exchanges, asking),
@@ -131,11 +140,19 @@ async function takesIdPrompt(
   return answer.kind === 'whole';
 }
 
-/** What is not found out now is not known before the engine starts anew: one more try. */
-async function unlessByChance(ask: () => Promise<ChatAnswer>): Promise<ChatAnswer> {
-  const answer = await ask();
-  return answer.kind === 'failed' ? ask() : answer;
+/** What is not found out now is not known before the engine starts anew: some more tries. */
+async function unlessByChance<Answer extends { kind: string }>(
+  ask: () => Promise<Answer>,
+): Promise<Answer> {
+  let answer = await ask();
+  for (let tries = 1; tries < TRIES_MAX && BY_CHANCE.has(answer.kind); tries += 1) {
+    await sleep(AGAIN_MS * tries);
+    answer = await ask();
+  }
+  return answer;
 }
+
+const BY_CHANCE: ReadonlySet<string> = new Set(['failed', 'busy', 'unreachable']);
 
 /**
  * vLLM takes `continue_final_message` and refuses it together with `add_generation_prompt`; who
@@ -164,15 +181,22 @@ async function learnContinuation(
 
 async function learnTokenizing(exchanges: Exchanges, { model, signal }: Asking): Promise<boolean> {
   const options = { timeoutMs: TOKENIZE_TIMEOUT_MS, bytesMax: TOKENIZE_BYTES_MAX, signal };
-  const tokenized = await exchanges.send('/tokenize', {
-    body: { model, prompt: BEGUN },
-    ...options,
-  });
-  if (tokenized.kind !== 'answer' || tokenized.status !== 200) return false;
-  const tokens = tokensIn(tokenized.text);
+  const ask = (path: string, body: object) =>
+    unlessByChance(async () => told(await exchanges.send(path, { body, ...options })));
+  const tokenized = await ask('/tokenize', { model, prompt: BEGUN });
+  const tokens = tokenized.kind === 'told' ? tokensIn(tokenized.text) : null;
   if (tokens === null) return false;
-  const back = await exchanges.send('/detokenize', { body: { model, tokens }, ...options });
-  return back.kind === 'answer' && back.status === 200;
+  return (await ask('/detokenize', { model, tokens })).kind === 'told';
+}
+
+/** Below 500 an engine says that it does not have this. */
+function told(
+  exchange: Exchange,
+): { kind: 'told'; text: string } | { kind: 'not here' | 'failed' } {
+  if (exchange.kind !== 'answer' || exchange.status >= 500 || exchange.status === 429) {
+    return { kind: 'failed' };
+  }
+  return exchange.status === 200 ? { kind: 'told', text: exchange.text } : { kind: 'not here' };
 }
 
 function tokensIn(text: string): readonly number[] | null {

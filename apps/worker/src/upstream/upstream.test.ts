@@ -86,6 +86,7 @@ function watch(
     probe: createProbe({ baseUrl: url, apiKey, connectMs, warmupRequests, canaryTimeoutMs }),
     ceiling: 4,
     canaryEveryMs,
+    rest: { afterFailures: 5, firstMs: 1 },
     servedModel,
     fallbackModel: 'fast',
     onChange() {
@@ -163,6 +164,8 @@ describe('an engine in doubt', () => {
     ['was broken off', failureOfConnection('ECONNRESET', { reached: 'text' })],
     ['met an error', failureOfStatus(500, '')],
     ['was too much', failureOfStatus(503, '')],
+    ['met a wrong address', failureOfStatus(404, '')],
+    ['was refused our key', failureOfStatus(401, '')],
   ])('gets no job after one that %s until it has answered a canary', async (_name, failure) => {
     const engine = await startEngine();
     const { upstream, becomes, states } = watch(engine.url);
@@ -182,7 +185,6 @@ describe('an engine in doubt', () => {
     ['was answered', { usage: null, ending: { kind: 'whole', finishReasons: ['stop'] } }],
     ['was ended by us', { usage: null, ending: { kind: 'aborted' } }],
     ['was refused', failed(failureOfStatus(400, ''))],
-    ['met a wrong address', failed(failureOfStatus(404, ''))],
     ['was too long', failed(failureOfStatus(400, 'maximum context length'))],
   ])('is none after a job that %s', async (_name, outcome) => {
     const { url } = await startEngine();

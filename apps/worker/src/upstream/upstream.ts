@@ -4,6 +4,7 @@ import type { Logger } from '@qarr/process';
 import type { UpstreamStatus } from '@qarr/router-core';
 import { NO_CAPABILITIES } from '../capabilities.ts';
 import type { Capabilities } from '../capabilities.ts';
+import type { RestLimits } from '../config.ts';
 import type { Engine, EngineOutcome } from '../engine.ts';
 import { identify } from './describe.ts';
 import type { Described } from './describe.ts';
@@ -11,6 +12,7 @@ import { doubtOf } from './doubt.ts';
 import { createLoad } from './load.ts';
 import type { Probe } from './probe.ts';
 import type { ServedModel } from './served-model.ts';
+import { FULL_TRUST, judge } from './trust.ts';
 import { createTransitionLog } from './transition-log.ts';
 import { transition } from './upstream-state.ts';
 import type { Identity, UpstreamEvent, UpstreamState } from './upstream-state.ts';
@@ -34,6 +36,7 @@ export interface Upstream {
 
 /** A place for one job. */
 export interface Slot {
+  readonly url: string;
   readonly engine: Engine;
   readonly model: string;
   readonly capabilities: Capabilities;
@@ -52,6 +55,7 @@ export interface UpstreamOptions {
   /** Jobs at once, at most. */
   readonly ceiling: number;
   readonly canaryEveryMs: number;
+  readonly rest: RestLimits;
   readonly servedModel: ServedModel;
   /** The name to use with engines that tell none. */
   readonly fallbackModel: string;
@@ -69,6 +73,7 @@ export function createUpstream({
   probe,
   ceiling,
   canaryEveryMs,
+  rest,
   servedModel,
   fallbackModel,
   onChange,
@@ -87,6 +92,9 @@ export function createUpstream({
   let life = 0;
   let running = 0;
   let peak = 0;
+  let trust = FULL_TRUST;
+  /** Until then it gets no job, however well it answers. */
+  let restsUntilMs = 0;
   /** The last sign of life. */
   let seenMs = performance.now();
 
@@ -136,7 +144,7 @@ export function createUpstream({
   async function act(now: UpstreamState, signal: AbortSignal): Promise<UpstreamEvent> {
     switch (now.kind) {
       case 'gone':
-        await pause(askAgainMs(now.tries), signal);
+        await pause(Math.max(askAgainMs(now.tries), restsUntilMs - performance.now()), signal);
         return eventOf(await probe.describe(signal));
       case 'starting':
         return eventOf(await probe.describe(signal));
@@ -224,13 +232,22 @@ export function createUpstream({
       peak = Math.max(peak, running);
       const since = life;
       return {
+        url,
         engine,
         model: modelName(),
         capabilities: state.kind === 'ready' ? state.capabilities : NO_CAPABILITIES,
         sawToken: () => void (seenMs = performance.now()),
         report(outcome) {
+          if (since !== life) return;
+          const judged = judge(trust, outcome, { limits: rest, random: random() });
+          trust = judged.trust;
+          if (judged.restMs !== null) {
+            restsUntilMs = performance.now() + judged.restMs;
+            apply({ kind: 'lost', cause: 'fails its jobs' });
+            return;
+          }
           const doubt = doubtOf(outcome);
-          if (doubt !== null && since === life) apply(doubt);
+          if (doubt !== null) apply(doubt);
         },
         release() {
           running -= 1;

@@ -31,6 +31,7 @@ function fakeUpstream(state: FakeState, index: number): Upstream {
     acquire() {
       state.running += 1;
       return {
+        url,
         engine: null as unknown as Engine,
         model: url,
         capabilities: NO_CAPABILITIES,
@@ -103,6 +104,13 @@ describe('the engines of a worker', () => {
         expect(((taken?.running ?? 0) - 1) / (taken?.limit ?? 1)).toBe(least);
       }),
     );
+  });
+
+  it('spare a job the engine that failed it, where there is another', () => {
+    const { pool } = poolOf([{}, { running: 3 }]);
+    expect(pool.acquire({ avoid: 'http://engine-0' })?.url).toBe('http://engine-1');
+    const alone = poolOf([{}, { isReady: false }]).pool;
+    expect(alone.acquire({ avoid: 'http://engine-0' })?.url).toBe('http://engine-0');
   });
 
   it('share the work by their limits', () => {

@@ -4,8 +4,11 @@ import type { ServedModel } from './served-model.ts';
 import type { Slot, Upstream } from './upstream.ts';
 
 export interface Upstreams {
-  /** The least loaded engine's; null when none can take a job now. */
-  acquire(): Slot | null;
+  /**
+   * The least loaded engine's; null when none can take a job now. The one to avoid is taken only
+   * where there is no other.
+   */
+  acquire(options?: { avoid?: string | undefined }): Slot | null;
   capacity(): Capacity;
   statuses(): UpstreamStatus[];
   /** What the worker's heartbeat says of them. */
@@ -45,9 +48,11 @@ export function createUpstreams({
   let turn = 0;
 
   return {
-    acquire() {
+    acquire({ avoid } = {}) {
       // A limit may have been lowered while the job was on its way; the ceiling is never passed.
-      const takers = ready().filter(({ running }) => running < ceiling);
+      const able = ready().filter(({ running }) => running < ceiling);
+      const others = able.filter(({ url }) => url !== avoid);
+      const takers = others.length > 0 ? others : able;
       turn += 1;
       const inTurn = takers.map((_, index) => takers[(index + turn) % takers.length]);
       const [best] = inTurn.toSorted((a, b) => load(a) - load(b));

@@ -51,6 +51,12 @@ async function learnt(
   return { capabilities: warmed.capabilities, asked };
 }
 
+/** Of an engine that counts as it goes. */
+const COUNTED = event({
+  choices: [{ delta: { content: 'x' }, finish_reason: 'length' }],
+  usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
+});
+
 describe('what an engine can do', () => {
   it('is all of it for the simulator of vLLM', async () => {
     const { url } = await startSimulator();
@@ -80,12 +86,7 @@ describe('what an engine can do', () => {
     const { capabilities } = await learnt('0.28.0', (_body, _response, path) =>
       path.startsWith('/v1') ? WHOLE : tokens,
     );
-    expect(capabilities).toEqual({
-      ...ALL,
-      tokenIds: false,
-      continuesText: false,
-      tokenizes: true,
-    });
+    expect(capabilities).toEqual({ ...NO_CAPABILITIES, tokenizes: true });
   });
 
   it.each([
@@ -101,7 +102,7 @@ describe('what an engine can do', () => {
       const { capabilities } = await learnt('0.28.0', (body, _response, path) => {
         if (path !== '/v1/chat/completions') return 404;
         if (body.continue_final_message === true || isRefused(body)) return status;
-        return WHOLE;
+        return body.stream_options?.['continuous_usage_stats'] === true ? COUNTED : WHOLE;
       });
       expect(capabilities).toEqual({
         ...NO_CAPABILITIES,
@@ -134,6 +135,32 @@ describe('what an engine can do', () => {
       return delta({ role: 'assistant', content: '' }) + delta({ content: begun }) + WHOLE;
     });
     expect(capabilities).toMatchObject({ continuesText: true, echoesContinued: true });
+  });
+
+  it('has no token ids where they are not what is counted', async () => {
+    for (const [completion_tokens, tokenIds] of [
+      [1, true],
+      [2, false],
+    ] as const) {
+      const { capabilities } = await learnt('0.28.0', () =>
+        event({
+          prompt_token_ids: [1, 2],
+          choices: [{ delta: { content: 'x' }, finish_reason: 'length', token_ids: [3] }],
+          usage: { prompt_tokens: 2, completion_tokens, total_tokens: 2 + completion_tokens },
+        }),
+      );
+      expect(capabilities).toMatchObject({ tokenIds, countsContinuously: true });
+    }
+  });
+
+  it('is asked for again where it could not be found out by chance', async () => {
+    let asked = 0;
+    const { capabilities } = await learnt('0.28.0', (_body, _response, path) => {
+      if (path !== '/tokenize' && path !== '/detokenize') return WHOLE;
+      asked += 1;
+      return asked === 1 ? 500 : JSON.stringify({ tokens: [1] });
+    });
+    expect(capabilities.tokenizes).toBe(true);
   });
 
   it('has no token ids where none may be a prompt', async () => {
@@ -183,7 +210,7 @@ describe('the warm-up', () => {
     const engine = await startHostileEngine(() => {});
     const modern = await warm(engine.url, { requests: 0, version: '0.28.0' });
     expect(modern).toMatchObject({
-      capabilities: { ...ALL, tokenIds: false, continuesText: false },
+      capabilities: { ...NO_CAPABILITIES, tokenizes: true },
     });
     const foreign = await warm(engine.url, { requests: 0 });
     expect(foreign).toMatchObject({ capabilities: NO_CAPABILITIES });

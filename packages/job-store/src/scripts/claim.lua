@@ -34,9 +34,11 @@ local created_at, started_at = tonumber(record[13]), tonumber(record[14] or now)
 local queue_deadline, run_timeout_ms, request = tonumber(record[15]), tonumber(record[16]), record[17]
 local spared, traceparent, continued = tonumber(record[18] or 0), record[19] or '', tonumber(record[20] or 0)
 
+local has_text = streamed == '1' or streamed == '2'
+
 local function run()
   return { 'run', attempt, seq + 1, failures, spared, now, created_at, started_at,
-    run_timeout_ms, on_interrupt, request, traceparent, continued, streamed == '1' and 1 or 0 }
+    run_timeout_ms, on_interrupt, request, traceparent, continued, has_text and streamed ~= '0' and 1 or 0 }
 end
 
 -- This very delivery has claimed it already; its answer was lost on the way.
@@ -65,15 +67,19 @@ if state == 'running' then
   if deaths >= tonumber(ARGV[5]) then
     return drop('failed', ARGV[12])
   end
-  if streamed == '1' and on_interrupt == 'fail' then
+  if has_text and on_interrupt == 'fail' then
     return drop('failed', ARGV[13])
   end
 end
 
 attempt = attempt + 1
-if streamed == '1' and on_interrupt == 'continue' then
-  continued = continued + 1
-elseif streamed == '1' then
+if has_text and on_interrupt == 'continue' then
+  -- Counted once for text that is new: '2' says that its joint has been counted.
+  if streamed == '1' then
+    continued = continued + 1
+    streamed = '2'
+  end
+elseif has_text then
   streamed = '0'
   seq = seq + 1
   followers = emit(KEYS[2], ARGV[1], seq, 'reset', cjson.encode({ type = 'reset', attempt = attempt }), followers)
