@@ -23,6 +23,7 @@ const COMMANDS = {
   up: { args: ['apps/cli/src/main.ts', 'up'], stopIsSuccess: true },
   demo: { args: ['apps/cli/src/main.ts', 'up', '--exit-after-demo'], stopIsSuccess: true },
   test: { args: ['node_modules/vitest/vitest.mjs', 'run'], stopIsSuccess: false },
+  conformance: { args: ['test/conformance/main.ts'], stopIsSuccess: false },
   setup: { args: null, stopIsSuccess: false },
 };
 
@@ -62,7 +63,8 @@ async function runSteps({ name, command, extra, env, stops }) {
   const progress = createProgress();
   const dependencies = await ensureDependencies({ root, localNode, env, stops, progress });
   const nodeVersion = checkLocalNode(localNode);
-  const redis = await provideRedis({ root, isTest: name === 'test', env, stops, progress });
+  const isTest = name === 'test' || name === 'conformance';
+  const redis = await provideRedis({ root, isTest, env, stops, progress });
   try {
     progress.done(`set-up: ${dependencies}, Node ${nodeVersion}, ${redis.summary}`);
     if (command.args === null) return 0;
@@ -74,7 +76,7 @@ async function runSteps({ name, command, extra, env, stops }) {
       stops,
       // A terminal's Ctrl-C has reached the child too, and vitest takes a second one as "at once".
       // The stack's own process knows that two signals in the same moment are one.
-      interruptsTwice: name !== 'test',
+      interruptsTwice: !isTest,
       stopIsSuccess: command.stopIsSuccess,
     });
   } finally {

@@ -15,6 +15,9 @@ import type { AnswerEnding } from '../../apps/worker/src/answer-reader.ts';
 import type { Recording } from './recordings.ts';
 import { readSlowly } from './slow-reader.ts';
 
+/** Some ten seconds. The seed makes it the same everywhere. */
+export const MUTATIONS = { streams: 100_000, seed: 1 } as const;
+
 export interface MutationCounts {
   readonly streams: number;
   /** Declared whole, with the text of the undisturbed stream. */
@@ -45,8 +48,8 @@ const FRAGMENTS = [
   '\uD83D\uDE42',
 ].map((text) => new TextEncoder().encode(text));
 
-/** A place is a share of the stream, and a length a number of bytes. */
-const place = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+/** A place is a number modulo the length of the stream. Without a bias towards its beginning. */
+const place = fc.noBias(fc.nat());
 const length = fc.integer({ min: 1, max: 400 });
 const mutation = fc.oneof(
   fc.record({ kind: fc.constant('drop' as const), at: place, length }),
@@ -149,12 +152,12 @@ function textOf({ text, toolCalls = [] }: AnswerDelta): string {
 }
 
 function mutate(bytes: Uint8Array, how: Mutation, recordings: readonly Recording[]): Uint8Array {
-  const at = Math.floor(how.at * bytes.length);
+  const at = how.at % (bytes.length + 1);
   switch (how.kind) {
     case 'drop':
       return replaced(bytes, { at, until: at + how.length, by: NOTHING });
     case 'repeat': {
-      const to = Math.floor(how.to * bytes.length);
+      const to = how.to % (bytes.length + 1);
       return replaced(bytes, { at: to, until: to, by: bytes.subarray(at, at + how.length) });
     }
     case 'flip':
@@ -167,7 +170,7 @@ function mutate(bytes: Uint8Array, how: Mutation, recordings: readonly Recording
       return bytes.subarray(0, at);
     case 'splice': {
       const other = pick(recordings, how.other).bytes;
-      const from = Math.floor(how.from * other.length);
+      const from = how.from % other.length;
       return replaced(bytes, { at, until: at, by: other.subarray(from, from + how.length) });
     }
     default:
@@ -188,8 +191,8 @@ function withByte(bytes: Uint8Array, { at, byte }: { at: number; byte: number })
   return replaced(bytes, { at, until: at + 1, by: Uint8Array.of(byte) });
 }
 
-function pick<Item>(items: readonly Item[], share: number): Item {
-  const item = items[Math.floor(share * items.length)];
+function pick<Item>(items: readonly Item[], number: number): Item {
+  const item = items[number % items.length];
   if (item === undefined) throw new Error('There is nothing to choose from.');
   return item;
 }

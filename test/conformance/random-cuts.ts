@@ -4,6 +4,7 @@
  */
 import { waitUntil } from '../harness/wait-until.ts';
 import { judgeLog, textsOf } from './judge.ts';
+import { knownPersonas } from './persona.ts';
 import type { Persona } from './persona.ts';
 import { requestOf } from './run-job.ts';
 import type { Engine, Fault } from './world/engine.ts';
@@ -19,7 +20,19 @@ const PROMPTS = 50;
 const BYTES = { 'by token ids': 16_000, 'by text': 12_000, never: 9_000 } as const;
 /** Of the requests that carry an answer on; three breaks are the end of a job. */
 const BREAKS_AGAIN = 0.2;
+/** Of all requests, where first and later attempts look the same. */
+const BREAKS_BY_TEXT = 0.4;
 const BREAKS: readonly Fault['name'][] = ['cut', 'cut_chunked', 'eof'];
+
+/** By token ids and by text, which are different code. */
+export const CUTS: readonly { persona: Persona; jobs: number }[] = [
+  { name: 'current', jobs: 1_000 },
+  { name: '0.6.4', jobs: 500 },
+].flatMap(({ name, jobs }) =>
+  knownPersonas()
+    .filter((persona) => persona.name === name)
+    .map((persona) => ({ persona, jobs })),
+);
 
 export interface CutCounts {
   readonly jobs: number;
@@ -76,7 +89,6 @@ async function addRules(engine: Engine, persona: Persona): Promise<void> {
     const fault = { name, params: { within_bytes: within } };
     const isByRoute = persona.continues === 'by token ids';
     const share = 1 / (BREAKS.length - index);
-    // By text, first and later attempts look the same.
     const rate = isByRoute ? share : share * BREAKS_BY_TEXT;
     await engine.addRule({
       fault,
@@ -88,8 +100,6 @@ async function addRules(engine: Engine, persona: Persona): Promise<void> {
     });
   }
 }
-
-const BREAKS_BY_TEXT = 0.6;
 
 async function runOne({ jobs, reference }: World, index: number) {
   const request = requestOf({ name: 'cuts' }, index % PROMPTS);

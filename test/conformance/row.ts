@@ -72,6 +72,8 @@ export interface JobRow extends RowBase {
   readonly wants?: (reference: Reference) => boolean;
   /** It can be asked of any engine, not only of a simulator. */
   readonly isForAll?: true;
+  /** An engine may refuse it for what it is. */
+  readonly isOptional?: true;
 }
 
 /** Something that happens to an engine as a whole: nothing else runs meanwhile. */

@@ -39,6 +39,7 @@ export function readSlowly(
   let passedOver = 0;
   let tokensSeen = 0;
   let tokensTold: number | null = null;
+  let hasCalls = false;
   let isBroken = false;
   let isDone = false;
 
@@ -60,8 +61,11 @@ export function readSlowly(
     for (const choice of listOf(chunk['choices'])) {
       const index = Number(choice['index'] ?? 0);
       const text = textOf(choice);
+      const calls = callsOf(choice);
+      hasCalls ||= calls.length > 0;
       const ids = choice['token_ids'];
-      tokensSeen += Array.isArray(ids) && ids.length > 0 ? ids.length : Number(text !== '');
+      const isVisible = text !== '' || calls.length > 0;
+      tokensSeen += Array.isArray(ids) && ids.length > 0 ? ids.length : Number(isVisible);
       if (index >= choices || finished.has(index)) continue;
       texts[index] += text;
       const reason = choice['finish_reason'];
@@ -71,7 +75,9 @@ export function readSlowly(
     }
     if (isBroken) break;
   }
-  const mayPassOver = counts && choices === 1 && tokensTold !== null && tokensTold <= tokensSeen;
+  // Of a tool call several chunks may come for one token: there, counts prove nothing.
+  const isProven = tokensTold !== null && tokensTold <= tokensSeen && !hasCalls;
+  const mayPassOver = counts && choices === 1 && isProven;
   const isWhole =
     !isBroken &&
     finished.size === choices &&
@@ -147,11 +153,15 @@ function isCall(call: unknown): boolean {
 function textOf(choice: Fields): string {
   const delta = isFields(choice['delta']) ? choice['delta'] : {};
   const content = delta['content'] ?? choice['text'] ?? '';
-  const calls = listOf(delta['tool_calls']).map((call) => {
+  const calls = callsOf(choice).map((call) => {
     const called = isFields(call['function']) ? call['function'] : {};
     return `${String(called['name'] ?? '')}${String(called['arguments'] ?? '')}`;
   });
   return String(content) + calls.join('');
+}
+
+function callsOf({ delta }: Fields): readonly Fields[] {
+  return isFields(delta) ? listOf(delta['tool_calls']) : [];
 }
 
 /** Tokens of the answer, by a usage that can be read. */

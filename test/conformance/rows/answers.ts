@@ -26,6 +26,7 @@ const SCHEMA = {
   required: ['name', 'count'],
   additionalProperties: false,
 };
+const OPTIONAL = { isForAll: true, isOptional: true } as const;
 /** Whatever the context window is. */
 const TOO_MANY_TOKENS = 100_000_000;
 
@@ -70,13 +71,11 @@ const SAMPLED: readonly Brief[] = [
   {
     name: 'min_tokens',
     request: { min_tokens: 90, max_tokens: 120 },
-    isForAll: true,
     check: (seen) => (tokensOf(seen) >= 90 ? [] : [`${tokensOf(seen)} tokens`]),
   },
   {
     name: 'ignore_eos',
     request: { ignore_eos: true, max_tokens: 250 },
-    isForAll: true,
     check: (seen) => [
       ...endsBy('length')(seen),
       ...([250, Infinity].includes(tokensOf(seen)) ? [] : [`${tokensOf(seen)} tokens`]),
@@ -84,7 +83,6 @@ const SAMPLED: readonly Brief[] = [
   },
   {
     name: 'all sampling parameters',
-    isForAll: true,
     request: {
       temperature: 1,
       top_p: 0.9,
@@ -105,7 +103,6 @@ const SAMPLED: readonly Brief[] = [
 const STRUCTURED: readonly Brief[] = [
   {
     name: 'two choices',
-    isForAll: true,
     request: { n: 2 },
     check: ({ outcome }) => {
       const choices = outcome.record.result?.choices?.length ?? 1;
@@ -114,19 +111,16 @@ const STRUCTURED: readonly Brief[] = [
   },
   {
     name: 'log probabilities',
-    isForAll: true,
     request: { logprobs: true, top_logprobs: 2, max_tokens: 16 },
     check: hasLogprobs,
   },
   {
     name: 'JSON',
-    isForAll: true,
     request: { response_format: { type: 'json_object' }, max_tokens: 400 },
     check: isJson,
   },
   {
     name: 'JSON by a schema',
-    isForAll: true,
     request: {
       response_format: { type: 'json_schema', json_schema: { name: 'thing', schema: SCHEMA } },
       max_tokens: 400,
@@ -142,7 +136,6 @@ const STRUCTURED: readonly Brief[] = [
   },
   {
     name: 'a tool that is named',
-    isForAll: true,
     request: {
       tools: TOOLS,
       tool_choice: { type: 'function', function: { name: 'get_weather' } },
@@ -152,7 +145,6 @@ const STRUCTURED: readonly Brief[] = [
   },
   {
     name: 'tools that may be used',
-    isForAll: true,
     request: { tools: TOOLS, tool_choice: 'auto', max_tokens: 400 },
   },
 ];
@@ -160,7 +152,7 @@ const STRUCTURED: readonly Brief[] = [
 const REFUSED: readonly Brief[] = [
   {
     name: 'a tool that must be used',
-    isForAll: true,
+    ...OPTIONAL,
     request: { tools: TOOLS, tool_choice: 'required', max_tokens: 400 },
     expected: ({ isVllm, requiresTools }) => {
       if (!isVllm) return 'not applicable';
@@ -186,8 +178,8 @@ const REFUSED: readonly Brief[] = [
 
 const BRIEFS: readonly Brief[] = [
   ...PLAIN,
-  ...SAMPLED.map((brief) => ({ ...brief, expected: takenByVllm })),
-  ...STRUCTURED.map((brief) => ({ ...brief, expected: knownByVllm })),
+  ...SAMPLED.map((brief) => ({ ...brief, ...OPTIONAL, expected: takenByVllm })),
+  ...STRUCTURED.map((brief) => ({ ...brief, ...OPTIONAL, expected: knownByVllm })),
   ...REFUSED,
 ];
 

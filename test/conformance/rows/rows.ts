@@ -4,6 +4,7 @@ import type { Row } from '../row.ts';
 import { ANSWERS } from './answers.ts';
 import { BEFORE_THE_ANSWER } from './before-the-answer.ts';
 import { BROKEN_ANSWERS } from './broken-answers.ts';
+import { CANCEL } from './cancel.ts';
 import { ENGINE_LIFE } from './engine-life.ts';
 import { INTERRUPTIONS } from './interruptions.ts';
 import { STRANGE_CLOTHES } from './strange-clothes.ts';
@@ -14,6 +15,7 @@ export const ROWS: readonly Row[] = [
   ...BROKEN_ANSWERS,
   ...STRANGE_CLOTHES,
   ...INTERRUPTIONS,
+  ...CANCEL,
   ...ENGINE_LIFE,
 ];
 
