@@ -57,7 +57,11 @@ const mutation = fc.oneof(
   fc.record({ kind: fc.constant('drop' as const), at: place, length }),
   fc.record({ kind: fc.constant('repeat' as const), at: place, length, to: place }),
   fc.record({ kind: fc.constant('flip' as const), at: place, bit: fc.integer({ min: 0, max: 7 }) }),
-  fc.record({ kind: fc.constant('byte' as const), at: place, byte: fc.integer({ min: 0, max: 255 }) }),
+  fc.record({
+    kind: fc.constant('byte' as const),
+    at: place,
+    byte: fc.integer({ min: 0, max: 255 }),
+  }),
   fc.record({
     kind: fc.constant('fragment' as const),
     at: place,
@@ -149,11 +153,7 @@ function textOf({ text, toolCalls = [] }: AnswerDelta): string {
   return text + calls.join('');
 }
 
-function mutate(
-  bytes: Uint8Array,
-  how: Mutation,
-  recordings: readonly Recording[],
-): Uint8Array {
+function mutate(bytes: Uint8Array, how: Mutation, recordings: readonly Recording[]): Uint8Array {
   const at = how.at % (bytes.length + 1);
   switch (how.kind) {
     case 'drop':

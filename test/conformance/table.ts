@@ -26,7 +26,12 @@ export function formatTable(rows: readonly TableRow[], columns: readonly Column[
   const widths = columns.map(({ name }) => Math.max(name.length, 'FAILED'.length) + 2);
   const line = (name: string, cells: readonly string[]) =>
     `${name.padEnd(nameWidth)}${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('')}`.trimEnd();
-  const lines = [line('', columns.map(({ name }) => name))];
+  const lines = [
+    line(
+      '',
+      columns.map(({ name }) => name),
+    ),
+  ];
   let section = '';
   for (const [index, row] of rows.entries()) {
     if (row.section !== section) lines.push('', row.section);

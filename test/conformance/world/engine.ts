@@ -11,7 +11,7 @@ export interface Fault {
 }
 
 /** Which requests of one engine get a fault, and how often at most. */
-export interface Rule {
+interface Rule {
   readonly fault: Fault;
   readonly when: Readonly<Record<string, string | number>>;
   readonly times?: number;

@@ -14,7 +14,7 @@ export interface Reference {
   };
 }
 
-export interface ReferenceChoice {
+interface ReferenceChoice {
   readonly finish_reason: string;
   readonly message: {
     readonly content: string | null;
