@@ -27,6 +27,8 @@ export interface MutationCounts {
   readonly failed: number;
 }
 
+/** More than any recorded answer has. */
+const TOKENS_MAX = 4_096;
 /** Fragments that mean something to a reader. */
 const FRAGMENTS = [
   '\n',
@@ -120,16 +122,16 @@ function readAsWorker(
   bytes: Uint8Array,
   {
     choices,
-    counts,
+    counting,
     pieces,
     endsCleanly,
-  }: { choices: number; counts: boolean; pieces: readonly number[]; endsCleanly: boolean },
+  }: Recording & { pieces: readonly number[]; endsCleanly: boolean },
 ) {
   const texts: string[] = Array.from({ length: choices }, () => '');
   const reader = createAnswerReader({
     choices,
-    tokensMax: 4096,
-    counting: counts ? 'ids' : 'none',
+    tokensMax: TOKENS_MAX,
+    counting,
     onDelta: (delta) => (texts[delta.index ?? 0] += textOf(delta)),
     onChunk: () => {},
     isStopped: () => false,

@@ -7,8 +7,8 @@ export interface Recording {
   readonly name: string;
   readonly bytes: Uint8Array;
   readonly choices: number;
-  /** Each chunk was asked to tell how many tokens there are. */
-  readonly counts: boolean;
+  /** What the worker expects each chunk to tell of tokens: their ids, how many there are, nothing. */
+  readonly counting: 'ids' | 'counts' | 'none';
 }
 
 /** Short: a mutation of a short stream is more likely to hit something. */
@@ -29,7 +29,7 @@ interface Take {
   readonly name: string;
   readonly fields?: object;
   readonly choices?: number;
-  readonly counts?: boolean;
+  readonly counting?: Recording['counting'];
   readonly fault?: string;
 }
 
@@ -45,7 +45,7 @@ async function recordPersona(persona: Persona): Promise<Recording[]> {
   const simulator = await startSimulator(parsed.config);
   try {
     const recordings: Recording[] = [];
-    for (const { name, fields = {}, choices = 1, counts = false, fault } of takesOf(persona)) {
+    for (const { name, fields = {}, choices = 1, counting = 'none', fault } of takesOf(persona)) {
       const response = await fetch(`${simulator.url}/v1/chat/completions`, {
         method: 'POST',
         headers: {
@@ -62,7 +62,7 @@ async function recordPersona(persona: Persona): Promise<Recording[]> {
       });
       const bytes = new Uint8Array(await response.arrayBuffer());
       if (!response.ok) throw new Error(`${persona.name} does not stream ${name}.`);
-      recordings.push({ name: `${persona.name}, ${name}`, bytes, choices, counts });
+      recordings.push({ name: `${persona.name}, ${name}`, bytes, choices, counting });
     }
     return recordings;
   } finally {
@@ -73,26 +73,20 @@ async function recordPersona(persona: Persona): Promise<Recording[]> {
 function takesOf({ isVllm, counts, continues }: Persona): Take[] {
   const usage = { stream_options: { include_usage: true } };
   const counted = { stream_options: { include_usage: true, continuous_usage_stats: true } };
-  const ids = continues === 'by token ids' ? { return_token_ids: true } : {};
+  const hasIds = continues === 'by token ids';
+  const all = { ...counted, ...(hasIds ? { return_token_ids: true } : {}) };
+  const counting = hasIds ? 'ids' : 'counts';
   const framed = FRAMINGS.map((fault) => ({ name: fault, fields: usage, fault }));
   if (!isVllm || !counts) return [{ name: 'plain', fields: usage }, ...framed];
   return [
     { name: 'plain', fields: usage },
     ...framed,
-    { name: 'counted', fields: { ...counted, ...ids }, counts: true },
-    { name: 'two choices', fields: { ...counted, ...ids, n: 2 }, counts: true, choices: 2 },
-    {
-      name: 'a tool',
-      fields: { ...counted, tools: [WEATHER], tool_choice: CALL, max_tokens: 40 },
-      counts: true,
-    },
-    { name: 'log probabilities', fields: { ...usage, logprobs: true, top_logprobs: 1 } },
-    { name: 'an abort', fields: { ...counted, ...ids }, counts: true, fault: 'abort;after=5' },
-    {
-      name: 'an error',
-      fields: { ...counted, ...ids },
-      counts: true,
-      fault: 'error_event;after=5',
-    },
+    { name: 'counted', fields: all, counting },
+    { name: 'counted and cut up', fields: all, counting, fault: 'empty_delta' },
+    { name: 'two choices', fields: { ...all, n: 2 }, choices: 2 },
+    { name: 'a tool', fields: { ...all, tools: [WEATHER], tool_choice: CALL, max_tokens: 40 } },
+    { name: 'log probabilities', fields: { ...all, logprobs: true, top_logprobs: 1 } },
+    { name: 'an abort', fields: all, counting, fault: 'abort;after=5' },
+    { name: 'an error', fields: all, counting, fault: 'error_event;after=5' },
   ];
 }

@@ -25,21 +25,18 @@ export function readSlowly(
   bytes: Uint8Array,
   {
     choices,
-    counts,
+    counting,
     endsCleanly,
   }: {
     choices: number;
-    /** Every chunk was asked to tell how many tokens there are. */
-    counts: boolean;
+    /** What each chunk was asked to tell of its tokens. */
+    counting: 'ids' | 'counts' | 'none';
     endsCleanly: boolean;
   },
 ): SlowReading {
   const texts: string[] = Array.from({ length: choices }, () => '');
   const finished = new Set<number>();
-  let passedOver = 0;
-  let tokensSeen = 0;
-  let tokensTold: number | null = null;
-  let hasCalls = false;
+  const count = createCount(counting);
   let isBroken = false;
   let isDone = false;
 
@@ -49,41 +46,55 @@ export function readSlowly(
     if (data === '[DONE]') isDone = true;
     if (isBroken || isDone) break;
     const chunk = chunkOf(data);
-    if (chunk === null) {
-      passedOver += 1;
-      continue;
-    }
-    if (chunk['error'] !== undefined && chunk['error'] !== null) {
-      isBroken = true;
-      break;
-    }
-    tokensTold = toldBy(chunk['usage']) ?? tokensTold;
+    const error = chunk?.['error'];
+    isBroken = (error !== undefined && error !== null) || !count.addsUp(chunk);
+    if (isBroken || chunk === null) continue;
     for (const choice of listOf(chunk['choices'])) {
       const index = Number(choice['index'] ?? 0);
-      const text = textOf(choice);
-      const calls = callsOf(choice);
-      hasCalls ||= calls.length > 0;
-      const ids = choice['token_ids'];
-      const isVisible = text !== '' || calls.length > 0;
-      tokensSeen += Array.isArray(ids) && ids.length > 0 ? ids.length : Number(isVisible);
       if (index >= choices || finished.has(index)) continue;
-      texts[index] += text;
+      texts[index] += textOf(choice);
       const reason = choice['finish_reason'];
       if (typeof reason !== 'string') continue;
-      if (!LEGAL_REASONS.has(reason)) isBroken = true;
+      isBroken ||= !LEGAL_REASONS.has(reason);
       finished.add(index);
     }
-    if (isBroken) break;
   }
-  // Of a tool call several chunks may come for one token: there, counts prove nothing.
-  const isProven = tokensTold !== null && tokensTold <= tokensSeen && !hasCalls;
-  const mayPassOver = counts && choices === 1 && isProven;
-  const isWhole =
-    !isBroken &&
-    finished.size === choices &&
-    (isDone || endsCleanly) &&
-    (passedOver === 0 || (passedOver === 1 && mayPassOver));
+  const isWhole = !isBroken && finished.size === choices && (isDone || endsCleanly);
   return { isWhole, texts };
+}
+
+/**
+ * Follows what the engine tells of its tokens. Where it tells nothing, no event may be unreadable;
+ * where it does, one may, if what is told afterwards shows that it held no token.
+ */
+function createCount(counting: 'ids' | 'counts' | 'none') {
+  let unreadable = 0;
+  let wasUnreadable = false;
+  let told = 0;
+  let ids = 0;
+  return {
+    addsUp(chunk: Fields | null): boolean {
+      if (chunk === null) {
+        unreadable += 1;
+        wasUnreadable = true;
+        return counting !== 'none' && unreadable === 1;
+      }
+      if (counting === 'none') return true;
+      const choices = listOf(chunk['choices']);
+      ids += choices.reduce((sum, { token_ids: own }) => sum + listOf(own).length, 0);
+      const tells = toldBy(chunk['usage']);
+      if (tells === null) return unreadable === 0;
+      const more = tells - told;
+      told = tells;
+      if (counting === 'ids') return tells === ids;
+      const isAfterGap = wasUnreadable;
+      wasUnreadable = false;
+      // Two tokens since the chunk before may be that of the gap and its own.
+      if (isAfterGap && more > Math.min(1, choices.length)) return false;
+      const hasText = choices.some((choice) => textOf(choice) !== '');
+      return more > 0 || !hasText;
+    },
+  };
 }
 
 /** The data of each event that is complete. */
