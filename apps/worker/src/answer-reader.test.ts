@@ -385,14 +385,16 @@ describe('an answer is never whole', () => {
   });
 });
 
+/** A chunk of these tokens, after which there are so many. */
+function counted(text: string, ids: number[], total: number, finish: string | null = null): string {
+  return event({
+    choices: [{ index: 0, delta: { content: text }, token_ids: ids, finish_reason: finish }],
+    usage: { prompt_tokens: 3, completion_tokens: total, total_tokens: 3 + total },
+  });
+}
+
 describe('an answer whose tokens are counted', () => {
   const capabilities = { tokenIds: true, countsContinuously: true };
-  /** A chunk of these tokens, after which there are so many. */
-  const counted = (text: string, ids: number[], total: number, finish: string | null = null) =>
-    event({
-      choices: [{ index: 0, delta: { content: text }, token_ids: ids, finish_reason: finish }],
-      usage: { prompt_tokens: 3, completion_tokens: total, total_tokens: 3 + total },
-    });
   const END = counted('', [9], 3, 'stop') + DONE;
   const GARBLED = 'data: {"choices":[{"del\n\n';
 
