@@ -4,10 +4,10 @@ import { MUTATIONS, readMutatedStreams } from './mutated-streams.ts';
 import { USAGE, readOptions } from './options.ts';
 import type { Options } from './options.ts';
 import { knownPersonas } from './persona.ts';
-import { CUTS, cutAtRandom } from './random-cuts.ts';
+import { CUTS } from './random-cuts.ts';
 import { recordStreams } from './recordings.ts';
 import { runEngine } from './run-engine.ts';
-import { runPersonas } from './run-personas.ts';
+import { runSuite } from './run-suite.ts';
 import { ROWS } from './rows/rows.ts';
 import { formatProblems, formatTable } from './table.ts';
 import type { Column, TableRow } from './table.ts';
@@ -21,9 +21,9 @@ const EXIT_STOPPED = { SIGINT: 130, SIGTERM: 143 } as const;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => process.exit(EXIT_STOPPED[signal]));
 }
-process.exitCode = await run(readOptions(process.argv.slice(2), process.env));
+process.exitCode = await follow(readOptions(process.argv.slice(2), process.env));
 
-async function run(options: Options): Promise<number> {
+async function follow(options: Options): Promise<number> {
   switch (options.kind) {
     case 'help':
       say(USAGE);
@@ -67,18 +67,19 @@ async function tellOfEngine(
 
 async function tellOfPersonas(redisUrl: string): Promise<string[]> {
   const personas = knownPersonas();
+  const run = runSuite({ redisUrl, personas, rows: ROWS, cuts: CUTS });
   const columns: Column[] = [];
-  for (const { persona, results } of runPersonas({ redisUrl, personas, rows: ROWS })) {
+  for (const { persona, results } of run.personas) {
     const verdicts = (await results).map(({ verdict }) => verdict);
     columns.push({ name: persona.name, verdicts });
   }
   const problems = tell(ROWS, columns);
-  for (const { persona, jobs } of CUTS) {
-    const counts = await cutAtRandom({ redisUrl, persona, jobs });
+  for (const { persona, counts } of run.cuts) {
+    const { jobs, broken, completed, continued, failed, problems: wrong } = await counts;
     say(
-      `${jobs} jobs of ${persona.name}, their answers broken ${counts.broken} times at random bytes: ${counts.completed} completed, ${counts.continued} of them carried on, ${counts.failed} failed after three tries, ${counts.problems.length} wrong`,
+      `${jobs} jobs of ${persona.name}, their answers broken ${broken} times at random bytes: ${completed} completed, ${continued} of them carried on, ${failed} failed after three tries, ${wrong.length} wrong`,
     );
-    problems.push(...counts.problems);
+    problems.push(...wrong);
   }
   try {
     const counts = readMutatedStreams(await recordStreams(personas), MUTATIONS);

@@ -104,6 +104,8 @@ export function readMutatedStreams(
       const slow = readSlowly(bytes, { ...recording, endsCleanly });
       counts.streams += 1;
       if (read.ending?.kind !== 'whole') {
+        const isUndamaged = mutations.length === 0 && slow.isWhole;
+        if (isUndamaged) throw new Error(`${recording.name}: whole, and declared broken`);
         counts.failed += 1;
         return;
       }

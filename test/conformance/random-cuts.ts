@@ -24,8 +24,13 @@ const BREAKS_AGAIN = 0.2;
 const BREAKS_BY_TEXT = 0.4;
 const BREAKS: readonly Fault['name'][] = ['cut', 'cut_chunked', 'eof'];
 
+export interface Cuts {
+  readonly persona: Persona;
+  readonly jobs: number;
+}
+
 /** By token ids and by text, which are different code. */
-export const CUTS: readonly { persona: Persona; jobs: number }[] = [
+export const CUTS: readonly Cuts[] = [
   { name: 'current', jobs: 1_000 },
   { name: '0.6.4', jobs: 500 },
 ].flatMap(({ name, jobs }) =>
@@ -50,11 +55,7 @@ export async function cutAtRandom({
   redisUrl,
   persona,
   jobs: count,
-}: {
-  redisUrl: string;
-  persona: Persona;
-  jobs: number;
-}): Promise<CutCounts> {
+}: Cuts & { redisUrl: string }): Promise<CutCounts> {
   const jobsPerEngine = JOBS_AT_ONCE / ENGINES;
   const world = await startWorld({
     redisUrl,

@@ -11,7 +11,7 @@ import type { Outcome } from './world/jobs.ts';
 import type { Reference } from './world/reference.ts';
 import type { World } from './world/world.ts';
 
-export const SECTIONS = [
+const SECTIONS = [
   'answers',
   'refusals and failures before an answer',
   'answers that break',

@@ -27,6 +27,8 @@ const BATCH_ROWS = 24;
 interface Run {
   readonly redisUrl: string;
   readonly persona: Persona;
+  /** For tests of the suite itself: see `startWorld`. */
+  readonly engineSeed?: number;
 }
 
 /** In batches, on engines that all live. */
@@ -70,7 +72,7 @@ async function runBatch(rows: readonly JobRow[], world: World): Promise<RowResul
     }),
   );
   // All are over before the engines are asked what they have seen.
-  const judges = await Promise.all(jobs.map((job) => job?.untilOver()));
+  const judges = await Promise.all(jobs.map(async (job) => job?.untilOver()));
   await Promise.all(engines.map(untilIdle));
   const after = await Promise.all(engines.map(receivedBy));
   if (after.some((count, index) => count - (before[index] ?? 0) > REMEMBERED_MAX)) {

@@ -163,12 +163,15 @@ function isCall(call: unknown): boolean {
 
 function textOf(choice: Fields): string {
   const delta = isFields(choice['delta']) ? choice['delta'] : {};
-  const content = delta['content'] ?? choice['text'] ?? '';
   const calls = callsOf(choice).map((call) => {
     const called = isFields(call['function']) ? call['function'] : {};
-    return `${String(called['name'] ?? '')}${String(called['arguments'] ?? '')}`;
+    return stringOf(called['name']) + stringOf(called['arguments']);
   });
-  return String(content) + calls.join('');
+  return stringOf(delta['content'] ?? choice['text']) + calls.join('');
+}
+
+function stringOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
 
 function callsOf({ delta }: Fields): readonly Fields[] {

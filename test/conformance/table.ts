@@ -18,11 +18,12 @@ const CELLS: Readonly<Record<Verdict['kind'], string>> = {
   failed: 'FAILED',
   'not applicable': 'n.a.',
 };
+const INDENT = '  ';
 const LEGEND =
   'ok: as it must be; FAILED: see below; n.a.: an engine of this kind cannot be asked that';
 
 export function formatTable(rows: readonly TableRow[], columns: readonly Column[]): string {
-  const nameWidth = Math.max(...rows.map(({ name }) => name.length)) + 2;
+  const nameWidth = Math.max(...rows.map(({ name }) => INDENT.length + name.length)) + 2;
   const widths = columns.map(({ name }) => Math.max(name.length, 'FAILED'.length) + 2);
   const line = (name: string, cells: readonly string[]) =>
     `${name.padEnd(nameWidth)}${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('')}`.trimEnd();
@@ -37,7 +38,7 @@ export function formatTable(rows: readonly TableRow[], columns: readonly Column[
     if (row.section !== section) lines.push('', row.section);
     section = row.section;
     const cells = columns.map(({ verdicts }) => cellOf(verdicts[index]));
-    lines.push(line(`  ${row.name}`, cells));
+    lines.push(line(INDENT + row.name, cells));
   }
   return [...lines, '', LEGEND].join('\n');
 }

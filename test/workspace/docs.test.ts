@@ -31,6 +31,7 @@ it('links only to files that exist', () => {
     'docs/api.md',
     'docs/routing.md',
     'docs/configuration.md',
+    'docs/conformance.md',
     'docs/simulator.md',
   ];
   const targets = pages.flatMap((page) =>

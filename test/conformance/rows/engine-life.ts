@@ -30,7 +30,7 @@ interface Brief {
   readonly name: string;
   readonly fault: Fault;
   /** What else happens to the same engine, a while later. */
-  readonly then?: Fault;
+  readonly later?: Fault;
   readonly expected: Expected | ((persona: Persona) => Expected | 'not applicable');
 }
 
@@ -57,7 +57,7 @@ const IN_THE_MIDDLE: readonly Brief[] = [
   {
     name: 'the engine hangs and goes on',
     fault: { name: 'hang' },
-    then: { name: 'resume' },
+    later: { name: 'resume' },
     expected: AT_ONCE,
   },
   { name: 'it shuts down', fault: { name: 'shutdown' }, expected: aborted },
@@ -118,12 +118,12 @@ export const ENGINE_LIFE: readonly LifeRow[] = [
   },
 ];
 
-function rowOf({ name, fault, then, expected }: Brief, moment: Moment): LifeRow {
+function rowOf({ name, fault, later, expected }: Brief, moment: Moment): LifeRow {
   return {
     kind: 'life',
     section: 'engines that fail as a whole',
     name: `${name}, ${moment}`,
-    faults: [fault.name, ...(then === undefined ? [] : [then.name])],
+    faults: [fault.name, ...(later === undefined ? [] : [later.name])],
     async play(world) {
       const { persona, engines } = world;
       const resolved = typeof expected === 'function' ? expected(persona) : expected;
@@ -137,9 +137,9 @@ function rowOf({ name, fault, then, expected }: Brief, moment: Moment): LifeRow 
         });
         if (moment === 'in the middle') {
           const struck = await strikeInTheMiddle(world, { jobId: job.jobId, fault, watch });
-          if (then !== undefined) {
+          if (later !== undefined) {
             await sleep(A_WHILE_MS);
-            await struck.strike(then);
+            await struck.strike(later);
           }
         }
         const judgeJob = await job.untilOver();
@@ -168,14 +168,14 @@ async function comeBackAsAnother(world: World): Promise<readonly string[]> {
   await waitUntil('it serves another model', async () => (await modelOf(struck)) === 'another', {
     timeoutMs: 20_000,
   });
-  const later = await Promise.all(
+  const others = await Promise.all(
     Array.from({ length: 8 }, (_, index) =>
       startJob({ ...BASE, name: `another model ${index}`, expected: AT_ONCE }, world),
     ),
   );
-  const judges = await Promise.all(later.map((job) => job.untilOver()));
+  const judges = await Promise.all(others.map((job) => job.untilOver()));
   const seen = await watch.stop();
-  const ids = new Set(later.map(({ jobId }) => `${jobId}-1`));
+  const ids = new Set(others.map(({ jobId }) => `${jobId}-1`));
   const strays = (await struck.state()).recent.filter(({ request_id: id }) => ids.has(id ?? ''));
   await struck.strike({ name: 'restart', params: { ms: 0 } });
   await waitUntil('it serves its own model', async () => (await modelOf(struck)) === 'qarr-sim');

@@ -50,7 +50,7 @@ export const STRANGE_CLOTHES: readonly JobRow[] = [
     name: 'writes that end inside a character',
     faults: [{ name: 'split_utf8' }],
     // It has a character of several bytes.
-    wants: ({ choices }) => /[^\u0000-\u007F]/.test(choices[0]?.message.content ?? ''),
+    wants: ({ choices }) => /[^ -~\s]/.test(choices[0]?.message.content ?? ''),
     expected: () => AT_ONCE,
   },
 ];

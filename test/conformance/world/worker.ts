@@ -17,6 +17,8 @@ const PATIENCE = {
   alone: patience({ firstMs: 3_000, idleMs: 2_000 }),
   production: {},
 } as const;
+/** An engine that was gone for long is asked again every few seconds. */
+const READY_TIMEOUT_MS = 60_000;
 export type Patience = keyof typeof PATIENCE;
 
 function patience({ firstMs, idleMs }: { firstMs: number; idleMs: number }) {
@@ -86,16 +88,19 @@ export async function startWorker({
     },
   });
 
-  async function ready(): Promise<number> {
+  async function usesAll(): Promise<boolean> {
     if (process.hasEnded) throw new Error('The worker has ended.');
     const page = await (await fetch(process.started)).text();
-    return page.match(/^qarr_upstream_state\{.*state="ready".*\} 1$/gm)?.length ?? 0;
+    const ready = page.match(/^qarr_upstream_state\{.*state="ready".*\} 1$/gm);
+    return ready?.length === engineUrls.length;
   }
 
   return {
     async untilReady() {
-      const isReady = async () => (await ready()) === engineUrls.length;
-      await waitUntil('the worker uses all engines', isReady, { timeoutMs: 60_000, everyMs: 50 });
+      await waitUntil('the worker uses all engines', usesAll, {
+        timeoutMs: READY_TIMEOUT_MS,
+        everyMs: 100,
+      });
     },
     async stop() {
       await process.stop();

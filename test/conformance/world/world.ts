@@ -37,6 +37,7 @@ export async function startWorld({
   profile = ['--profile=awq-24gb', '--time-scale=0.2'],
   jobsPerEngine = 16,
   patience = 'busy',
+  engineSeed = SEED,
 }: {
   redisUrl: string;
   persona: Persona;
@@ -44,8 +45,10 @@ export async function startWorld({
   profile?: readonly string[];
   jobsPerEngine?: number;
   patience?: Patience;
+  /** Another one than the undisturbed engine's: then all answers are wrong. */
+  engineSeed?: number;
 }): Promise<World> {
-  const flags = [`--persona=${persona.name}`, `--seed=${SEED}`, ...profile];
+  const flags = [`--persona=${persona.name}`, `--seed=${engineSeed}`, ...profile];
   const tier = `test-${randomBytes(6).toString('hex')}`;
   const [reference, jobs, ...engines] = await Promise.all([
     startReference([`--persona=${persona.name}`, `--seed=${SEED}`]),

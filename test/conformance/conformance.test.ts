@@ -1,16 +1,18 @@
 /** The worker's client of engines, against every engine that it must bear, in every way it may fail. */
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { knownPersonas } from './persona.ts';
-import { runPersonas } from './run-personas.ts';
-import type { PersonaRun } from './run-personas.ts';
+import { CUTS } from './random-cuts.ts';
+import type { CutCounts } from './random-cuts.ts';
+import { runSuite } from './run-suite.ts';
+import type { SuiteRun } from './run-suite.ts';
 import { ROWS, faultsWithoutRow } from './rows/rows.ts';
 
 const RUN_TIMEOUT_MS = 300_000;
 const PERSONAS = knownPersonas();
 
-let runs: PersonaRun[];
+let run: SuiteRun;
 beforeAll(() => {
-  runs = runPersonas({ redisUrl: inject('redisUrl'), personas: PERSONAS, rows: ROWS });
+  run = runSuite({ redisUrl: inject('redisUrl'), personas: PERSONAS, rows: ROWS, cuts: CUTS });
 });
 
 it('says of every fault of the simulator what it comes to', () => {
@@ -28,9 +30,8 @@ describe.each(PERSONAS.map(({ name }) => name))('an engine like %s', (name) => {
     it.each(names)(
       '%s',
       async (rowName) => {
-        const run = runs.find(({ persona }) => persona.name === name);
-        const results = (await run?.results) ?? [];
-        const result = results.find(({ row }) => row.section === section && row.name === rowName);
+        const results = await run.personas.find(({ persona }) => persona.name === name)?.results;
+        const result = results?.find(({ row }) => row.section === section && row.name === rowName);
         expect(result?.verdict.kind === 'failed' ? result.verdict.problems : []).toEqual([]);
         expect(result).toBeDefined();
       },
@@ -38,3 +39,20 @@ describe.each(PERSONAS.map(({ name }) => name))('an engine like %s', (name) => {
     );
   });
 });
+
+describe('answers that break at a random byte', () => {
+  it.each(CUTS)(
+    'are whole when they are completed: $jobs of $persona.name',
+    async ({ persona, jobs }) => {
+      const counts = await run.cuts.find((each) => each.persona === persona)?.counts;
+      expect(counts).toMatchObject({ jobs, problems: [] });
+      expect(counts).toSatisfy(isTelling);
+    },
+    RUN_TIMEOUT_MS,
+  );
+});
+
+/** Else nothing was tested. */
+function isTelling({ jobs, broken, completed, continued, failed }: CutCounts): boolean {
+  return completed + failed === jobs && broken > jobs / 4 && continued > jobs / 10;
+}
