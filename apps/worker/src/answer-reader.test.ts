@@ -384,3 +384,50 @@ describe('an answer is never whole', () => {
     expect(written).toBeLessThan(32 * 1_048_576);
   });
 });
+
+/** A chunk of these tokens, after which there are so many. */
+function counted(text: string, ids: number[], total: number, finish: string | null = null): string {
+  return event({
+    choices: [{ index: 0, delta: { content: text }, token_ids: ids, finish_reason: finish }],
+    usage: { prompt_tokens: 3, completion_tokens: total, total_tokens: 3 + total },
+  });
+}
+
+describe('an answer whose tokens are counted', () => {
+  const capabilities = { tokenIds: true, countsContinuously: true };
+  const END = counted('', [9], 3, 'stop') + DONE;
+  const GARBLED = 'data: {"choices":[{"del\n\n';
+
+  async function read(...pieces: string[]) {
+    const server = await startHostileEngine(({ response }) => reply(response, pieces));
+    return finished(start(engineAt(server.url), { capabilities }));
+  }
+
+  it('is whole though an event is garbled that held nothing of it', async () => {
+    const answer = await read(counted('a', [1], 1), GARBLED, counted('b', [2], 2), END);
+    expect(answer).toMatchObject({ text: 'ab', ending: whole });
+  });
+
+  it.each([
+    ['an event of it is garbled', [counted('a', [1], 1), GARBLED, END], 'a'],
+    ['two events are garbled', [GARBLED, GARBLED, counted('a', [1], 1)], ''],
+    ['an event of it is lost', [counted('a', [1], 1), counted('c', [3], 3)], 'a'],
+    ['an event of it comes twice', [counted('a', [1], 1), counted('a', [1], 1)], 'a'],
+    ['nothing is counted after a garbled one', [GARBLED, delta({ content: 'b' })], ''],
+    ['it has more than was asked for', [counted('a', Array<number>(17).fill(1), 17)], ''],
+    ['it has words without end', [delta({ content: 'x'.repeat(16 * 256 + 1) })], ''],
+  ])('is broken where %s, and nothing after that is let out', async (_name, pieces, text) => {
+    const answer = await read(...pieces, END);
+    expect(answer).toMatchObject({ text, ending: failedWith({ code: 'upstream_error' }) });
+  });
+
+  it('may have tokens that its parser of reasoning keeps to itself', async () => {
+    const reasoned = event({
+      choices: [{ index: 0, delta: { reasoning: 'so' }, token_ids: [2], finish_reason: null }],
+      usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 },
+    });
+    const last = counted('a', [5], 4, 'stop') + DONE;
+    const answer = await read(reasoned, last);
+    expect(answer).toMatchObject({ text: 'a', reasoning: 'so', ending: whole });
+  });
+});

@@ -86,6 +86,7 @@ export function createAnswerReader({
   let tokensCounted = 0;
   let chars = 0;
   let lastCount = 0;
+  let sawReasoning = false;
   let hasPassedOver = false;
   /** The event before could not be read. */
   let isAfterGap = false;
@@ -145,7 +146,12 @@ export function createAnswerReader({
     if (counted === null) return !hasPassedOver;
     const grownBy = counted.completion_tokens - lastCount;
     lastCount = counted.completion_tokens;
-    if (counting === 'ids') return counted.completion_tokens === idsSeen;
+    sawReasoning ||= choices.some(({ delta }) => delta.reasoning !== undefined);
+    if (counting === 'ids') {
+      // A parser of reasoning keeps the tokens to itself that mark its beginning and end.
+      if (sawReasoning && !hasPassedOver) idsSeen = counted.completion_tokens;
+      return counted.completion_tokens === idsSeen;
+    }
     const isText = choices.some(({ delta }) => isVisible(delta));
     // How many tokens a chunk has is not told: after a gap it must be one, or it may be two events'.
     const isMissing = isAfterGap && grownBy > (choices.length > 0 ? 1 : 0);

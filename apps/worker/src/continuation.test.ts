@@ -256,6 +256,12 @@ describe('an answer is not carried on', () => {
     expect(usage).toBeNull();
   });
 
+  it.each(['/tokenize', '/detokenize'])('by an engine that has lost its %s', async (path) => {
+    const replies = { [path]: [404, 'no such thing'] as [number, string] };
+    const { ending } = await carryOn({ soFar: soFarOf('Hello'), replies });
+    expect(ending).toEqual(interrupted);
+  });
+
   it.each(['/tokenize', '/detokenize'])('while %s fails, but may be later', async (path) => {
     for (const [status, body] of [
       [503, 'busy'],

@@ -68,8 +68,8 @@ async function planByIds({
     tokenizer.tokenize({ model, messages, continues: false, signal }),
     tokenizer.detokenize({ model, tokens: generatedIds, signal }),
   ]);
-  if (prompt.kind === 'failed') return prompt;
-  if (generated.kind === 'failed') return generated;
+  if (prompt.kind === 'failed') return unlessLater(prompt.failure);
+  if (generated.kind === 'failed') return unlessLater(generated.failure);
   const text = withoutUnfinished(generated.value);
   if (!text.startsWith(soFar.text)) return 'other text';
   const heldBack = text.slice(soFar.text.length);
@@ -109,8 +109,8 @@ async function planByText({
     tokenizer.tokenize({ model, messages, continues: false, signal }),
     tokenizer.tokenize({ model, messages: opened, continues: isOpen, signal }),
   ]);
-  if (prompt.kind === 'failed') return prompt;
-  if (whole.kind === 'failed') return whole;
+  if (prompt.kind === 'failed') return unlessLater(prompt.failure);
+  if (whole.kind === 'failed') return unlessLater(whole.failure);
   const promptTokens = prompt.value.length;
   const done = whole.value.length - promptTokens;
   if (done >= request.max_tokens) {
@@ -179,6 +179,12 @@ function usageOf(promptTokens: number, totalTokens: number): Usage | null {
     completion_tokens: totalTokens - promptTokens,
     total_tokens: totalTokens,
   };
+}
+
+/** A tokenizer that fails may answer later; one that refuses will not. */
+function unlessLater(failure: EngineFailure): Continuation {
+  if (failure.retryable) return { kind: 'failed', failure };
+  return impossible({ why: 'the engine does not tell its tokens', mayBe: false });
 }
 
 function impossible(reason: Parameters<typeof failureOfContinuation>[0]): Continuation {
