@@ -59,6 +59,22 @@ describe('a joint', () => {
     });
   });
 
+  it('lets out no tokens of what was published, nor of another text', () => {
+    const seen: (readonly number[] | undefined)[] = [];
+    const joint = createJoint({
+      heldBack: '',
+      stops: [],
+      echo: '',
+      repeated: ' river',
+      onDelta: ({ tokenIds }) => seen.push(tokenIds),
+      close() {},
+    });
+    joint.push({ text: ' riv', tokenIds: [1] });
+    joint.push({ text: 'al', tokenIds: [2] });
+    expect(joint.verdict).toBe('other text');
+    expect(seen).toEqual([]);
+  });
+
   it('does not take an answer for whole that ends within what was published', () => {
     expect(joined([' riv'], { repeated: ' river' })).toMatchObject({ verdict: 'other text' });
   });

@@ -33,13 +33,10 @@ export function createJoint(options: JointOptions): Joint {
     options.close();
   }
 
-  /** The text without the beginning that was published before. */
-  function withoutRepeated(text: string): string {
+  /** The text without the beginning that was published before; null when it begins otherwise. */
+  function withoutRepeated(text: string): string | null {
     const common = Math.min(text.length, repeated.length);
-    if (text.slice(0, common) !== repeated.slice(0, common)) {
-      end('other text');
-      return '';
-    }
+    if (text.slice(0, common) !== repeated.slice(0, common)) return null;
     repeated = repeated.slice(common);
     return text.slice(common);
   }
@@ -56,7 +53,9 @@ export function createJoint(options: JointOptions): Joint {
       }
       if (delta.text !== '') echo = '';
       const fresh = withoutRepeated(delta.text);
-      if (fresh === '' && delta.text !== '' && delta.tokenIds === undefined) return;
+      if (fresh === null) return end('other text');
+      // Published before, its tokens too.
+      if (fresh === '' && delta.text !== '') return;
       const passed = guard.push(fresh);
       options.onDelta({ ...delta, text: passed.text });
       if (passed.isStopped) end('stopped');

@@ -54,8 +54,7 @@ export type Scheduler<S> = {
  *      head of the queue to be computed anew. It may have to be the sequence itself.
  *   3. Waiting sequences in order, only if no one was preempted, while there is a place, token
  *      budget, and room for all tokens known of the sequence. The first that does not fit ends the
- *      step: no one overtakes it. One that never fits blocks the queue for ever, as in vLLM (its
- *      issue #39734).
+ *      step: no one overtakes it. One that never fits blocks the queue for ever, as in vLLM.
  */
 export function createScheduler<S extends Schedulable>(
   limits: SchedulerLimits,
