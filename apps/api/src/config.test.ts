@@ -21,6 +21,7 @@ describe('the configuration', () => {
       logLevel: 'info',
       limits: {
         bodyBytesMax: 10_485_760,
+        connectionsMax: 16_384,
         requestTimeoutMs: 30_000,
         heartbeatMs: 15_000,
         readerStuckMs: 60_000,

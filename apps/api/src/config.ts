@@ -17,6 +17,9 @@ export const environmentSchema = z.object({
   QARR_BODY_BYTES_MAX: wholeNumber(1_024, 1_073_741_824)
     .default(10_485_760)
     .describe('Largest body of a request, in bytes'),
+  QARR_CONNECTIONS_MAX: wholeNumber(1, 1_000_000)
+    .default(16_384)
+    .describe('Connections at once, as far as the limit of open files allows; more are closed'),
   QARR_REQUEST_TIMEOUT_MS: milliseconds(1, 600_000)
     .default(30_000)
     .describe('How long a request may take to arrive, in ms'),
@@ -63,6 +66,7 @@ export interface ApiConfig {
 
 export interface HttpLimits {
   readonly bodyBytesMax: number;
+  readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
   readonly heartbeatMs: number;
   readonly readerStuckMs: number;
@@ -84,6 +88,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
     logLevel: variables.LOG_LEVEL,
     limits: {
       bodyBytesMax: variables.QARR_BODY_BYTES_MAX,
+      connectionsMax: variables.QARR_CONNECTIONS_MAX,
       requestTimeoutMs: variables.QARR_REQUEST_TIMEOUT_MS,
       heartbeatMs: variables.QARR_HEARTBEAT_MS,
       readerStuckMs: variables.QARR_READER_STUCK_MS,

@@ -17,15 +17,18 @@ import { buildApp } from './app.ts';
 import { readConfig } from './config.ts';
 import { createDrain } from './drain.ts';
 import { createApiMetrics } from './metrics.ts';
+import { createEventStreams } from './sse.ts';
 import { watchTiers } from './tier-watch.ts';
 import type { TierWatch } from './tier-watch.ts';
 import { createTokenizer } from './tokenizer.ts';
+import { boundYoungGeneration } from './young-generation.ts';
 
 const SWEEP_MS = 1_000;
 
 process.exit(await runProcess('qarr-api', start));
 
 async function start(): Promise<Running> {
+  boundYoungGeneration();
   const config = readConfig();
   const log = createLogger({ name: 'api', level: config.logLevel });
   const stopper = createStopper();
@@ -56,6 +59,9 @@ async function start(): Promise<Running> {
   stopper.add(() => ops.stop());
   stopper.add(sweepUntilStopped(store));
 
+  const streams = createEventStreams({ limits: config.limits, metrics, over: drain.over });
+  stopper.add(() => streams.stop());
+
   const app = await buildApp(
     {
       config,
@@ -63,6 +69,7 @@ async function start(): Promise<Running> {
       watch,
       tokenizer: createTokenizer(),
       drain,
+      streams,
       warnings,
       limits: config.limits,
       metrics,

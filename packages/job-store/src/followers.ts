@@ -16,13 +16,12 @@ import type { Redis } from 'ioredis';
 import { subscribe } from './connections.ts';
 import type { ConnectionOptions } from './connections.ts';
 import type { Keys } from './keys.ts';
-import { createLiveBuffer, parseLiveMessage } from './live-buffer.ts';
-import type { LiveBuffer } from './live-buffer.ts';
+import { LiveBuffer, parseLiveMessage } from './live-buffer.ts';
 import { runScript } from './scripts.ts';
 import { createTurns } from './turns.ts';
 
 /** Bytes of events per reading of the log; the last of them may go beyond by one event. */
-const PAGE_BYTES = 65_536;
+const PAGE_BYTES = 24_576;
 /**
  * Readings under way at once. They share a connection with those who submit: thousands of readers
  * that read at once would make each other, and them, miss their time.
@@ -104,7 +103,7 @@ export async function createFollowers({
   );
 
   function join(jobId: string): Cursor {
-    const cursor = { jobId, buffer: createLiveBuffer(), wake: () => {}, readAtMs: 0 };
+    const cursor = { jobId, buffer: new LiveBuffer(), wake: () => {}, readAtMs: 0 };
     const group = cursors.get(jobId) ?? new Set();
     cursors.set(jobId, group.add(cursor));
     return cursor;
@@ -162,15 +161,14 @@ export async function createFollowers({
   }
 
   return {
-    async *follow(jobId, { after, signal: leaving }) {
-      const signal = AbortSignal.any([leaving, stopping.signal]);
+    async *follow(jobId, { after, signal }) {
       const cursor = join(jobId);
       let last = after;
       let isOver = false;
       const onAbort = () => cursor.wake();
       signal.addEventListener('abort', onAbort);
       try {
-        while (!signal.aborted && !isOver) {
+        while (!signal.aborted && !stopping.signal.aborted && !isOver) {
           let events: LoggedEvent[];
           if (cursor.buffer.isBehind) {
             const page = await readLog(cursor, { last, signal });
@@ -196,6 +194,7 @@ export async function createFollowers({
 
     async stop() {
       stopping.abort();
+      everyCursor((cursor) => cursor.wake());
       clearInterval(ticker);
       await subscription.stop();
     },

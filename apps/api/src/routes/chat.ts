@@ -11,12 +11,11 @@ import type { ChatChunks } from '../chat-chunks.ts';
 import { chatCompletion } from '../chat-completion.ts';
 import { setRouteHeaders } from '../route-headers.ts';
 import { routeRequest } from '../route-request.ts';
-import { openEventStream } from '../sse.ts';
 import type { EventStream } from '../sse.ts';
 import { submitJob } from '../submit-job.ts';
 
 export function registerChatRoutes(app: Api, deps: ApiDeps): void {
-  const { store, drain } = deps;
+  const { store, drain, streams } = deps;
 
   app.post(
     '/v1/chat/completions',
@@ -41,7 +40,7 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
         { jobId: id, tier: route.tier, created: Math.floor(Date.now() / 1_000) },
         { includeUsage: body.stream_options?.include_usage === true },
       );
-      return streamAnswer(id, { stream: openEventStream(reply, deps), chunks });
+      return streamAnswer(id, { stream: streams.open(reply), chunks });
     },
   );
 
@@ -49,7 +48,7 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
     id: string,
     { stream, chunks }: { stream: EventStream; chunks: ChatChunks },
   ): Promise<void> {
-    const signal = AbortSignal.any([stream.signal, drain.over]);
+    const { signal } = stream;
     let hasEnded = false;
     try {
       for await (const events of store.follow(id, { after: 0, signal })) {

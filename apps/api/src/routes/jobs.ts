@@ -10,7 +10,6 @@ import { streamJobEvents } from '../job-events.ts';
 import { jobObject, jobObjectSchema, jobUrls } from '../job-object.ts';
 import { setRouteHeaders } from '../route-headers.ts';
 import { routeRequest } from '../route-request.ts';
-import { openEventStream } from '../sse.ts';
 import { submitJob } from '../submit-job.ts';
 
 /** A worker stops its engine within a second; a receipt waits a little longer than that. */
@@ -42,7 +41,7 @@ const receiptSchema = z.object({
 });
 
 export function registerJobRoutes(app: Api, deps: ApiDeps): void {
-  const { store, drain } = deps;
+  const { store, streams } = deps;
 
   app.post(
     '/v1/jobs',
@@ -117,10 +116,9 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
       }
       // Nothing will ever follow: this status tells an EventSource not to come back.
       if (isTerminalState(state) && after === seq) return reply.code(204).send();
-      const stream = openEventStream(reply, deps);
-      const signal = AbortSignal.any([stream.signal, drain.over]);
+      const stream = streams.open(reply);
       try {
-        await streamJobEvents(stream, store.follow(id, { after, signal }));
+        await streamJobEvents(stream, store.follow(id, { after, signal: stream.signal }));
       } catch (error) {
         const cause = error instanceof QarrError ? error.code : 'internal_error';
         request.log.warn({ job: id, cause }, 'stream ended');
