@@ -6,7 +6,7 @@ import { measureIdleStreams } from '../soak/idle-streams.ts';
 import { measurePausedSockets } from '../soak/paused-sockets.ts';
 
 const HEARTBEAT_MS = 2_000;
-const IDLE = 3_000;
+const IDLE = 2_000;
 /** What the process keeps for a stream, and a share of what V8 has not collected yet. */
 const BYTES_PER_IDLE_STREAM_MAX = 40_000;
 const PAUSED = 100;
@@ -40,7 +40,7 @@ describe('one API process', () => {
     const { residentBytesBefore, watched, connected } = await measurePausedSockets(world, {
       sockets: PAUSED,
       jobs: 4,
-      forMs: 8_000,
+      forMs: 6_000,
     });
     expect(connected).toBe(PAUSED);
     const grown = watched.residentBytesMax - residentBytesBefore;

@@ -17,6 +17,7 @@ describe('the configuration', () => {
       port: 8_080,
       opsPort: 9_464,
       redisUrl: 'redis://127.0.0.1:6379',
+      memoryPercentMax: 80,
       drainMs: 25_000,
       logLevel: 'info',
       limits: {

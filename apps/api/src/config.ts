@@ -14,6 +14,9 @@ import { z } from 'zod';
 export const environmentSchema = z.object({
   ...commonVariables,
   PORT: port().default(8080).describe('The port for users; 0 takes any free port'),
+  QARR_REDIS_MEMORY_PERCENT: wholeNumber(1, 100)
+    .default(80)
+    .describe("Above so much of Redis's maxmemory no job is admitted"),
   QARR_BODY_BYTES_MAX: wholeNumber(1_024, 1_073_741_824)
     .default(10_485_760)
     .describe('Largest body of a request, in bytes'),
@@ -56,6 +59,7 @@ export interface ApiConfig {
   readonly opsPort: number;
   readonly redisUrl: string;
   readonly allowVolatileRedis: boolean;
+  readonly memoryPercentMax: number;
   readonly drainMs: number;
   readonly logLevel: string;
   readonly limits: HttpLimits;
@@ -84,6 +88,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
     opsPort: variables.OPS_PORT,
     redisUrl: variables.REDIS_URL,
     allowVolatileRedis: variables.QARR_ALLOW_VOLATILE_REDIS,
+    memoryPercentMax: variables.QARR_REDIS_MEMORY_PERCENT,
     drainMs: variables.QARR_DRAIN_MS,
     logLevel: variables.LOG_LEVEL,
     limits: {

@@ -39,6 +39,7 @@ async function start(): Promise<Running> {
     tiers: config.deployment.tiers.map((tier) => tier.name),
     replicaId: randomUUID(),
     retention: config.retention,
+    memoryPercentMax: config.memoryPercentMax,
     followTickMs: config.limits.heartbeatMs,
     onError: createErrorLog(log, 'redis'),
   });
@@ -50,7 +51,10 @@ async function start(): Promise<Running> {
 
   const watch: TierWatch = watchTiers({ store, policy: config.deployment.policy });
   stopper.add(() => watch.stop());
-  const metrics = createApiMetrics({ statuses: () => watch.statuses() });
+  const metrics = createApiMetrics({
+    statuses: () => watch.statuses(),
+    memory: () => store.memory(),
+  });
   const ops = await startOpsServer({
     host: config.host,
     port: config.opsPort,

@@ -132,7 +132,10 @@ export async function createFollowers({
     const endTurn = await turns.take(signal);
     if (endTurn === null) return null;
     try {
-      return await readPage(cursor, last);
+      const page = await readPage(cursor, last);
+      // Within the turn: while Redis is gone, a few try for all.
+      if (page === null) await pause(RETRY_MS, signal);
+      return page;
     } finally {
       endTurn();
     }
@@ -172,7 +175,6 @@ export async function createFollowers({
           let events: LoggedEvent[];
           if (cursor.buffer.isBehind) {
             const page = await readLog(cursor, { last, signal });
-            if (page === null) await pause(RETRY_MS, signal);
             events = page?.events ?? [];
             isOver = page?.hasEnded ?? false;
           } else {

@@ -1,6 +1,7 @@
 // For servers
 export { createProducerStore } from './producer-store.ts';
 export type { ProducerStore, QueuePlace } from './producer-store.ts';
+export type { RedisMemory } from './memory-guard.ts';
 export type { FollowOptions } from './followers.ts';
 
 // For workers

@@ -2,13 +2,15 @@
  * The job store as a server sees it: submit, look up, follow, cancel, and mend what a crash left.
  * It fails fast: a call that Redis does not answer in time throws `queue_unavailable`.
  */
-import { QarrError } from '@qarr/router-core';
 import type { JobRecord, JobState, NewJob, TierStatus } from '@qarr/router-core';
+import { answered } from './answered.ts';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
 import { closeIndex } from './event-log.ts';
 import { createFollowers } from './followers.ts';
 import type { Followers } from './followers.ts';
 import { createKeys } from './keys.ts';
+import { createMemoryGuard } from './memory-guard.ts';
+import type { RedisMemory } from './memory-guard.ts';
 import { createQueues } from './queues.ts';
 import { newJobFields, parseRecord } from './record.ts';
 import { checkRedis } from './redis-check.ts';
@@ -23,6 +25,8 @@ import { createWorkers, redisNow } from './workers.ts';
 const FOLLOW_TICK_MS = 15_000;
 /** A queued job is given to its queue once more after this time: nothing where it is there. */
 const MEND_AFTER_MS = 10_000;
+/** Of Redis's memory: the rest is for the answers of jobs that were admitted. */
+const MEMORY_PERCENT_MAX = 80;
 
 export interface QueuePlace {
   /** 1 is next. */
@@ -45,6 +49,8 @@ export interface ProducerStore {
   /** Cancels. Returns the state after the call, or null when there is no such job. */
   cancel(jobId: string): Promise<JobState | null>;
   status(tier: string): Promise<TierStatus>;
+  /** How full Redis is; null when it has no limit. As of the last submission or sweep. */
+  memory(): RedisMemory | null;
   /** Expires what has waited too long and mends jobs that never reached their queue. */
   sweep(): Promise<void>;
   stop(): Promise<void>;
@@ -58,6 +64,7 @@ export async function createProducerStore({
   retention = DEFAULT_RETENTION,
   followTickMs = FOLLOW_TICK_MS,
   mendAfterMs = MEND_AFTER_MS,
+  memoryPercentMax = MEMORY_PERCENT_MAX,
   onError,
 }: {
   redisUrl: string;
@@ -69,6 +76,8 @@ export async function createProducerStore({
   retention?: Retention;
   followTickMs?: number;
   mendAfterMs?: number;
+  /** Above so much of Redis's `maxmemory` no job is admitted. */
+  memoryPercentMax?: number;
   onError: (error: Error) => void;
 }): Promise<ProducerStore> {
   const keys = createKeys(root);
@@ -76,6 +85,7 @@ export async function createProducerStore({
   await whenReady(redis);
   const queues = createQueues({ redis, keys, tiers, onError });
   const workers = createWorkers({ redis, keys });
+  const guard = createMemoryGuard({ redis, percentMax: memoryPercentMax });
   const followers = await createFollowers({
     redisUrl,
     redis,
@@ -100,27 +110,33 @@ export async function createProducerStore({
     submit: (job, placeAt) =>
       answered(
         (async () => {
-          const [now, depth] = await Promise.all([redisNow(redis), queues.depth(job.tier)]);
-          const place = placeAt(depth);
-          const queued = JSON.stringify({
-            type: 'queued',
-            tier: job.tier,
-            route: job.reasons,
-            position: place.position,
-            estimated_wait_ms: place.estimatedWaitMs,
-          });
-          // Indexed first, and for sure: an index entry without a job is tidied up, a job that no
-          // index knows would never be found.
-          await Promise.all([
-            redis.zadd(keys.open, now, job.id),
-            redis.zadd(keys.deadlines, now + job.queueTimeoutMs, job.id),
-          ]);
-          await runScript(redis, 'create', {
-            keys: [keys.job(job.id), keys.log(job.id)],
-            args: [job.queueTimeoutMs, queued, ...newJobFields(job)],
-          });
-          await queues.add(job.tier, { jobId: job.id, epoch: 1, class: job.class });
-          return place;
+          const fields = newJobFields(job);
+          const written = await guard.admit(bytesOf(fields));
+          try {
+            const [now, depth] = await Promise.all([redisNow(redis), queues.depth(job.tier)]);
+            const place = placeAt(depth);
+            const queued = JSON.stringify({
+              type: 'queued',
+              tier: job.tier,
+              route: job.reasons,
+              position: place.position,
+              estimated_wait_ms: place.estimatedWaitMs,
+            });
+            // Indexed first, and for sure: an index entry without a job is tidied up, a job that no
+            // index knows would never be found.
+            await Promise.all([
+              redis.zadd(keys.open, now, job.id),
+              redis.zadd(keys.deadlines, now + job.queueTimeoutMs, job.id),
+            ]);
+            await runScript(redis, 'create', {
+              keys: [keys.job(job.id), keys.log(job.id)],
+              args: [job.queueTimeoutMs, queued, ...fields],
+            });
+            await queues.add(job.tier, { jobId: job.id, epoch: 1, class: job.class });
+            return place;
+          } finally {
+            written();
+          }
         })(),
       ),
 
@@ -161,7 +177,12 @@ export async function createProducerStore({
         })(),
       ),
 
-    sweep: sweeper.sweep,
+    memory: guard.latest,
+
+    async sweep() {
+      await guard.refresh();
+      await sweeper.sweep();
+    },
 
     async stop() {
       await followers.stop();
@@ -171,13 +192,6 @@ export async function createProducerStore({
   };
 }
 
-/** A failure of Redis, whatever it was, is one thing to a caller: the outcome is unknown. */
-async function answered<T>(promise: Promise<T>): Promise<T> {
-  try {
-    return await promise;
-  } catch (error) {
-    // A record that cannot be read is no failure of Redis.
-    if (error instanceof QarrError || (error as Error).name === 'ZodError') throw error;
-    throw new QarrError('queue_unavailable', { cause: error });
-  }
+function bytesOf(fields: readonly string[]): number {
+  return fields.reduce((sum, field) => sum + Buffer.byteLength(field), 0);
 }
