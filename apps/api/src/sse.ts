@@ -121,7 +121,9 @@ class Stream implements EventStream {
   }
 
   async write(text: string): Promise<void> {
-    if (text === '' || this.#isGone || this.#response.write(text)) return;
+    if (text === '' || this.#isGone) return;
+    // As bytes: for a string that waits, Node sets three bytes aside for each character.
+    if (this.#response.write(Buffer.from(text))) return;
     const { socket } = this.#response;
     // Node destroys a socket that has taken none of what waits for so long.
     socket?.setTimeout(this.#context.readerStuckMs);

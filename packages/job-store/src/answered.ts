@@ -10,7 +10,9 @@ const ANSWER_MS = 1_000;
  */
 export async function answered<T>(promise: Promise<T>): Promise<T> {
   const { promise: silence, reject } = Promise.withResolvers<never>();
-  const deadline = setTimeout(() => reject(new QarrError('queue_unavailable')), ANSWER_MS);
+  // An answer that has come while this process was busy is read first.
+  const expire = () => setImmediate(reject, new QarrError('queue_unavailable'));
+  const deadline = setTimeout(expire, ANSWER_MS);
   try {
     return await Promise.race([promise, silence]);
   } catch (error) {
