@@ -26,15 +26,17 @@ async function jobOf(traceparent: JobOptions['traceparent']): Promise<NewJob> {
       },
       droppedMessages: 0,
     },
-    { class: 'standard', onInterrupt: 'continue', traceparent },
+    { class: 'standard', onInterrupt: 'continue', traceparent, isBound: false },
     {
       store: {
         async submit(job) {
           written = job;
-          return place;
+          return { kind: 'created', jobId: job.id, place };
         },
+        findByKey: async () => null,
       },
       watch: { placeAt: () => place },
+      cancels: { owe: async () => {} },
       metrics: createApiMetrics({ statuses: () => [] }),
       config: {
         queueTimeoutMs: { interactive: 1, standard: 1, batch: 1 },
