@@ -27,6 +27,12 @@ import { createWorkers } from './workers.ts';
 const FOLLOW_TICK_MS = 15_000;
 /** A queued job is given to its queue once more after this time: nothing where it is there. */
 const MEND_AFTER_MS = 10_000;
+/**
+ * Each command of a submission may be as slow as it may. A write that was stuck for longer is one that
+ * its client has given up, and must not appear after all. Shorter than the time after which the sweep
+ * forgets an index entry without a job.
+ */
+const CREATE_WITHIN_MS = 5_000;
 const IDEMPOTENCY_TTL_MS = 24 * 3_600_000;
 /** Longer than most interruptions of a network: its clients lose their answers. */
 const REPLICA_LOST_MS = 15_000;
@@ -63,6 +69,7 @@ export async function createProducerStore({
   retention = DEFAULT_RETENTION,
   followTickMs = FOLLOW_TICK_MS,
   mendAfterMs = MEND_AFTER_MS,
+  createWithinMs = CREATE_WITHIN_MS,
   idempotencyTtlMs = IDEMPOTENCY_TTL_MS,
   replicaLostMs = REPLICA_LOST_MS,
   onError,
@@ -77,6 +84,8 @@ export async function createProducerStore({
   retention?: Retention;
   followTickMs?: number;
   mendAfterMs?: number;
+  /** A submission whose record was not written in this time is given up. */
+  createWithinMs?: number;
   /** How long an idempotency key stands, from its first use. */
   idempotencyTtlMs?: number;
   /** A replica without a heartbeat for so long counts as gone. */
@@ -114,6 +123,7 @@ export async function createProducerStore({
     idempotency: createIdempotency({ redis, keys, ttlMs: idempotencyTtlMs }),
     replicas,
     retention,
+    createWithinMs,
     get: lookUp,
   });
 

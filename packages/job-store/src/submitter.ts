@@ -22,13 +22,6 @@ import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
 import { redisNow } from './workers.ts';
 
-/**
- * A record is written within so long of the beginning, or not at all. It leaves time for each
- * command to be as slow as it may; a write that was stuck for longer is one that its client has given
- * up, and must not appear after all. The sweep leaves entries without a record alone for longer.
- */
-const CREATE_WITHIN_MS = 5_000;
-
 export interface QueuePlace {
   /** 1 is next. */
   readonly position: number;
@@ -66,6 +59,7 @@ export function createSubmitter({
   idempotency,
   replicas,
   retention,
+  createWithinMs,
   get,
 }: {
   redis: Redis;
@@ -75,6 +69,8 @@ export function createSubmitter({
   idempotency: Idempotency;
   replicas: Pick<Replicas, 'replicaId' | 'bind'>;
   retention: Retention;
+  /** A record is written within so long of the beginning, or not at all. */
+  createWithinMs: number;
   get: (jobId: string) => Promise<JobRecord | null>;
 }): Submitter {
   async function write(job: NewJob, placeAt: (depth: number) => QueuePlace): Promise<Submission> {
@@ -97,7 +93,7 @@ export function createSubmitter({
       keys: [keys.job(job.id), keys.log(job.id)],
       args: [
         job.queueTimeoutMs,
-        now + CREATE_WITHIN_MS,
+        now + createWithinMs,
         queued,
         ...newJobFields(job, retention),
         ...bound,
