@@ -111,7 +111,8 @@ export async function submitJob(
   if (submission.kind !== 'created') return attachedTo(submission);
   metrics.routed(route);
   return {
-    id,
+    // Another request with its key may have chosen another one.
+    id: submission.jobId,
     tier: route.tier,
     reasons: route.reasons,
     droppedMessages: route.droppedMessages,
