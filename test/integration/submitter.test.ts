@@ -166,10 +166,6 @@ it('makes one job per key, however the connections of those who submit break', a
   const sound = await stores.producer();
   redisUrl.port = String(proxy.port);
   const shaky = await stores.producer({ redisUrl: redisUrl.href });
-  const submitted = async (store: ProducerStore, key: string) => {
-    const submission = await store.submit(keyed({}, key), FIRST).catch(() => null);
-    return submission === null ? null : idOf(submission);
-  };
   const ids: string[] = [];
   let unanswered = 0;
   let recovered = 0;
@@ -184,9 +180,9 @@ it('makes one job per key, however the connections of those who submit break', a
     );
     const bytesMax = proxy.counts.bytesUp + round * BYTES_PER_ROUND;
     const submitting = Promise.all(names.map((name) => submitted(shaky, name)));
-    let isOver = false;
-    void submitting.then(() => (isOver = true));
-    while (!isOver && proxy.counts.bytesUp < bytesMax) await nextTurn();
+    const over = new AbortController();
+    void submitting.then(() => over.abort());
+    while (!over.signal.aborted && proxy.counts.bytesUp < bytesMax) await nextTurn();
     proxy.reset();
     const first = await submitting;
     const written = new Set(await jobIds(stores));
@@ -202,6 +198,12 @@ it('makes one job per key, however the connections of those who submit break', a
   // They were cut off before their jobs were written, and after.
   expect([unanswered > 0, recovered > 0]).toEqual([true, true]);
 });
+
+/** The id of the job, or null where the store does not say. */
+async function submitted(store: ProducerStore, key: string): Promise<string | null> {
+  const submission = await store.submit(keyed({}, key), FIRST).catch(() => null);
+  return submission === null ? null : idOf(submission);
+}
 
 function idOf(submission: Submission): string {
   if (submission.kind === 'refused') throw new Error(submission.code);

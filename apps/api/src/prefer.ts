@@ -17,7 +17,7 @@ const SECONDS = /^\d{1,9}$/;
  * says so in a way that is not valid: to answer at once would look as if the job took long.
  */
 export function waitPreferred(
-  request: IncomingMessage,
+  request: Pick<IncomingMessage, 'headersDistinct'>,
   { waitMsMax }: { waitMsMax: number },
 ): number | undefined {
   const header = request.headersDistinct['prefer']?.join(',');
