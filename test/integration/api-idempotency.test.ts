@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectRaw, openStream, postJson, startApiWorld } from '../harness/api.ts';
 import type { ApiProcess, ApiWorld, TestWorker } from '../harness/api.ts';
 import { startTcpProxy } from '../harness/tcp-proxy.ts';
+import type { TcpProxy } from '../harness/tcp-proxy.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
 const messages = [{ role: 'user' as const, content: 'Hello' }];
@@ -58,11 +59,14 @@ function textOf(stream: string): string {
     .join('');
 }
 
-/** All jobs that this does make. */
-async function jobsMadeBy(act: () => Promise<unknown>): Promise<string[]> {
+/** All jobs that are made while this goes on. */
+async function jobsMadeBy(
+  act: (madeSoFar: () => Promise<string[]>) => Promise<unknown>,
+): Promise<string[]> {
   const before = new Set(await world.jobIds());
-  await act();
-  return (await world.jobIds()).filter((id) => !before.has(id));
+  const madeSoFar = async () => (await world.jobIds()).filter((id) => !before.has(id));
+  await act(madeSoFar);
+  return madeSoFar();
 }
 
 describe.each(PATHS)('POST %s refuses a key', (path) => {
@@ -261,50 +265,64 @@ describe('a chat that is sent again', () => {
 });
 
 describe('a submission whose outcome is unknown', () => {
-  it('says so, and with its key it is one job when it is sent again', async () => {
-    const proxy = await startTcpProxy({ targetPort: world.redisServer.port });
-    const cut = await world.startApi({ REDIS_URL: `redis://127.0.0.1:${proxy.port}` });
-    try {
-      // What is sent arrives; what is answered does not.
+  let proxy: TcpProxy;
+  let cut: ApiProcess;
+  beforeAll(async () => {
+    proxy = await startTcpProxy({ targetPort: world.redisServer.port });
+    cut = await world.startApi({ REDIS_URL: `redis://127.0.0.1:${proxy.port}` });
+  });
+  afterAll(async () => {
+    await cut.stop();
+    await proxy.stop();
+  });
+
+  /** Sends a request whose job is written, which its server does not get to know. Returns its id. */
+  async function submitUnanswered(ask: () => Promise<Response>, advice: string): Promise<string> {
+    await proxy.apply({ kind: 'latency', delayMs: 100 });
+    const [id = ''] = await jobsMadeBy(async (madeSoFar) => {
+      const asking = ask();
+      const isWritten = async () => (await madeSoFar()).length === 1;
+      await waitUntil('it is written', isWritten, { everyMs: 1 });
       await proxy.apply({ kind: 'black_hole', direction: 'down' });
-      const key = randomUUID();
-      const [keyed, unkeyed, chat] = await Promise.all([
-        submit(key, { prompt: 'Hello' }, cut),
-        postJson(`${cut.url}/v1/jobs`, { prompt: 'Hello' }),
-        postJson(`${cut.url}/v1/chat/completions`, { messages }),
-      ]);
-      const said = [];
-      for (const response of [keyed, unkeyed, chat]) {
-        expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
-        const { error } = (await response.json()) as { error: { code: string; message: string } };
-        expect(error.code).toBe('queue_unavailable');
-        said.push(error.message.slice('The queue does not answer. '.length));
-      }
-      expect(said).toEqual([
-        'The job may or may not have been accepted: send it again with the same Idempotency-Key, which makes no second one.',
-        'The job may or may not have been accepted: sending it again may make a second one, which an Idempotency-Key prevents.',
-        'What was accepted of this request is cancelled: send it again.',
-      ]);
-      await proxy.heal();
-      const made = await jobsMadeBy(async () => {
-        const again = await waitUntil('Redis answers', async () => {
-          const response = await submit(key, { prompt: 'Hello' }, cut);
-          return response.status === 202 ? response : null;
-        });
-        const { id } = (await again.json()) as Job;
-        expect(await (await submit(key)).json()).toMatchObject({ id });
-        await (await worker.next(id)).complete();
+      const response = await asking;
+      expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
+      expect(await response.json()).toMatchObject({
+        error: { code: 'queue_unavailable', message: expect.stringContaining(advice) },
       });
-      expect(made).toHaveLength(1);
-    } finally {
-      await cut.stop();
-      await proxy.stop();
-    }
+    });
+    await proxy.heal();
+    return id;
+  }
+
+  it('is one job when it is sent again with its key', async () => {
+    const key = randomUUID();
+    const ask = () => submit(key, { prompt: 'Hello' }, cut);
+    const id = await submitUnanswered(ask, 'send it again with the same Idempotency-Key');
+    const more = await jobsMadeBy(async () => {
+      const again = await waitUntil('Redis answers', async () => {
+        const response = await ask();
+        return response.status === 202 ? response : null;
+      });
+      expect(await again.json()).toMatchObject({ id });
+      await (await worker.next(id)).complete();
+    });
+    expect(more).toEqual([]);
+  });
+
+  it('is cancelled where nobody waits for it', async () => {
+    // Nobody pulls it.
+    const body = { messages, model: 'precise' };
+    const ask = () => postJson(`${cut.url}/v1/chat/completions`, body);
+    const id = await submitUnanswered(ask, 'What was accepted of this request is cancelled');
+    await waitUntil(
+      'it is cancelled',
+      async () => (await world.redis.hget(`qarr:{${id}}:job`, 'state')) === 'cancelled',
+    );
   });
 
   it(`makes one job of ${PARALLEL} at once on four replicas, of which one is killed`, async () => {
-    const [third, victim] = await Promise.all([world.startApi(), world.startApi()]);
-    const replicas = [world.api, other, third, victim];
+    const victim = await world.startApi();
+    const replicas = [world.api, other, cut, victim];
     const key = randomUUID();
     const ids = new Set<string>();
     let killed = 0;

@@ -62,13 +62,20 @@ export async function acceptJob(
   options: JobOptions,
   deps: SubmitDeps & RouteDeps,
 ): Promise<AcceptedJob> {
-  const { idempotency } = options;
+  const known = await findByKey(options, deps);
+  return known ?? submitJob(await routeRequest(body, deps), options, deps);
+}
+
+async function findByKey(
+  { idempotency, isBound }: JobOptions,
+  { store }: SubmitDeps,
+): Promise<AcceptedJob | null> {
+  if (idempotency === undefined) return null;
   try {
-    const known = idempotency && (await deps.store.findByKey(OWNER, idempotency));
-    if (known) return attachedTo(known);
-    return await submitJob(await routeRequest(body, deps), options, deps);
+    const known = await store.findByKey(OWNER, idempotency);
+    return known === null ? null : attachedTo(known);
   } catch (error) {
-    throw isUnknownOutcome(error) ? withAdvice(error, options) : error;
+    throw isUnknownOutcome(error) ? withAdvice(error, { idempotency, isBound }) : error;
   }
 }
 
@@ -104,9 +111,10 @@ export async function submitJob(
       (depth) => watch.placeAt(route.tier, depth),
     );
   } catch (error) {
+    if (!isUnknownOutcome(error)) throw error;
     // Its client is told that it failed: where it was written after all, it must not run.
-    if (options.isBound && isUnknownOutcome(error)) void cancels.owe(id, { mayAppear: true });
-    throw error;
+    if (options.isBound) void cancels.owe(id, { mayAppear: true });
+    throw withAdvice(error, options);
   }
   if (submission.kind !== 'created') return attachedTo(submission);
   metrics.routed(route);
