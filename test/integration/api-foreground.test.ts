@@ -166,7 +166,8 @@ describe('a chat', () => {
 
   it('is cancelled when its replica is killed; jobs, and chats with a key, are not', async () => {
     const api = await world.startApi();
-    const streams = [await openChat(api), await openChat(api, { key: randomUUID() })];
+    const key = randomUUID();
+    const streams = [await openChat(api), await openChat(api, { key })];
     const whole = postJson(`${api.url}/v1/chat/completions`, { messages }).catch(() => null);
     await postJson(`${api.url}/v1/jobs`, { prompt: 'Hello' });
     // One that waits: no tier but `fast` has a worker.
@@ -190,16 +191,18 @@ describe('a chat', () => {
     await waitUntil('two are told', () => toldOf().length === 2);
     expect(jobs.get(idOf(0))?.stopped).toBe('told');
     expect([jobs.get(idOf(1))?.stopped, alive.stopped]).toEqual([null, null]);
+    const again = await openChat(world.api, { key });
+    await jobs.get(idOf(1))?.say('Hello');
     for (const attempt of jobs.values()) {
       await (attempt.stopped === null ? attempt.complete() : attempt.giveUp(0));
     }
+    expect(await again.end()).toMatch(/"Hello"[^]*data: \[DONE\]\n\n$/);
     await alive.complete();
     await here.end();
     await waitUntil('nothing is left of it', async () => {
       const left = await world.redis.keys('qarr:bound:*');
       return left.length === 0 && (await world.redis.zcard('qarr:replicas')) === 1;
     });
-    expect(await stateOf(idOf(1))).toBe('completed');
   });
 
   it('frees its place on the engine when its client leaves, with 200 at once', async () => {

@@ -106,6 +106,16 @@ describe.each(PATHS)('POST %s refuses a key', (path) => {
   });
 });
 
+it('is documented, as is the wait that a client prefers', async () => {
+  const { paths } = (await (await fetch(`${world.api.url}/openapi.json`)).json()) as {
+    paths: Record<string, { post: { parameters: { name: string; in: string }[] } }>;
+  };
+  const headersOf = (path: string) =>
+    paths[path]?.post.parameters.flatMap((each) => (each.in === 'header' ? each.name : []));
+  expect(headersOf('/v1/jobs')).toEqual(['idempotency-key', 'traceparent', 'prefer']);
+  expect(headersOf('/v1/chat/completions')).toEqual(['idempotency-key', 'traceparent']);
+});
+
 describe('a job that is submitted again', () => {
   it('is the same one, in its present state, on every replica', async () => {
     const key = ` ${'k'.repeat(200)}: ~!{}`;

@@ -145,6 +145,15 @@ describe('a key', () => {
   });
 });
 
+it('writes no job over one that is being removed', async () => {
+  const stores = createStores();
+  const store = await stores.producer();
+  const job = newJob();
+  await stores.redis.hset(`${stores.root}:{${job.id}}:job`, 'deleted', 'completed');
+  expect(await store.submit(job, FIRST)).toEqual(GONE);
+  expect(await store.get(job.id)).toBeNull();
+});
+
 it('writes no record after the time in which its client has been answered', async () => {
   const stores = createStores();
   const store = await stores.producer({ createWithinMs: 50 });

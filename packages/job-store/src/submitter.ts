@@ -42,6 +42,7 @@ export type KnownSubmission =
       readonly code: 'idempotency_key_reused' | 'idempotent_job_gone';
     };
 
+const GONE = { kind: 'refused', code: 'idempotent_job_gone' } as const;
 const REUSED = { kind: 'refused', code: 'idempotency_key_reused' } as const;
 
 export interface Submitter {
@@ -100,6 +101,7 @@ export function createSubmitter({
       ],
     })) as CreateReply;
     if (reply[0] === 'late') throw new QarrError('queue_unavailable');
+    if (reply[0] === 'deleted') return GONE;
     const [outcome, state, tier, epoch, jobClass] = reply;
     await enqueue({ id: job.id, state, tier, epoch, class: jobClass });
     if (outcome === 'created') return { kind: 'created', jobId: job.id, place };
@@ -116,7 +118,7 @@ export function createSubmitter({
 
   async function attach(jobId: string): Promise<KnownSubmission> {
     const record = await get(jobId);
-    if (record === null) return { kind: 'refused', code: 'idempotent_job_gone' };
+    if (record === null) return GONE;
     return { kind: 'attached', record };
   }
 
@@ -148,10 +150,12 @@ export function createSubmitter({
 
 type CreateReply =
   | ['late']
+  | ['deleted']
   | [
       outcome: 'created' | 'existed',
       state: JobState,
       tier: string,
       epoch: number,
       jobClass: JobClass,
+      createdAt: number,
     ];

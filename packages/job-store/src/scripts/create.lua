@@ -6,11 +6,20 @@
 -- KEYS  1 job, 2 log
 -- ARGV  1 queue timeout (ms), 2 latest time of this call (ms since the epoch), 3 `queued` event,
 --       4.. field, value, field, value, …
--- RETURN {'created' or 'existed', state, tier, epoch, class} or {'late'}
+-- RETURN {'created' or 'existed', state, tier, epoch, class, created_at}, {'late'}, or {'deleted'}
+--     when the job existed and is being removed
 
-local existing = redis.call('HMGET', KEYS[1], 'state', 'tier', 'epoch', 'class')
+local function as_written(outcome)
+  local record = redis.call('HMGET', KEYS[1], 'state', 'tier', 'epoch', 'class', 'created_at')
+  return { outcome, record[1], record[2], tonumber(record[3]), record[4], tonumber(record[5]) }
+end
+
+local existing = redis.call('HMGET', KEYS[1], 'state', 'deleted')
 if existing[1] then
-  return { 'existed', existing[1], existing[2], tonumber(existing[3]), existing[4] }
+  return as_written('existed')
+end
+if existing[2] then
+  return { 'deleted' }
 end
 
 local now = now_ms()
@@ -26,5 +35,4 @@ for i = 4, #ARGV do
 end
 redis.call('HSET', KEYS[1], unpack(fields))
 redis.call('XADD', KEYS[2], '0-1', 't', 'queued', 'd', ARGV[3])
-local written = redis.call('HMGET', KEYS[1], 'state', 'tier', 'epoch', 'class')
-return { 'created', written[1], written[2], tonumber(written[3]), written[4] }
+return as_written('created')
