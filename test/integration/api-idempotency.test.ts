@@ -11,6 +11,8 @@ import { waitUntil } from '../harness/wait-until.ts';
 const messages = [{ role: 'user' as const, content: 'Hello' }];
 const PATHS = ['/v1/jobs', '/v1/chat/completions'];
 const PARALLEL = 1_000;
+/** Fits into the window of the usual test worker, but not into a small one. */
+const SIZED = { prompt: 'Hello', tier: 'fast', max_tokens: 300 };
 
 let world: ApiWorld;
 let other: ApiProcess;
@@ -46,11 +48,9 @@ function openChat(key: string, api = world.api) {
   });
 }
 
-/** Where a request for 300 tokens would go. */
-async function tierNow(): Promise<string | null> {
-  const request = { prompt: 'Hello', max_tokens: 300 };
-  const { headers } = await postJson(`${world.api.url}/v1/route`, request);
-  return headers.get('x-qarr-tier');
+/** Whether a new request of that size would be taken. */
+async function fits(): Promise<boolean> {
+  return (await postJson(`${world.api.url}/v1/route`, SIZED)).status === 200;
 }
 
 function textOf(stream: string): string {
@@ -119,14 +119,15 @@ it('is documented, as is the wait that a client prefers', async () => {
 describe('a job that is submitted again', () => {
   it('is the same one, in its present state, on every replica', async () => {
     const key = ` ${'k'.repeat(200)}: ~!{}`;
-    const first = await submit(key, { prompt: 'Hello', max_tokens: 5, stop: ['a', 'b'] });
+    const metadata = { one: '1', two: '2' };
+    const first = await submit(key, { prompt: 'Hello', max_tokens: 5, metadata });
     expect([first.status, first.headers.get('idempotent-replayed')]).toEqual([202, null]);
     const job = (await first.json()) as Job;
     const attempt = await worker.next(job.id);
     await attempt.say('Hello');
 
     // The fields are the same, their order and spacing are not.
-    const body = '{ "stop": ["a", "b"], "max_tokens": 5,   "prompt": "Hello" }';
+    const body = '{ "metadata": { "two": "2",  "one": "1" }, "max_tokens": 5, "prompt": "Hello" }';
     const again = () => postJson(`${other.url}/v1/jobs`, body, withKey(key));
     const second = await again();
     expect(second.status).toBe(202);
@@ -178,19 +179,19 @@ describe('a job that is submitted again', () => {
 
   it('is attached to also where what is known now would refuse it', async () => {
     const key = randomUUID();
-    const { id } = (await (await submit(key, { prompt: 'Hello', max_tokens: 300 })).json()) as Job;
+    const { id } = (await (await submit(key, SIZED)).json()) as Job;
     const attempt = await worker.next(id);
     // An engine with a small window appears.
     const small = await world.startWorker('fast', { max_model_len: 64 });
     try {
-      await waitUntil('it is known', async () => (await tierNow()) !== 'fast');
-      const again = await submit(key, { prompt: 'Hello', max_tokens: 300 });
+      await waitUntil('it is known', async () => !(await fits()));
+      const again = await submit(key, SIZED);
       expect(again.headers.get('x-qarr-tier')).toBe('fast');
       expect(await again.json()).toMatchObject({ id, tier: 'fast', status: 'running' });
     } finally {
       await small.stop();
     }
-    await waitUntil('it is forgotten', async () => (await tierNow()) === 'fast');
+    await waitUntil('it is forgotten', fits);
     await attempt.complete();
   });
 });
