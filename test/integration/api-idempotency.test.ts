@@ -164,6 +164,22 @@ describe('a job that is submitted again', () => {
     expect(made).toEqual([]);
   });
 
+  it('keeps the id that its key was reserved for, when its first submitter died', async () => {
+    const key = randomUUID();
+    // Nobody pulls it.
+    const body = { prompt: 'Hello', tier: 'precise' };
+    const { id } = (await (await submit(key, body)).json()) as Job;
+    await world.redis.del(`qarr:{${id}}:job`, `qarr:{${id}}:log`, `{qarr:precise}:${id}`);
+    await world.redis.zrem('{qarr:precise}:prioritized', id);
+    await world.redis.hset(`qarr:idem:anonymous:${key}`, 'written', '0');
+    const again = await submit(key, body, other);
+    expect(again.headers.get('idempotent-replayed')).toBeNull();
+    expect(again.headers.get('x-qarr-job')).toBe(id);
+    expect(await again.json()).toMatchObject({ id, status: 'queued', position: 1 });
+    const look = await fetch(`${other.url}/v1/jobs/${id}`);
+    expect(await look.json()).toMatchObject({ id, status: 'queued' });
+  });
+
   it('does not run again when it has been removed', async () => {
     const key = randomUUID();
     const { id } = (await (await submit(key)).json()) as Job;
