@@ -21,9 +21,13 @@ describe('submitting', () => {
   it('writes a record, an event, the indexes and a queue entry without any content', async () => {
     const { store, stores } = await producer();
     const job = newJob({ metadata: { a: 'b' }, requestedTier: 'fast' });
-    const place = await store.submit(job, (depth) => ({ position: depth + 1, estimatedWaitMs: 7 }));
+    const submission = await store.submit(job, (depth) => ({
+      position: depth + 1,
+      estimatedWaitMs: 7,
+    }));
 
-    expect(place).toEqual({ position: 1, estimatedWaitMs: 7 });
+    const place = { position: 1, estimatedWaitMs: 7 };
+    expect(submission).toEqual({ kind: 'created', jobId: job.id, place });
     expect(await store.get(job.id)).toMatchObject({
       state: 'queued',
       request: job.request,
@@ -46,9 +50,13 @@ describe('submitting', () => {
     const { store, stores } = await producer();
     const job = newJob();
     await store.submit(job, FIRST);
-    await store.submit({ ...job, reasons: ['other'] }, FIRST);
-    expect((await store.get(job.id))?.reasons).toEqual(['default']);
+    const again = { ...job, reasons: ['other'], tier: 'precise' };
+    expect(await store.submit(again, FIRST)).toMatchObject({
+      kind: 'attached',
+      record: { id: job.id, tier: 'fast', reasons: ['default'] },
+    });
     expect((await store.status('fast')).depth).toBe(1);
+    expect((await store.status('precise')).depth).toBe(0);
     expect(await readLog({ ...stores, jobId: job.id })).toHaveLength(1);
   });
 

@@ -14,6 +14,7 @@ import type { Drain } from './drain.ts';
 import { errorSchema, replyWithErrors, sendError, toQarrError } from './error-replies.ts';
 import { acceptJson } from './json-body.ts';
 import type { ApiMetrics } from './metrics.ts';
+import type { OwedCancels } from './owed-cancels.ts';
 import { registerChatRoutes } from './routes/chat.ts';
 import { registerHealthRoutes } from './routes/health.ts';
 import { registerJobRoutes } from './routes/jobs.ts';
@@ -31,6 +32,7 @@ export interface ApiDeps {
   readonly watch: TierWatch;
   readonly tokenizer: Tokenizer;
   readonly drain: Drain;
+  readonly cancels: OwedCancels;
   readonly limits: HttpLimits;
   readonly metrics: ApiMetrics;
   /** Settings that were allowed though they weaken the promise. */

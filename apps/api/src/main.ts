@@ -17,6 +17,7 @@ import { buildApp } from './app.ts';
 import { readConfig } from './config.ts';
 import { createDrain } from './drain.ts';
 import { createApiMetrics } from './metrics.ts';
+import { createOwedCancels } from './owed-cancels.ts';
 import { watchTiers } from './tier-watch.ts';
 import type { TierWatch } from './tier-watch.ts';
 import { createTokenizer } from './tokenizer.ts';
@@ -37,6 +38,8 @@ async function start(): Promise<Running> {
     replicaId: randomUUID(),
     retention: config.retention,
     followTickMs: config.limits.heartbeatMs,
+    idempotencyTtlMs: config.idempotencyTtlMs,
+    replicaLostMs: config.replicaLostMs,
     onError: createErrorLog(log, 'redis'),
   });
   stopper.add(() => store.stop());
@@ -56,6 +59,13 @@ async function start(): Promise<Running> {
   stopper.add(() => ops.stop());
   stopper.add(sweepUntilStopped(store));
 
+  const cancels = createOwedCancels({
+    cancel: store.cancel,
+    owedMax: config.owedCancelsMax,
+    onForgotten: (job) => log.warn({ job }, 'too many jobs are to be cancelled: this one goes on'),
+  });
+  stopper.add(() => cancels.stop());
+
   const app = await buildApp(
     {
       config,
@@ -63,6 +73,7 @@ async function start(): Promise<Running> {
       watch,
       tokenizer: createTokenizer(),
       drain,
+      cancels,
       warnings,
       limits: config.limits,
       metrics,

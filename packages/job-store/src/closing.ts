@@ -7,6 +7,7 @@
 import { isTerminalState } from '@qarr/router-core';
 import type { JobState } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
+import { markWritten } from './idempotency.ts';
 import type { Keys } from './keys.ts';
 
 export interface Closing {
@@ -17,8 +18,17 @@ export interface Closing {
 export function createClosing({ redis, keys }: { redis: Redis; keys: Keys }): Closing {
   return {
     async close(jobId) {
-      const state = await redis.hget(keys.job(jobId), 'state');
-      if (state !== null && !isTerminalState(state as JobState)) return;
+      const [state, owner, key, replicaId] = await redis.hmget(
+        keys.job(jobId),
+        'state',
+        'owner',
+        'idempotency_key',
+        'bound',
+      );
+      if (state && !isTerminalState(state as JobState)) return;
+      // Whoever submitted it may have died before: without this its key could make it once more.
+      if (owner && key) await markWritten({ redis, keys }, { owner, key, jobId });
+      if (replicaId) await redis.srem(keys.bound(replicaId), jobId);
       await redis.pipeline().zrem(keys.open, jobId).zrem(keys.deadlines, jobId).exec();
     },
   };

@@ -19,6 +19,12 @@ export interface Keys {
   readonly controlChannel: string;
   /** Hash: the heartbeats of a tier's workers. */
   workers(tier: string): string;
+  /** Hash: the job of an idempotency key, the hash of its body, and whether it has been written. */
+  idempotency(owner: string, key: string): string;
+  /** Sorted set: API replicas, by their last heartbeat. */
+  readonly replicas: string;
+  /** Set: the open jobs that are bound to connections of one API replica. */
+  bound(replicaId: string): string;
   /** Sorted set: jobs that are not terminal, by creation time. */
   readonly open: string;
   /** Sorted set: jobs that have not been started, by queue deadline. */
@@ -37,6 +43,9 @@ export function createKeys(root = 'qarr'): Keys {
     replicaChannel: (replicaId) => `${root}:api:${replicaId}`,
     controlChannel: `${root}:control`,
     workers: (tier) => `${root}:workers:${tier}`,
+    idempotency: (owner, key) => `${root}:idem:${owner}:${key}`,
+    replicas: `${root}:replicas`,
+    bound: (replicaId) => `${root}:bound:${replicaId}`,
     open: `${root}:open`,
     deadlines: `${root}:deadlines`,
   };

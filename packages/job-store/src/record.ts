@@ -20,6 +20,7 @@ export function newJobFields(job: NewJob, retention: Retention): string[] {
     run_timeout_ms: String(job.runTimeoutMs),
     result_ttl_ms: String(retention.resultMs),
     log_ttl_ms: String(retention.logMs),
+    ...(job.idempotency === undefined ? {} : { idempotency_key: job.idempotency.key }),
     ...(job.traceparent === undefined ? {} : { traceparent: job.traceparent }),
   };
   return Object.entries(fields).flat();

@@ -14,7 +14,9 @@ const SCRIPT_NAMES = [
   'expire',
   'finish',
   'follow',
+  'mark-key',
   'requeue',
+  'take-key',
   'unfollow',
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];

@@ -1,6 +1,6 @@
 /**
- * The sweep: expires what has waited too long, gives jobs whose entry is missing to their queue, and
- * forgets index entries of jobs that are over. Several sweepers at once do no harm: each step is
+ * The sweep: expires what has waited too long, gives jobs whose entry is missing to their queue,
+ * forgets index entries of jobs that are over, and cancels what was bound to replicas that are gone. Several sweepers at once do no harm: each step is
  * one script or idempotent.
  */
 import { isTerminalState } from '@qarr/router-core';
@@ -9,6 +9,7 @@ import type { Redis } from 'ioredis';
 import type { Closing } from './closing.ts';
 import type { Keys } from './keys.ts';
 import type { Queues } from './queues.ts';
+import type { Replicas } from './replicas.ts';
 import { DUE_EVENTS } from './retention.ts';
 import { runScript } from './scripts.ts';
 import { redisNow } from './workers.ts';
@@ -27,6 +28,7 @@ export function createSweeper({
   keys,
   queues,
   closing,
+  replicas,
   mendAfterMs,
   onError,
 }: {
@@ -34,6 +36,7 @@ export function createSweeper({
   keys: Keys;
   queues: Queues;
   closing: Closing;
+  replicas: Pick<Replicas, 'sweep'>;
   /** An open job of this age is given to its queue once more: nothing where its entry is there. */
   mendAfterMs: number;
   onError: (error: Error) => void;
@@ -104,6 +107,7 @@ export function createSweeper({
       const due = await redis.zrangebyscore(keys.deadlines, 0, now, 'LIMIT', 0, SWEEP_JOBS);
       for (const jobId of due) await each(jobId, expire);
       await mendPage(now);
+      await replicas.sweep();
     },
   };
 }

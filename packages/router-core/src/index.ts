@@ -21,6 +21,7 @@ export {
 } from './job.ts';
 export type {
   Fallback,
+  IdempotencyKey,
   JobClass,
   JobRecord,
   JobResult,

@@ -82,6 +82,13 @@ export const jobResultSchema = z.object({
 });
 export type JobResult = z.infer<typeof jobResultSchema>;
 
+/** What a client has named its request, so that sending it again makes no second job. */
+export interface IdempotencyKey {
+  readonly key: string;
+  /** Of the request: another one must not have the same key. */
+  readonly bodyHash: string;
+}
+
 /** A new job, as it is written. Times are durations; the store adds Redis's clock. */
 export interface NewJob {
   id: string;
@@ -101,6 +108,9 @@ export interface NewJob {
   metadata: Record<string, string>;
   /** W3C trace context of the request that made the job. */
   traceparent?: string | undefined;
+  idempotency?: IdempotencyKey | undefined;
+  /** It is cancelled when the replica that writes it is gone: its client has no other. */
+  isBound?: boolean | undefined;
 }
 
 /** The record of a job. Times are milliseconds since the epoch by Redis's clock. */
