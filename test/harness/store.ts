@@ -14,6 +14,7 @@ export interface Stores {
   producer(options?: {
     followTickMs?: number;
     mendAfterMs?: number;
+    passEveryMs?: number;
     retention?: Retention;
   }): Promise<ProducerStore>;
   worker(tier?: string): Promise<WorkerStore>;

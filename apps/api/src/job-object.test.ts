@@ -29,6 +29,7 @@ const record: JobRecord = {
   usage: null,
   timings: null,
   error: null,
+  tokens: null,
 };
 
 /** What the routes would answer to a request with these headers. */

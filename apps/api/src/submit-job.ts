@@ -31,7 +31,7 @@ export interface SubmittedJob extends QueuePlace {
 }
 
 /** Nobody's key is asked for yet, so everybody is the same owner. */
-const OWNER = 'anonymous';
+export const OWNER = 'anonymous';
 
 export async function submitJob(
   route: RoutedRequest,

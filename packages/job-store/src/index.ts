@@ -2,6 +2,7 @@
 export { createProducerStore } from './producer-store.ts';
 export type { ProducerStore, QueuePlace } from './producer-store.ts';
 export type { FollowOptions } from './followers.ts';
+export type { JobPage, ListCursor, ListOptions } from './listing.ts';
 
 // For workers
 export { createWorkerStore } from './worker-store.ts';

@@ -1,14 +1,20 @@
 /**
- * The job store as a server sees it: submit, look up, follow, cancel, and mend what a crash left.
+ * The job store as a server sees it: submit, look up, list, follow, cancel, delete, and mend what a
+ * crash left.
  * It fails fast: a call that Redis does not answer in time throws `queue_unavailable`.
  */
 import { QarrError } from '@qarr/router-core';
 import type { JobRecord, JobState, NewJob, TierStatus } from '@qarr/router-core';
 import { createClosing } from './closing.ts';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
+import { cancelDeadline } from './deadlines.ts';
+import { createDeletion } from './deletion.ts';
 import { createFollowers } from './followers.ts';
 import type { Followers } from './followers.ts';
 import { createKeys } from './keys.ts';
+import { createListing } from './listing.ts';
+import type { Listing } from './listing.ts';
+import { createOwnerIndex } from './owner-index.ts';
 import { createQueues } from './queues.ts';
 import { newJobFields, parseRecord } from './record.ts';
 import { checkRedis } from './redis-check.ts';
@@ -21,7 +27,7 @@ import { createWorkers, redisNow } from './workers.ts';
 
 /** A reader that has seen nothing for this long looks at the log. */
 const FOLLOW_TICK_MS = 15_000;
-/** A queued job is given to its queue once more after this time: nothing where it is there. */
+/** A submission takes less, also on a slow Redis: a job of this age is mended if it needs it. */
 const MEND_AFTER_MS = 10_000;
 
 export interface QueuePlace {
@@ -41,11 +47,14 @@ export interface ProducerStore {
    */
   submit(job: NewJob, placeAt: (depth: number) => QueuePlace): Promise<QueuePlace>;
   get(jobId: string): Promise<JobRecord | null>;
+  list: Listing['list'];
   follow: Followers['follow'];
   /** Cancels. Returns the state after the call, or null when there is no such job. */
   cancel(jobId: string): Promise<JobState | null>;
+  /** Deletes the job and all that is known of it. Returns false where there is no such job. */
+  delete(jobId: string): Promise<boolean>;
   status(tier: string): Promise<TierStatus>;
-  /** Expires what has waited too long and mends jobs that never reached their queue. */
+  /** Ends what is due and mends what a crash has left. */
   sweep(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -58,6 +67,7 @@ export async function createProducerStore({
   retention = DEFAULT_RETENTION,
   followTickMs = FOLLOW_TICK_MS,
   mendAfterMs = MEND_AFTER_MS,
+  passEveryMs,
   onError,
 }: {
   redisUrl: string;
@@ -70,6 +80,8 @@ export async function createProducerStore({
   retention?: Retention;
   followTickMs?: number;
   mendAfterMs?: number;
+  /** Between two rounds of the sweep over all there is. */
+  passEveryMs?: number;
   onError: (error: Error) => void;
 }): Promise<ProducerStore> {
   const keys = createKeys(root);
@@ -85,8 +97,20 @@ export async function createProducerStore({
     tickMs: followTickMs,
     onError,
   });
-  const closing = createClosing({ redis, keys });
-  const sweeper = createSweeper({ redis, keys, queues, closing, mendAfterMs, onError });
+  const index = createOwnerIndex({ redis, keys });
+  const closing = createClosing({ redis, keys, index, queues });
+  const deletion = createDeletion({ redis, keys, closing });
+  const listing = createListing({ redis, keys, onError });
+  const sweeper = createSweeper({
+    redis,
+    keys,
+    queues,
+    closing,
+    index,
+    mendAfterMs,
+    passEveryMs,
+    onError,
+  });
 
   async function lookUp(jobId: string): Promise<JobRecord | null> {
     return parseRecord(await redis.hgetall(keys.job(jobId)));
@@ -117,16 +141,22 @@ export async function createProducerStore({
             redis.zadd(keys.open, now, job.id),
             redis.zadd(keys.deadlines, now + job.queueTimeoutMs, job.id),
           ]);
-          await runScript(redis, 'create', {
+          const [isNew, createdAt] = (await runScript(redis, 'create', {
             keys: [keys.job(job.id), keys.log(job.id)],
             args: [job.queueTimeoutMs, queued, ...newJobFields(job, retention)],
-          });
-          await queues.add(job.tier, { jobId: job.id, epoch: 1, class: job.class });
+          })) as [isNew: 0 | 1, createdAt: number];
+          await Promise.all([
+            // Before the queue has it, so that its end cannot be noted before its beginning.
+            isNew === 1 && index.opened({ jobId: job.id, owner: job.owner, createdAt }),
+            queues.add(job.tier, { jobId: job.id, epoch: 1, class: job.class }),
+          ]);
           return place;
         })(),
       ),
 
     get: (jobId) => answered(lookUp(jobId)),
+
+    list: (options) => answered(listing.list(options)),
 
     follow: followers.follow,
 
@@ -136,18 +166,25 @@ export async function createProducerStore({
           keys: [keys.job(jobId), keys.log(jobId)],
           args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun],
         }),
-      )) as ['gone'] | [JobState, string, number];
-      if (reply[0] === 'gone') return null;
-      const [state, tier, epoch] = reply;
-      if (state === 'running')
-        await answered(redis.publish(keys.controlChannel, `cancel ${jobId}`));
-      if (state === 'cancelled') {
-        // It will not run in any case; this only tidies up.
-        await queues.remove(tier, { jobId, epoch }).catch(onError);
-        await closing.close(jobId).catch(onError);
+      )) as ['gone'] | [JobState, cancelAt: number];
+      const [state, cancelAt] = reply;
+      if (state === 'gone') return null;
+      if (state === 'running') {
+        const due = cancelDeadline(cancelAt);
+        await answered(
+          Promise.all([
+            redis.publish(keys.controlChannel, `cancel ${jobId}`),
+            // Where its worker does not hear of it, the sweep ends it.
+            redis.zadd(keys.deadlines, 'LT', due, jobId),
+          ]),
+        );
       }
+      // It will not run in any case; this only tidies up, and the sweep does it again.
+      if (state === 'cancelled') await closing.close(jobId).catch(onError);
       return state;
     },
+
+    delete: (jobId) => answered(deletion.delete(jobId)),
 
     status: (tier) =>
       answered(
