@@ -13,7 +13,7 @@ import { checkLog, readLog } from '../harness/job-log.ts';
 import { createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 
-const WORLDS = 40;
+const WORLDS = 20;
 const SWEEPERS = 4;
 const FIRST = () => ({ position: 1, estimatedWaitMs: null });
 /** More than any of these lives sends. */
@@ -44,30 +44,35 @@ const fate: fc.Arbitrary<Fate> = fc.record({
   commands: fc.nat(COMMANDS_MAX),
 });
 
-it('leave nothing half-done that several sweeps at once do not finish', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(fate, { minLength: 1, maxLength: 16 }), async (fates) => {
-      const stores = createStores();
-      const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
-      const jobs = await Promise.all(
-        fates.map(async (one) => {
-          const job = newJob(one.life === 'expire' ? { queueTimeoutMs: 1 } : {});
-          await live({ job, fate: one, healthy: { store, worker }, stores });
-          return job;
-        }),
-      );
-      const sweepers = await Promise.all(
-        Array.from({ length: SWEEPERS }, () => stores.producer({ mendAfterMs: 0, passEveryMs: 0 })),
-      );
-      for (let round = 0; round < 2; round += 1) {
-        await Promise.all(sweepers.map((sweeper) => sweeper.sweep()));
-      }
-      await expectConsistent({ stores, store, jobs });
-      expect(stores.errors).toEqual([]);
-    }),
-    { numRuns: WORLDS },
-  );
+it('leave nothing half-done, wherever they die', async () => {
+  const everyCommand = Array.from({ length: COMMANDS_MAX + 1 }, (_, commands) => commands);
+  await mendAll(LIVES.flatMap((life) => everyCommand.map((commands) => ({ life, commands }))));
 });
+
+it('leave nothing half-done, in whatever company', async () => {
+  const fates = fc.array(fate, { minLength: 1, maxLength: 16 });
+  await fc.assert(fc.asyncProperty(fates, mendAll), { numRuns: WORLDS });
+});
+
+async function mendAll(fates: readonly Fate[]): Promise<void> {
+  const stores = createStores();
+  const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+  const jobs = await Promise.all(
+    fates.map(async (one) => {
+      const job = newJob(one.life === 'expire' ? { queueTimeoutMs: 1 } : {});
+      await live({ job, fate: one, healthy: { store, worker }, stores });
+      return job;
+    }),
+  );
+  const sweepers = await Promise.all(
+    Array.from({ length: SWEEPERS }, () => stores.producer({ mendAfterMs: 0, passEveryMs: 0 })),
+  );
+  for (let round = 0; round < 2; round += 1) {
+    await Promise.all(sweepers.map((sweeper) => sweeper.sweep()));
+  }
+  await expectConsistent({ stores, store, jobs });
+  expect(stores.errors).toEqual([]);
+}
 
 /** Leads a job to where its fate begins, with processes that live, and then lets one die. */
 async function live({
