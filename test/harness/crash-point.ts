@@ -27,7 +27,10 @@ export async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
   }
 
   const server = createServer((client) => {
-    if (isOver) return void client.destroy();
+    if (isOver) {
+      client.destroy();
+      return;
+    }
     const upstream = connect(Number(port), hostname);
     let waiting = Buffer.alloc(0);
     clients.add(client);
@@ -41,10 +44,11 @@ export async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
     upstream.pipe(client);
     client.on('data', (bytes: Buffer) => {
       waiting = Buffer.concat([waiting, bytes]);
-      for (;;) {
-        const end = endOfCommand(waiting);
-        if (end === null) return;
-        if (left === 0) return crash();
+      for (let end = endOfCommand(waiting); end !== null; end = endOfCommand(waiting)) {
+        if (left === 0) {
+          crash();
+          return;
+        }
         left -= 1;
         upstream.write(waiting.subarray(0, end));
         waiting = waiting.subarray(end);

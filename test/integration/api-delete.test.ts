@@ -35,6 +35,10 @@ async function submit(tier: string): Promise<Job> {
   return { ...((await response.json()) as Job), canary };
 }
 
+function key(name: string): string {
+  return `qarr:idem:anonymous:${name}`;
+}
+
 function remove(job: Pick<Job, 'urls'>, init: RequestInit = {}): Promise<Response> {
   return fetch(job.urls.self, { method: 'DELETE', ...init });
 }
@@ -121,7 +125,6 @@ describe('deleting a job', () => {
 
   it('frees its idempotency key, but not one that has another job by now', async () => {
     const [mine, others] = [await submit('precise'), await submit('precise')];
-    const key = (name: string) => `qarr:idem:anonymous:${name}`;
     for (const [job, name, holder] of [
       [mine, 'mine', mine],
       [others, 'others', mine],
@@ -139,7 +142,8 @@ describe('deleting a job', () => {
   it('is harmless a second time, and says that there is no such job', async () => {
     const job = await submit('precise');
     const answers = await Promise.all([remove(job), remove(job), remove(job)]);
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 404, 404]);
+    const statuses = answers.map(({ status }) => status);
+    expect(statuses.toSorted((one, other) => one - other)).toEqual([200, 404, 404]);
     const again = await remove(job, { headers: { 'content-type': 'application/json' } });
     expect(again.status).toBe(404);
     expect(await again.json()).toMatchObject({ error: { code: 'job_not_found' } });

@@ -41,7 +41,7 @@ it('is the same with very many that have ended, and with very many that wait for
   expect(Number(few['all']?.commands['hmget'])).toBeLessThanOrEqual(20);
 });
 
-/** Jobs that wait, and as many that have completed, all older than what is there. */
+/** Jobs that wait, and as many that have completed, all newer than what is there. */
 async function copies({
   redis,
   root,
@@ -61,7 +61,7 @@ async function copies({
   ] as const) {
     for (let number = 1; number <= count; number += 1) {
       const id = `job_${state}_${10_000 * count + number}`;
-      const created_at = Number(record['created_at']) - 2 * number;
+      const created_at = Number(record['created_at']) + 2 * number;
       pipeline.hset(`${root}:{${id}}:job`, { ...record, id, state, created_at });
       pipeline.zadd(`${root}:jobs:anonymous:${list}`, created_at, id);
     }

@@ -12,7 +12,7 @@ const TRIM_PAGE = 500;
 /** Pages in one go. With a sweep each second that is more than any Redis sees jobs end. */
 const TRIM_PAGES_MAX = 20;
 
-export interface EndedJob {
+interface EndedJob {
   readonly jobId: string;
   readonly owner: string;
   readonly state: TerminalState;

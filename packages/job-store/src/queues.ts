@@ -17,7 +17,7 @@ export type EntryName = Pick<QueueEntry, 'jobId' | 'epoch'>;
 
 /** Where BullMQ keeps entries. `wait` holds only those whose worker was lost: all have a priority. */
 export const QUEUE_LISTS = ['active', 'wait', 'delayed', 'prioritized'] as const;
-export type QueueList = (typeof QUEUE_LISTS)[number];
+type QueueList = (typeof QUEUE_LISTS)[number];
 
 export interface Queues {
   /** Adds an entry; adding the same job and epoch again changes nothing while the entry lives. */
