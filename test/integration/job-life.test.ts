@@ -315,6 +315,27 @@ describe('cancelling', () => {
     });
   });
 
+  it.each([
+    ['7', 7],
+    ['unknown', null],
+    [null, null],
+  ])('of a job that was handed back says how many tokens were made: %s', async (made, tokens) => {
+    const { store, worker, stores } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const { log } = await run(worker, job);
+    await log.requeue({ burns: 'nothing' });
+    const record = `${stores.root}:{${job.id}}:job`;
+    await (made === null
+      ? stores.redis.hdel(record, 'tokens_made')
+      : stores.redis.hset(record, 'tokens_made', made));
+    expect(await store.cancel(job.id)).toBe('cancelled');
+    expect(await store.cancel(job.id)).toBe('cancelled');
+    expect(await store.get(job.id)).toMatchObject({ state: 'cancelled', attempt: 1, tokens });
+    const events = await readLog({ ...stores, jobId: job.id });
+    expect(events.at(-1)).toMatchObject({ type: 'cancelled', ran: true, tokens });
+  });
+
   it('knows nothing of a job that does not exist', async () => {
     const { store } = await producer();
     expect(await store.cancel('job_nope')).toBeNull();

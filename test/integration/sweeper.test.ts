@@ -65,6 +65,8 @@ describe('the sweep ends', () => {
     const { store, stores, worker } = await world();
     const job = await submit(store, { runTimeoutMs: 1_000 });
     const zombie = await claim(worker, job);
+    // Its time is over, but a live worker would still end it.
+    await setBack({ stores, job, field: 'started_at', ms: 3_000 });
     await store.sweep();
     expect((await store.get(job.id))?.state).toBe('running');
 
@@ -85,6 +87,7 @@ describe('the sweep ends', () => {
     await store.sweep();
     expect((await store.get(job.id))?.state).toBe('running');
 
+    await stores.redis.hset(record(stores, job.id), 'tokens_made', 3);
     await setBack({ stores, job, field: 'cancel_at' });
     // Asking again does not begin the wait anew.
     expect(await store.cancel(job.id)).toBe('running');
@@ -95,6 +98,7 @@ describe('the sweep ends', () => {
     expect(await store.cancel(job.id)).toBe('cancelled');
     const events = await expectLegalEnd({ stores, job, store });
     expect(JSON.stringify(events)).not.toContain('ghost');
+    expect(events.at(-1)).toMatchObject({ ran: true, tokens: 3 });
   });
 
   it('jobs beside one that cannot be read, and beside one of a tier that it does not know', async () => {
@@ -268,15 +272,17 @@ async function setBack({
   stores,
   job,
   field,
+  ms = LONG_AGO_MS,
 }: {
   stores: Stores;
   job: NewJob;
   field: string;
+  ms?: number;
 }): Promise<void> {
   const { redis, root } = stores;
   // What its claim has told the index shall not come after this.
   await waitUntil('the claim is noted', () => redis.zscore(`${root}:started`, job.id));
-  await redis.hincrby(record(stores, job.id), field, -LONG_AGO_MS);
+  await redis.hincrby(record(stores, job.id), field, -ms);
   await redis.zadd(`${root}:deadlines`, 1, job.id);
 }
 
