@@ -155,6 +155,23 @@ describe('the sweep notices', () => {
   });
 });
 
+describe('the index of deadlines', () => {
+  it('is told when a job has been started, and when it is to be cancelled', async () => {
+    const { store, stores, worker } = await world();
+    const { redis, root } = stores;
+    const job = await submit(store, { queueTimeoutMs: 86_400_000, runTimeoutMs: 3_600_000 });
+    const dueAt = async () => Number(await redis.zscore(`${root}:deadlines`, job.id));
+    await claim(worker, job);
+    await waitUntil('the claim is noted', () => redis.zscore(`${root}:started`, job.id));
+    const startedAt = Number((await store.get(job.id))?.startedAt);
+    expect(await dueAt()).toBe(startedAt + 3_600_000 + 10_000);
+
+    await store.cancel(job.id);
+    const cancelAt = Number(await redis.hget(record(stores, job.id), 'cancel_at'));
+    expect(await dueAt()).toBe(cancelAt + 10_000);
+  });
+});
+
 describe('the sweep forgets', () => {
   it('index entries without a job', async () => {
     const { store, stores } = await world();
