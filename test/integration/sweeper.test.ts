@@ -155,6 +155,39 @@ describe('the sweep notices', () => {
   });
 });
 
+describe('what the end of a job asks for', () => {
+  it('leaves it in no list where it is deleted at the same time', async () => {
+    const { store, stores, worker } = await world();
+    const logs = await Promise.all(
+      Array.from({ length: 100 }, async () => {
+        const job = await submit(store);
+        return { job, log: await claim(worker, job) };
+      }),
+    );
+    for (const { job, log } of logs) {
+      await Promise.all([log.finish(COMPLETED), store.delete(job.id)]);
+    }
+    await waitUntil('nothing is left of them', async () => {
+      await store.sweep();
+      return (await stores.redis.keys(`${stores.root}:*`)).length === 0;
+    });
+    expect(stores.errors).toEqual([]);
+  });
+
+  it('is done once, however often it is cancelled or looked at', async () => {
+    const { store, stores } = await world();
+    const job = await submit(store);
+    await store.cancel(job.id);
+    const list = `${stores.root}:jobs:anonymous:cancelled`;
+    expect(await stores.redis.zrem(list, job.id)).toBe(1);
+    await stores.redis.zadd(`${stores.root}:deadlines`, 1, job.id);
+    await store.cancel(job.id);
+    await store.sweep();
+    expect(await stores.redis.zcard(list)).toBe(0);
+    expect(await stores.redis.zcard(`${stores.root}:deadlines`)).toBe(0);
+  });
+});
+
 describe('the index of deadlines', () => {
   it('is told when a job has been started, and when it is to be cancelled', async () => {
     const { store, stores, worker } = await world();

@@ -13,6 +13,19 @@ import type { Queues } from './queues.ts';
 import { DEFAULT_RETENTION } from './retention.ts';
 import { runScript } from './scripts.ts';
 
+const FIELDS = [
+  'state',
+  'deleted',
+  'tier',
+  'epoch',
+  'owner',
+  'created_at',
+  'finished_at',
+  'result_ttl_ms',
+  'idempotency_key',
+  'bound',
+] as const;
+
 export interface Closing {
   /**
    * Nothing where the job has not ended; of one that is gone, only the indexes are tidied up.
@@ -34,20 +47,12 @@ export function createClosing({
   queues: Queues | null;
 }): Closing {
   async function read(jobId: string) {
+    const [fields, openSince] = await Promise.all([
+      redis.hmget(keys.job(jobId), ...FIELDS),
+      redis.zscore(keys.open, jobId),
+    ]);
     const [state, deleted, tier, epoch, owner, createdAt, finishedAt, resultTtlMs, ...rest] =
-      await redis.hmget(
-        keys.job(jobId),
-        'state',
-        'deleted',
-        'tier',
-        'epoch',
-        'owner',
-        'created_at',
-        'finished_at',
-        'result_ttl_ms',
-        'idempotency_key',
-        'bound',
-      );
+      fields;
     const [idempotencyKey, replicaId] = rest;
     return {
       jobId,
@@ -60,6 +65,7 @@ export function createClosing({
       keptUntil: Number(finishedAt) + Number(resultTtlMs ?? DEFAULT_RETENTION.resultMs),
       idempotencyKey: idempotencyKey ?? null,
       replicaId: replicaId ?? null,
+      isOpen: openSince !== null,
     };
   }
   type Job = Awaited<ReturnType<typeof read>>;
@@ -100,11 +106,11 @@ export function createClosing({
       const job = await read(jobId);
       const { state } = job;
       if (job.deleted !== null) return closeDeleted(job);
-      if (state === null) {
-        await leaveIndexes(jobId);
-        return true;
-      }
-      return isTerminalState(state) ? closeEnded({ ...job, state }) : false;
+      if (state !== null && !isTerminalState(state)) return false;
+      if (state !== null && job.isOpen) return closeEnded({ ...job, state });
+      // Gone, or closed before: nothing is done once more, such as to announce the end.
+      await leaveIndexes(jobId);
+      return true;
     },
   };
 }
