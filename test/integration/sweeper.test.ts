@@ -2,10 +2,11 @@
 import type { AttemptLog, ProducerStore, WorkerStore } from '@qarr/job-store';
 import { jobError } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { checkLog, readLog } from '../harness/job-log.ts';
 import { createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
+import { startTcpProxy } from '../harness/tcp-proxy.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
 const FIRST = () => ({ position: 1, estimatedWaitMs: null });
@@ -156,22 +157,35 @@ describe('the sweep notices', () => {
 });
 
 describe('what the end of a job asks for', () => {
-  it('leaves it in no list where it is deleted at the same time', async () => {
-    const { store, stores, worker } = await world();
-    const logs = await Promise.all(
-      Array.from({ length: 100 }, async () => {
-        const job = await submit(store);
-        return { job, log: await claim(worker, job) };
-      }),
-    );
-    for (const { job, log } of logs) {
-      await Promise.all([log.finish(COMPLETED), store.delete(job.id)]);
-    }
-    await waitUntil('nothing is left of them', async () => {
-      await store.sweep();
-      return (await stores.redis.keys(`${stores.root}:*`)).length === 0;
+  it('leaves it in no list where it is deleted before its worker has entered it there', async () => {
+    const redisUrl = inject('redisUrl');
+    const stores = createStores();
+    const { redis, root } = stores;
+    const store = await stores.producer();
+    const proxy = await startTcpProxy({ targetPort: Number(new URL(redisUrl).port) });
+    onTestFinished(() => proxy.stop());
+    const slowStores = createStores({ redisUrl: `redis://127.0.0.1:${proxy.port}`, root });
+    const worker = await slowStores.worker();
+    const job = await submit(store);
+    const log = await claim(worker, job);
+
+    const commands: string[] = [];
+    const monitor = await redis.monitor();
+    onTestFinished(() => monitor.disconnect());
+    monitor.on('monitor', (_time, args: string[]) => commands.push(args.join(' ').toLowerCase()));
+    const said = (command: string) =>
+      waitUntil(command, () => commands.some((one) => one.startsWith(command.toLowerCase())));
+    // So long that all of a deletion fits between two commands of the worker.
+    await proxy.apply({ kind: 'latency', delayMs: 400 });
+    const finished = log.finish(COMPLETED);
+    await said(`hmget ${record(stores, job.id)} state deleted`);
+    await store.delete(job.id);
+    await said(`zadd ${root}:jobs:anonymous:completed`);
+    await finished;
+    await waitUntil('nothing is left of it', async () => {
+      const names = await redis.keys(`${root}:*`);
+      return names.length === 0;
     });
-    expect(stores.errors).toEqual([]);
   });
 
   it('is done once, however often it is cancelled or looked at', async () => {
