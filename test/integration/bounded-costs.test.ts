@@ -1,4 +1,4 @@
-/** What a page of the list costs Redis, however many jobs there are: counted, not timed. */
+/** What costs Redis the same, however many jobs there are: counted, not timed. */
 import type { ProducerStore } from '@qarr/job-store';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -16,7 +16,7 @@ const FEW = 600;
 const MANY = 3_000;
 const PAGE = { owner: 'anonymous', limit: 20, after: null } as const;
 
-it('is the same with very many that have ended, and with very many that wait for each that runs', async () => {
+it('a page of the list, with very many that have ended and that wait for each that runs', async () => {
   const stores = createStores({ redisUrl: server.url });
   const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
   const [waiting, running] = [newJob(), newJob()];
@@ -39,6 +39,28 @@ it('is the same with very many that have ended, and with very many that wait for
   }
   expect(few['running']?.jobs).toEqual([running.id]);
   expect(Number(few['all']?.commands['hmget'])).toBeLessThanOrEqual(20);
+});
+
+it('a sweep, with more open jobs than it looks at', async () => {
+  const stores = createStores({ redisUrl: server.url });
+  const store = await stores.producer({ mendAfterMs: 0, passEveryMs: 0 });
+  for (let batch = 0; batch < 12; batch += 1) {
+    const jobs = Array.from({ length: 100 }, () => newJob());
+    await Promise.all(
+      jobs.map((job) => store.submit(job, () => ({ position: 1, estimatedWaitMs: null }))),
+    );
+  }
+  for (let sweep = 0; sweep < 3; sweep += 1) {
+    await stores.redis.config('RESETSTAT');
+    await store.sweep();
+    const commands = await commandCounts(stores.redis);
+    // 500 by the index of open jobs, and 500 by their queue.
+    expect(commands['hmget']).toBeLessThanOrEqual(1_000);
+    expect(commands['exists']).toBeLessThanOrEqual(500);
+    expect(Number(commands['zrange'])).toBeLessThanOrEqual(10);
+    expect(commands['evalsha']).toBeUndefined();
+  }
+  expect((await store.status('fast')).depth).toBe(1_200);
 });
 
 /** Jobs that wait, and as many that have completed, all newer than what is there. */
@@ -83,13 +105,16 @@ async function costs(store: ProducerStore, redis: Redis): Promise<Record<string,
     const before = await sentBytes(redis);
     const { jobs } = await store.list({ ...PAGE, state });
     const bytes = (await sentBytes(redis)) - before;
-    const stats = await redis.info('commandstats');
-    const calls = [...stats.matchAll(/cmdstat_([\w|]+):calls=(\d+)/g)];
-    const commands = Object.fromEntries(calls.map(([, name = '', count]) => [name, Number(count)]));
-    delete commands['config|resetstat'];
+    const commands = await commandCounts(redis);
     found[state ?? 'all'] = { jobs: jobs.map(({ id }) => id), bytes, commands };
   }
   return found;
+}
+
+async function commandCounts(redis: Redis): Promise<Record<string, number>> {
+  const stats = await redis.info('commandstats');
+  const calls = [...stats.matchAll(/cmdstat_([\w|]+):calls=(\d+)/g)];
+  return Object.fromEntries(calls.map(([, name = '', count]) => [name, Number(count)]));
 }
 
 async function sentBytes(redis: Redis): Promise<number> {
