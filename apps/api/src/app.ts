@@ -18,6 +18,7 @@ import type { OwedCancels } from './owed-cancels.ts';
 import { registerChatRoutes } from './routes/chat.ts';
 import { registerHealthRoutes } from './routes/health.ts';
 import { registerJobRoutes } from './routes/jobs.ts';
+import { registerKeptJobRoutes } from './routes/kept-jobs.ts';
 import { registerTierRoutes } from './routes/tiers.ts';
 import type { TierWatch } from './tier-watch.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -112,6 +113,7 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   });
   registerHealthRoutes(app, deps);
   registerJobRoutes(app, deps);
+  registerKeptJobRoutes(app, deps);
   registerChatRoutes(app, deps);
   registerTierRoutes(app, deps);
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());

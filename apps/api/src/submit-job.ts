@@ -54,7 +54,7 @@ export interface AcceptedJob {
 }
 
 /** Nobody's key is asked for yet, so everybody is the same owner. */
-const OWNER = 'anonymous';
+export const OWNER = 'anonymous';
 
 /** The job that the request's idempotency key stands for already, or else a new one. */
 export async function acceptJob(

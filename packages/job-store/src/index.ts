@@ -3,6 +3,7 @@ export { createProducerStore } from './producer-store.ts';
 export type { ProducerStore } from './producer-store.ts';
 export type { KnownSubmission, QueuePlace, Submission } from './submitter.ts';
 export type { FollowOptions } from './followers.ts';
+export type { JobPage, ListCursor, ListOptions } from './listing.ts';
 
 // For workers
 export { createWorkerStore } from './worker-store.ts';

@@ -5,6 +5,8 @@
  * The braces are Redis Cluster hash tags: all keys of one job live in one slot, and so do all keys
  * of one tier's queue.
  */
+import type { TerminalState } from '@qarr/router-core';
+
 export interface Keys {
   /** Hash: the record of a job. */
   job(jobId: string): string;
@@ -27,8 +29,14 @@ export interface Keys {
   bound(replicaId: string): string;
   /** Sorted set: jobs that are not terminal, by creation time. */
   readonly open: string;
-  /** Sorted set: jobs that have not been started, by queue deadline. */
+  /** Sorted set: open jobs by when their time is up: to be started, to run, to be cancelled. */
   readonly deadlines: string;
+  /** Sorted set: open jobs that have been started, by creation time. */
+  readonly started: string;
+  /** Sorted set: an owner's jobs that are open, or that have ended in this way, by creation time. */
+  jobsOf(owner: string, list: 'open' | TerminalState): string;
+  /** Sorted set: `<state> <job> <owner>` of the ended jobs, by when their record goes. */
+  readonly kept: string;
 }
 
 /** `root` is `qarr` in production; tests use one of their own each. */
@@ -48,5 +56,8 @@ export function createKeys(root = 'qarr'): Keys {
     bound: (replicaId) => `${root}:bound:${replicaId}`,
     open: `${root}:open`,
     deadlines: `${root}:deadlines`,
+    started: `${root}:started`,
+    jobsOf: (owner, list) => `${root}:jobs:${owner}:${list}`,
+    kept: `${root}:kept`,
   };
 }

@@ -1,15 +1,21 @@
 /**
- * The job store as a server sees it: submit, look up, follow, cancel, and mend what a crash left.
+ * The job store as a server sees it: submit, look up, list, follow, cancel, delete, and mend what a
+ * crash left.
  * It fails fast: a call that Redis does not answer in time throws `queue_unavailable`.
  */
 import { QarrError } from '@qarr/router-core';
 import type { JobRecord, JobState, TierStatus } from '@qarr/router-core';
 import { createClosing } from './closing.ts';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
+import { cancelDeadline } from './deadlines.ts';
+import { createDeletion } from './deletion.ts';
 import { createFollowers } from './followers.ts';
 import type { Followers } from './followers.ts';
 import { createIdempotency } from './idempotency.ts';
 import { createKeys } from './keys.ts';
+import { createListing } from './listing.ts';
+import type { Listing } from './listing.ts';
+import { createOwnerIndex } from './owner-index.ts';
 import { createQueues } from './queues.ts';
 import { parseRecord } from './record.ts';
 import { checkRedis } from './redis-check.ts';
@@ -25,7 +31,7 @@ import { createWorkers } from './workers.ts';
 
 /** A reader that has seen nothing for this long looks at the log. */
 const FOLLOW_TICK_MS = 15_000;
-/** A queued job is given to its queue once more after this time: nothing where it is there. */
+/** A submission takes less, also on a slow Redis: a job of this age is mended if it needs it. */
 const MEND_AFTER_MS = 10_000;
 /**
  * Each command of a submission may be as slow as it may. A write that was stuck for longer is one that
@@ -49,13 +55,16 @@ export interface ProducerStore {
   /** What an idempotency key stands for; null where the job is still to be written. */
   findByKey: Submitter['findByKey'];
   get(jobId: string): Promise<JobRecord | null>;
+  list: Listing['list'];
   follow: Followers['follow'];
   /** Cancels. Returns the state after the call, or null when there is no such job. */
   cancel(jobId: string): Promise<JobState | null>;
+  /** Deletes the job and all that is known of it. Returns false where there is no such job. */
+  delete(jobId: string): Promise<boolean>;
   status(tier: string): Promise<TierStatus>;
   /**
-   * Expires what has waited too long, mends jobs that never reached their queue, and cancels what was
-   * bound to replicas that are gone.
+   * Ends what is due, mends what a crash has left, and cancels what was bound to replicas that are
+   * gone.
    */
   sweep(): Promise<void>;
   stop(): Promise<void>;
@@ -72,6 +81,7 @@ export async function createProducerStore({
   createWithinMs = CREATE_WITHIN_MS,
   idempotencyTtlMs = IDEMPOTENCY_TTL_MS,
   replicaLostMs = REPLICA_LOST_MS,
+  passEveryMs,
   onError,
 }: {
   redisUrl: string;
@@ -90,6 +100,8 @@ export async function createProducerStore({
   idempotencyTtlMs?: number;
   /** A replica without a heartbeat for so long counts as gone. */
   replicaLostMs?: number;
+  /** Between two rounds of the sweep over all there is. */
+  passEveryMs?: number;
   onError: (error: Error) => void;
 }): Promise<ProducerStore> {
   const keys = createKeys(root);
@@ -105,7 +117,10 @@ export async function createProducerStore({
     tickMs: followTickMs,
     onError,
   });
-  const closing = createClosing({ redis, keys });
+  const index = createOwnerIndex({ redis, keys });
+  const closing = createClosing({ redis, keys, index, queues });
+  const deletion = createDeletion({ redis, keys, closing });
+  const listing = createListing({ redis, keys, onError });
   const replicas = createReplicas({
     redis,
     keys,
@@ -114,12 +129,23 @@ export async function createProducerStore({
     cancel,
     onError,
   });
-  const sweeper = createSweeper({ redis, keys, queues, closing, replicas, mendAfterMs, onError });
+  const sweeper = createSweeper({
+    redis,
+    keys,
+    queues,
+    closing,
+    index,
+    replicas,
+    mendAfterMs,
+    passEveryMs,
+    onError,
+  });
   const submitter = createSubmitter({
     redis,
     keys,
     queues,
     closing,
+    index,
     idempotency: createIdempotency({ redis, keys, ttlMs: idempotencyTtlMs }),
     replicas,
     retention,
@@ -137,15 +163,21 @@ export async function createProducerStore({
         keys: [keys.job(jobId), keys.log(jobId)],
         args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun],
       }),
-    )) as ['gone'] | [JobState, string, number];
-    if (reply[0] === 'gone') return null;
-    const [state, tier, epoch] = reply;
-    if (state === 'running') await answered(redis.publish(keys.controlChannel, `cancel ${jobId}`));
-    if (state === 'cancelled') {
-      // It will not run in any case; this only tidies up.
-      await queues.remove(tier, { jobId, epoch }).catch(onError);
-      await closing.close(jobId).catch(onError);
+    )) as ['gone'] | [JobState, cancelAt: number];
+    const [state, cancelAt] = reply;
+    if (state === 'gone') return null;
+    if (state === 'running') {
+      const due = cancelDeadline(cancelAt);
+      await answered(
+        Promise.all([
+          redis.publish(keys.controlChannel, `cancel ${jobId}`),
+          // Where its worker does not hear of it, the sweep ends it.
+          redis.zadd(keys.deadlines, 'LT', due, jobId),
+        ]),
+      );
     }
+    // It will not run in any case; this only tidies up, and the sweep does it again.
+    if (state === 'cancelled') await closing.close(jobId).catch(onError);
     return state;
   }
 
@@ -161,9 +193,13 @@ export async function createProducerStore({
 
     get: (jobId) => answered(lookUp(jobId)),
 
+    list: (options) => answered(listing.list(options)),
+
     follow: followers.follow,
 
     cancel,
+
+    delete: (jobId) => answered(deletion.delete(jobId)),
 
     status: (tier) =>
       answered(

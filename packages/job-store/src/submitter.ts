@@ -5,7 +5,7 @@
  * 1. The idempotency key, if there is one, is reserved with the id of the job.
  * 2. The indexes: an entry without a job is tidied up, a job that no index knew would never be found.
  * 3. The record and its first event.
- * 4. The queue entry. 5. The key is marked as written.
+ * 4. The owner's list, then the queue entry. 5. The key is marked as written.
  *
  * Each may be done again with the same id, so a key makes one job however many ask for it at once.
  */
@@ -15,6 +15,7 @@ import type { Redis } from 'ioredis';
 import type { Closing } from './closing.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Keys } from './keys.ts';
+import type { OwnerIndex } from './owner-index.ts';
 import type { Queues } from './queues.ts';
 import { newJobFields } from './record.ts';
 import type { Replicas } from './replicas.ts';
@@ -57,6 +58,7 @@ export function createSubmitter({
   keys,
   queues,
   closing,
+  index,
   idempotency,
   replicas,
   retention,
@@ -67,6 +69,7 @@ export function createSubmitter({
   keys: Keys;
   queues: Queues;
   closing: Closing;
+  index: OwnerIndex;
   idempotency: Idempotency;
   replicas: Pick<Replicas, 'replicaId' | 'bind'>;
   retention: Retention;
@@ -102,8 +105,12 @@ export function createSubmitter({
     })) as CreateReply;
     if (reply[0] === 'late') throw new QarrError('queue_unavailable');
     if (reply[0] === 'deleted') return GONE;
-    const [outcome, state, tier, epoch, jobClass] = reply;
-    await enqueue({ id: job.id, state, tier, epoch, class: jobClass });
+    const [outcome, state, tier, epoch, jobClass, createdAt] = reply;
+    await Promise.all([
+      // Before the queue has it, so that its end cannot be noted before its beginning.
+      outcome === 'created' && index.opened({ jobId: job.id, owner: job.owner, createdAt }),
+      enqueue({ id: job.id, state, tier, epoch, class: jobClass }),
+    ]);
     if (outcome === 'created') return { kind: 'created', jobId: job.id, place };
     return attach(job.id);
   }

@@ -9,9 +9,11 @@ import { createClosing } from './closing.ts';
 import { connectWorker, disconnect, subscribe, whenReady } from './connections.ts';
 import { createConsumer } from './consumer.ts';
 import type { Consumer, Delivery } from './consumer.ts';
+import { runDeadline } from './deadlines.ts';
 import { createEventLog } from './event-log.ts';
 import type { AttemptLog, StopReason } from './event-log.ts';
 import { createKeys } from './keys.ts';
+import { createOwnerIndex } from './owner-index.ts';
 import { createQueues } from './queues.ts';
 import type { QueueEntry } from './queues.ts';
 import { checkRedis } from './redis-check.ts';
@@ -90,7 +92,8 @@ export async function createWorkerStore({
   const keys = createKeys(root);
   const redis = connectWorker({ redisUrl, onError });
   await whenReady(redis);
-  const closing = createClosing({ redis, keys });
+  const index = createOwnerIndex({ redis, keys });
+  const closing = createClosing({ redis, keys, index, queues: null });
   const log = createEventLog({ redis, keys, closing, onError });
   const queues = createQueues({ redis, keys, tiers: [tier], onError });
   const workers = createWorkers({ redis, keys });
@@ -145,9 +148,15 @@ export async function createWorkerStore({
         if (reply[1] !== 'stale') closing.close(jobId).catch(onError);
         return { kind: 'drop', reason: reply[1] };
       }
-      redis.zrem(keys.deadlines, jobId).catch(onError);
       const [, attempt, nextSeq, failures, spared, now, createdAt, startedAt, ...rest] = reply;
       const [runTimeoutMs, onInterrupt, request, traceparent, continued, hasText] = rest;
+      // From now on its time to run counts. Where this is lost, the sweep finds it missing.
+      redis
+        .pipeline()
+        .zadd(keys.deadlines, runDeadline({ startedAt, runTimeoutMs }), jobId)
+        .zadd(keys.started, createdAt, jobId)
+        .exec()
+        .catch(onError);
       return {
         kind: 'run',
         job: {

@@ -14,10 +14,13 @@ export type { Deployment, TierConfig } from './deployment.ts';
 // The life of a job
 export {
   JOB_TRANSITIONS,
+  TERMINAL_STATES,
   canTransition,
   isTerminalState,
   jobRecordSchema,
   jobResultSchema,
+  jobStateSchema,
+  jobSummarySchema,
 } from './job.ts';
 export type {
   Fallback,
@@ -26,8 +29,10 @@ export type {
   JobRecord,
   JobResult,
   JobState,
+  JobSummary,
   NewJob,
   OnInterrupt,
+  TerminalState,
   ToolCall,
 } from './job.ts';
 export { fullJitterMs } from './backoff.ts';

@@ -18,8 +18,12 @@ import {
 import { engineRequestSchema } from './engine-request.ts';
 
 const JOB_STATES = ['queued', 'running', 'completed', 'failed', 'cancelled', 'expired'] as const;
-const jobStateSchema = z.enum(JOB_STATES);
+export const jobStateSchema = z.enum(JOB_STATES, oneOf(JOB_STATES));
 export type JobState = z.infer<typeof jobStateSchema>;
+
+/** In which a job may end. */
+export const TERMINAL_STATES = ['completed', 'failed', 'cancelled', 'expired'] as const;
+export type TerminalState = (typeof TERMINAL_STATES)[number];
 
 /** From each state, the states that may follow. The Lua scripts of the job store obey this table. */
 export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
@@ -35,7 +39,7 @@ export function canTransition(from: JobState, to: JobState): boolean {
   return JOB_TRANSITIONS[from].includes(to);
 }
 
-export function isTerminalState(state: JobState): boolean {
+export function isTerminalState(state: JobState): state is TerminalState {
   return JOB_TRANSITIONS[state].length === 0;
 }
 
@@ -140,8 +144,14 @@ export const jobRecordSchema = z.object({
   usage: usageSchema.nullable(),
   timings: timingsSchema.nullable(),
   error: jobErrorSchema.nullable(),
+  /** Tokens that were made, of a job that has ended, where somebody knows. */
+  tokens: z.int().nonnegative().nullable(),
 });
 export type JobRecord = z.infer<typeof jobRecordSchema>;
+
+/** The same without what may be large. */
+export const jobSummarySchema = jobRecordSchema.omit({ request: true, result: true });
+export type JobSummary = z.infer<typeof jobSummarySchema>;
 
 function oneOf(values: readonly string[]): string {
   return `must be one of ${values.join(', ')}`;

@@ -174,9 +174,9 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
 }
 
 function receipt(record: JobRecord): z.infer<typeof receiptSchema> {
-  const { id, state, attempt, usage } = record;
+  const { id, state, attempt } = record;
   const ran = attempt > 0;
-  const tokens = ran ? (usage?.completion_tokens ?? null) : 0;
+  const tokens = ran ? record.tokens : 0;
   return { id, object: 'job.cancellation', status: state, ran, tokens };
 }
 

@@ -14,7 +14,8 @@
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'epoch', 'attempt', 'seq', 'failures', 'deaths',
   'followers', 'cancel', 'claim', 'streamed', 'on_interrupt', 'tier', 'created_at', 'started_at',
-  'queue_deadline', 'run_timeout_ms', 'request', 'spared', 'traceparent', 'continued')
+  'queue_deadline', 'run_timeout_ms', 'request', 'spared', 'traceparent', 'continued',
+  'tokens_made')
 local state, epoch, claimed_by = record[1], record[2], record[9]
 if not state then
   return { 'drop', 'gone' }
@@ -52,7 +53,7 @@ local function drop(terminal_state, json)
 end
 
 if cancel == '1' then
-  return drop('cancelled', attempt == 0 and ARGV[7] or ARGV[8])
+  return drop('cancelled', cancelled_event(attempt, record[21], ARGV[7], ARGV[8]))
 end
 if attempt == 0 and now >= queue_deadline then
   return drop('expired', ARGV[6])
