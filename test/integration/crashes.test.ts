@@ -187,7 +187,7 @@ async function expectConsistent({
     ...open.map(({ id }) => `{${root}:fast}:${id}`),
     ...BULLMQ_KEYS.map((name) => `{${root}:fast}:${name}`),
     ...BULLMQ_KEYS.map((name) => `{${root}:precise}:${name}`),
-    ...['open', 'deadlines', 'started', 'kept'].map((name) => `${root}:${name}`),
+    ...['open', 'deadlines', 'started', 'kept', 'replicas'].map((name) => `${root}:${name}`),
     ...['open', 'completed', 'failed', 'cancelled', 'expired'].map(
       (list) => `${root}:jobs:anonymous:${list}`,
     ),
