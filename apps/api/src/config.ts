@@ -10,6 +10,8 @@ import {
 } from '@qarr/process';
 import type { Deployment } from '@qarr/router-core';
 import { z } from 'zod';
+import { webhookConfig, webhookVariables } from './webhooks/webhook-config.ts';
+import type { WebhookConfig } from './webhooks/webhook-config.ts';
 
 export const environmentSchema = z.object({
   ...commonVariables,
@@ -44,6 +46,7 @@ export const environmentSchema = z.object({
   QARR_LOG_TTL_MS: milliseconds(1_000, 2_592_000_000)
     .default(3_600_000)
     .describe('How long its events are kept, in ms'),
+  ...webhookVariables,
 });
 
 export interface ApiConfig {
@@ -59,6 +62,7 @@ export interface ApiConfig {
   readonly queueTimeoutMs: Readonly<Record<'interactive' | 'standard' | 'batch', number>>;
   readonly runTimeoutMs: number;
   readonly retention: { readonly resultMs: number; readonly logMs: number };
+  readonly webhooks: WebhookConfig;
 }
 
 export interface HttpLimits {
@@ -95,5 +99,6 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
     },
     runTimeoutMs: variables.QARR_RUN_TIMEOUT_MS,
     retention: { resultMs: variables.QARR_RESULT_TTL_MS, logMs: variables.QARR_LOG_TTL_MS },
+    webhooks: webhookConfig(variables),
   });
 }

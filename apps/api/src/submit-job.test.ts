@@ -35,7 +35,7 @@ async function jobOf(traceparent: JobOptions['traceparent']): Promise<NewJob> {
         },
       },
       watch: { placeAt: () => place },
-      metrics: createApiMetrics({ statuses: () => [] }),
+      metrics: createApiMetrics({ statuses: () => [], webhookBacklog: async () => 0 }),
       config: {
         queueTimeoutMs: { interactive: 1, standard: 1, batch: 1 },
         runTimeoutMs: 1,

@@ -2,7 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { ProducerStore, QueuePlace } from '@qarr/job-store';
 import { childTraceparent, parseTraceparent } from '@qarr/router-core';
-import type { Fallback, JobClass, OnInterrupt } from '@qarr/router-core';
+import type { Fallback, JobClass, JobWebhook, OnInterrupt } from '@qarr/router-core';
 import type { ApiConfig } from './config.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { RoutedRequest } from './route-request.ts';
@@ -22,6 +22,7 @@ export interface JobOptions {
   readonly queueTimeoutMs?: number | undefined;
   readonly runTimeoutMs?: number | undefined;
   readonly metadata?: Record<string, string> | undefined;
+  readonly webhook?: JobWebhook | undefined;
   /** The header as it came; what is not valid counts for nothing. */
   readonly traceparent?: string | string[] | undefined;
 }
@@ -57,6 +58,7 @@ export async function submitJob(
       runTimeoutMs: options.runTimeoutMs ?? config.runTimeoutMs,
       metadata: options.metadata ?? {},
       traceparent: traceparentOfJob(options.traceparent),
+      webhook: options.webhook,
     },
     (depth) => watch.placeAt(route.tier, depth),
   );

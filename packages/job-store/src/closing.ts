@@ -8,17 +8,28 @@ import { isTerminalState } from '@qarr/router-core';
 import type { JobState } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import type { Keys } from './keys.ts';
+import type { WebhookQueue } from './webhook-queue.ts';
 
 export interface Closing {
   /** Nothing where the job has not ended; of one that is gone, only the indexes are tidied up. */
   close(jobId: string): Promise<void>;
 }
 
-export function createClosing({ redis, keys }: { redis: Redis; keys: Keys }): Closing {
+export function createClosing({
+  redis,
+  keys,
+  webhooks,
+}: {
+  redis: Redis;
+  keys: Keys;
+  webhooks: Pick<WebhookQueue, 'add'>;
+}): Closing {
   return {
     async close(jobId) {
-      const state = await redis.hget(keys.job(jobId), 'state');
-      if (state !== null && !isTerminalState(state as JobState)) return;
+      const [state, events] = await redis.hmget(keys.job(jobId), 'state', 'webhook_events');
+      if (state && !isTerminalState(state as JobState)) return;
+      // Before the job leaves the index: what is not in the queue yet is added by the sweep.
+      if (state && events?.split(' ').includes(state)) await webhooks.add(jobId);
       await redis.pipeline().zrem(keys.open, jobId).zrem(keys.deadlines, jobId).exec();
     },
   };

@@ -2,6 +2,9 @@
 export { createProducerStore } from './producer-store.ts';
 export type { ProducerStore, QueuePlace } from './producer-store.ts';
 export type { FollowOptions } from './followers.ts';
+export { createWebhookConsumer } from './webhook-consumer.ts';
+export type { DueWebhook, WebhookConsumer, WebhookVerdict } from './webhook-consumer.ts';
+export type { EndedJob } from './ended-job.ts';
 
 // For workers
 export { createWorkerStore } from './worker-store.ts';

@@ -17,6 +17,7 @@ import { DEFAULT_RETENTION, DUE_EVENTS } from './retention.ts';
 import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
 import { createSweeper } from './sweeper.ts';
+import { createWebhookQueue } from './webhook-queue.ts';
 import { createWorkers, redisNow } from './workers.ts';
 
 /** A reader that has seen nothing for this long looks at the log. */
@@ -45,6 +46,8 @@ export interface ProducerStore {
   /** Cancels. Returns the state after the call, or null when there is no such job. */
   cancel(jobId: string): Promise<JobState | null>;
   status(tier: string): Promise<TierStatus>;
+  /** How many ends of jobs are still to be announced. */
+  webhookBacklog(): Promise<number>;
   /** Expires what has waited too long and mends jobs that never reached their queue. */
   sweep(): Promise<void>;
   stop(): Promise<void>;
@@ -85,7 +88,8 @@ export async function createProducerStore({
     tickMs: followTickMs,
     onError,
   });
-  const closing = createClosing({ redis, keys });
+  const webhooks = createWebhookQueue({ redis, keys, onError });
+  const closing = createClosing({ redis, keys, webhooks });
   const sweeper = createSweeper({ redis, keys, queues, closing, mendAfterMs, onError });
 
   async function lookUp(jobId: string): Promise<JobRecord | null> {
@@ -157,11 +161,14 @@ export async function createProducerStore({
         })(),
       ),
 
+    webhookBacklog: () => answered(webhooks.backlog()),
+
     sweep: sweeper.sweep,
 
     async stop() {
       await followers.stop();
       await queues.stop();
+      await webhooks.stop();
       await disconnect(redis);
     },
   };

@@ -21,6 +21,9 @@ export function newJobFields(job: NewJob, retention: Retention): string[] {
     result_ttl_ms: String(retention.resultMs),
     log_ttl_ms: String(retention.logMs),
     ...(job.traceparent === undefined ? {} : { traceparent: job.traceparent }),
+    ...(job.webhook === undefined
+      ? {}
+      : { webhook_url: job.webhook.url, webhook_events: job.webhook.events.join(' ') }),
   };
   return Object.entries(fields).flat();
 }

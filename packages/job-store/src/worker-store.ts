@@ -20,6 +20,7 @@ import { DUE_EVENTS } from './retention.ts';
 import { runScript } from './scripts.ts';
 import { readSoFar } from './so-far.ts';
 import type { SoFar } from './so-far.ts';
+import { createWebhookQueue } from './webhook-queue.ts';
 import { createWorkers } from './workers.ts';
 
 /** A job that has ended this many workers is not given to another. */
@@ -90,7 +91,8 @@ export async function createWorkerStore({
   const keys = createKeys(root);
   const redis = connectWorker({ redisUrl, onError });
   await whenReady(redis);
-  const closing = createClosing({ redis, keys });
+  const webhooks = createWebhookQueue({ redis, keys, onError });
+  const closing = createClosing({ redis, keys, webhooks });
   const log = createEventLog({ redis, keys, closing, onError });
   const queues = createQueues({ redis, keys, tiers: [tier], onError });
   const workers = createWorkers({ redis, keys });
@@ -179,6 +181,7 @@ export async function createWorkerStore({
       await consumer?.stop();
       await control.stop();
       await queues.stop();
+      await webhooks.stop();
       await disconnect(redis);
     },
   };

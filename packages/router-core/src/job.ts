@@ -16,6 +16,7 @@ import {
   usageSchema,
 } from './events.ts';
 import { engineRequestSchema } from './engine-request.ts';
+import type { JobWebhook } from './webhook-fields.ts';
 
 const JOB_STATES = ['queued', 'running', 'completed', 'failed', 'cancelled', 'expired'] as const;
 const jobStateSchema = z.enum(JOB_STATES);
@@ -101,6 +102,8 @@ export interface NewJob {
   metadata: Record<string, string>;
   /** W3C trace context of the request that made the job. */
   traceparent?: string | undefined;
+  /** Where its end is announced, if anywhere. */
+  webhook?: JobWebhook | undefined;
 }
 
 /** The record of a job. Times are milliseconds since the epoch by Redis's clock. */

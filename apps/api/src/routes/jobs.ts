@@ -12,6 +12,7 @@ import { setRouteHeaders } from '../route-headers.ts';
 import { routeRequest } from '../route-request.ts';
 import { openEventStream } from '../sse.ts';
 import { submitJob } from '../submit-job.ts';
+import { acceptWebhook } from '../webhooks/accept-webhook.ts';
 
 /** A worker stops its engine within a second; a receipt waits a little longer than that. */
 const CANCEL_WAIT_MS = 3_000;
@@ -55,6 +56,7 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
     },
     async (request, reply) => {
       const { body } = request;
+      const webhook = acceptWebhook(body, deps.config.webhooks);
       const route = await routeRequest(body, deps);
       const submitted = await submitJob(
         route,
@@ -65,6 +67,7 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
           queueTimeoutMs: body.queue_timeout_ms,
           runTimeoutMs: body.run_timeout_ms,
           metadata: body.metadata,
+          webhook,
           traceparent: request.headers['traceparent'],
         },
         deps,
