@@ -1,4 +1,5 @@
 /** Which ends of jobs are to be announced, from the record to whoever delivers. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createWebhookConsumer } from '@qarr/job-store';
 import type { DueWebhook, ProducerStore, WebhookVerdict, WorkerStore } from '@qarr/job-store';
 import { jobError } from '@qarr/router-core';
@@ -144,6 +145,24 @@ describe('the end of a job is to be announced', () => {
       return redis.exists(entryKey(world, job.id));
     });
     expect(await redis.zscore(`${root}:open`, job.id)).toBeNull();
+  });
+
+  it('also when its entry cannot be written at first', async () => {
+    const world = await start();
+    const job = asking();
+    const { redis, root, errors } = world.stores;
+    await world.producer.submit(job, PLACE);
+    const meta = `{${root}:_webhooks}:meta`;
+    await redis.del(meta);
+    await redis.set(meta, 'not what the queue expects');
+    await world.producer.cancel(job.id);
+    await waitUntil('it fails', () => errors.length);
+    expect(await redis.zscore(`${root}:open`, job.id)).not.toBeNull();
+    await redis.del(meta);
+    await waitUntil('a sweep adds it', async () => {
+      await world.producer.sweep();
+      return redis.exists(entryKey(world, job.id));
+    });
   });
 
   it('once, however many find that it has ended', async () => {
@@ -316,6 +335,8 @@ describe('whoever delivers', () => {
     const active = `{${world.stores.root}:_webhooks}:active`;
     await waitUntil('it is under way', () => world.stores.redis.llen(active));
     const stopped = stop(20_000);
+    // Longer than it would take to be given back.
+    await sleep(50);
     release.resolve();
     await stopped;
     expect(await world.producer.webhookBacklog()).toBe(0);

@@ -157,6 +157,7 @@ describe('a webhook', () => {
     receiver.answer = (response, request) => (answers.shift() ?? status(500))(response, request);
     const id = await submit();
     await complete(id);
+    await waitUntil('it waits', async () => (await outcomes())['backlog'] === 1);
     const [first, second] = await receiver.of(id, 2);
     expect((second?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThan(900);
   });

@@ -17,6 +17,11 @@ const REST_MS_MIN = 5_000;
 const REST_MS_MAX = 300_000;
 /** Longer than this nobody is put off: who comes too early is put off again. */
 const PUT_OFF_MS_MAX = 60_000;
+/**
+ * Those who were put off come twice as fast as they are taken, for what was measured in a busy moment
+ * is too long: to come too early costs little, a host that has nothing to do loses time.
+ */
+const EARLINESS = 2;
 /** What a delivery takes until one has been measured. */
 const DURATION_MS = 100;
 /** Share of the newest delivery in the mean. */
@@ -83,7 +88,7 @@ export function createHosts({
 
   /** Turns come one after another, at the rate at which the host takes deliveries. */
   function putOff(host: Host, earliestMs: number, now: number): Turn {
-    const spacingMs = host.meanMs / limitOf(host, concurrency);
+    const spacingMs = host.meanMs / limitOf(host, concurrency) / EARLINESS;
     const turnMs = Math.max(host.nextTurnMs, earliestMs) + spacingMs;
     // Not further: a host that is well again must not find its line in the far future.
     host.nextTurnMs = Math.min(turnMs, now + PUT_OFF_MS_MAX);
