@@ -270,6 +270,20 @@ describe('whoever delivers', () => {
     await waitUntil('nothing is left', async () => (await world.producer.webhookBacklog()) === 0);
   });
 
+  it('does not get one that has lost its replica again and again', async () => {
+    const world = await start();
+    const job = await ended(world);
+    // BullMQ's own count of how often it was found without a lock.
+    await world.stores.redis.hset(entryKey(world, job.id), 'stc', 11);
+    let deliveries = 0;
+    const { drops } = await consume(world, () => {
+      deliveries += 1;
+      return { kind: 'done' };
+    });
+    await waitUntil('it is dropped', () => drops.length);
+    expect([drops, deliveries]).toEqual([[`${job.id} stalled`], 0]);
+  });
+
   it('never gets it too early, even where its clock is two minutes ahead', async () => {
     const world = await start();
     const job = await ended(world);
@@ -305,14 +319,14 @@ describe('whoever delivers', () => {
   it('gives back what is under way when it stops, to be delivered by another', async () => {
     const world = await start();
     await ended(world);
-    let aborted = 0;
+    let [begun, aborted] = [0, 0];
     const first = await consume(world, async ({ signal }) => {
+      begun += 1;
       await new Promise((resolve) => signal.addEventListener('abort', resolve));
       aborted += 1;
       return { kind: 'again', delayMs: 0, hasFailed: false };
     });
-    const active = `{${world.stores.root}:_webhooks}:active`;
-    await waitUntil('it is under way', () => world.stores.redis.llen(active));
+    await waitUntil('it is under way', () => begun);
     await first.stop();
     expect(aborted).toBe(1);
     const got: DueWebhook[] = [];
@@ -328,12 +342,13 @@ describe('whoever delivers', () => {
     const world = await start();
     await ended(world);
     const release = Promise.withResolvers<void>();
+    let begun = 0;
     const { stop } = await consume(world, async ({ signal }) => {
+      begun += 1;
       await release.promise;
       return signal.aborted ? { kind: 'again', delayMs: 0, hasFailed: false } : { kind: 'done' };
     });
-    const active = `{${world.stores.root}:_webhooks}:active`;
-    await waitUntil('it is under way', () => world.stores.redis.llen(active));
+    await waitUntil('it is under way', () => begun);
     const stopped = stop(20_000);
     // Longer than it would take to be given back.
     await sleep(50);
