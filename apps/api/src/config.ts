@@ -10,6 +10,8 @@ import {
 } from '@qarr/process';
 import type { Deployment } from '@qarr/router-core';
 import { z } from 'zod';
+import { webhookConfig, webhookVariables } from './webhooks/webhook-config.ts';
+import type { WebhookConfig } from './webhooks/webhook-config.ts';
 
 export const environmentSchema = z.object({
   ...commonVariables,
@@ -56,6 +58,7 @@ export const environmentSchema = z.object({
   QARR_LOG_TTL_MS: milliseconds(1_000, 2_592_000_000)
     .default(3_600_000)
     .describe('How long its events are kept, in ms'),
+  ...webhookVariables,
 });
 
 export interface ApiConfig {
@@ -74,6 +77,7 @@ export interface ApiConfig {
   readonly owedCancelsMax: number;
   readonly idempotencyTtlMs: number;
   readonly retention: { readonly resultMs: number; readonly logMs: number };
+  readonly webhooks: WebhookConfig;
 }
 
 export interface HttpLimits {
@@ -116,5 +120,6 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
     owedCancelsMax: variables.QARR_OWED_CANCELS_MAX,
     idempotencyTtlMs: variables.QARR_IDEMPOTENCY_TTL_MS,
     retention: { resultMs: variables.QARR_RESULT_TTL_MS, logMs: variables.QARR_LOG_TTL_MS },
+    webhooks: webhookConfig(variables),
   });
 }

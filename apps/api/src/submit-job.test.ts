@@ -35,7 +35,7 @@ async function submit(
       store: { ...store, findByKey: async () => null },
       watch: { placeAt: () => PLACE },
       cancels: { owe: async (id) => void owed.push(id) },
-      metrics: createApiMetrics({ statuses: () => [] }),
+      metrics: createApiMetrics({ statuses: () => [], webhookBacklog: async () => 0 }),
       config: {
         queueTimeoutMs: { interactive: 1, standard: 1, batch: 1 },
         runTimeoutMs: 1,

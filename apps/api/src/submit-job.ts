@@ -9,6 +9,7 @@ import type {
   JobClass,
   JobRequest,
   JobState,
+  JobWebhook,
   OnInterrupt,
 } from '@qarr/router-core';
 import type { ApiConfig } from './config.ts';
@@ -33,6 +34,7 @@ export interface JobOptions {
   readonly queueTimeoutMs?: number | undefined;
   readonly runTimeoutMs?: number | undefined;
   readonly metadata?: Record<string, string> | undefined;
+  readonly webhook?: JobWebhook | undefined;
   /** The header as it came; what is not valid counts for nothing. */
   readonly traceparent?: string | string[] | undefined;
   readonly idempotency?: IdempotencyKey | undefined;
@@ -105,6 +107,7 @@ export async function submitJob(
         runTimeoutMs: options.runTimeoutMs ?? config.runTimeoutMs,
         metadata: options.metadata ?? {},
         traceparent: traceparentOfJob(options.traceparent),
+        webhook: options.webhook,
         idempotency: options.idempotency,
         isBound: options.isBound,
       },

@@ -25,7 +25,9 @@ const FIELDS = [
   'result_ttl_ms',
   'idempotency_key',
   'bound',
+  'webhook_events',
 ] as const;
+import type { WebhookQueue } from './webhook-queue.ts';
 
 export interface Closing {
   /**
@@ -40,12 +42,14 @@ export function createClosing({
   keys,
   index,
   queues,
+  webhooks,
 }: {
   redis: Redis;
   keys: Keys;
   index: OwnerIndex;
   /** Null for a worker, which holds the entry itself and gives it up next. */
   queues: Queues | null;
+  webhooks: Pick<WebhookQueue, 'add' | 'remove'>;
 }): Closing {
   async function read(jobId: string) {
     const [fields, openSince] = await Promise.all([
@@ -54,7 +58,7 @@ export function createClosing({
     ]);
     const [state, deleted, tier, epoch, owner, createdAt, finishedAt, resultTtlMs, ...rest] =
       fields;
-    const [idempotencyKey, replicaId] = rest;
+    const [idempotencyKey, replicaId, webhookEvents] = rest;
     return {
       jobId,
       state: (state ?? null) as JobState | null,
@@ -66,6 +70,7 @@ export function createClosing({
       keptUntil: Number(finishedAt) + Number(resultTtlMs ?? DEFAULT_RETENTION.resultMs),
       idempotencyKey: idempotencyKey ?? null,
       replicaId: replicaId ?? null,
+      webhookEvents: webhookEvents?.split(' ') ?? [],
       isOpen: openSince !== null,
     };
   }
@@ -77,6 +82,7 @@ export function createClosing({
     // Whoever submitted it may have died before: without this its key could make it once more.
     if (key !== null) await markWritten({ redis, keys }, { owner, key, jobId });
     if (job.replicaId !== null) await redis.srem(keys.bound(job.replicaId), jobId);
+    if (job.webhookEvents.includes(job.state)) await webhooks.add(jobId);
     // A tier that this process does not know is for one that does.
     const isOut = queues?.has(job.tier) ? await queues.remove(job.tier, job) : true;
     if (isOut) await leaveIndexes(job.jobId);
@@ -90,6 +96,7 @@ export function createClosing({
       await runScript(redis, 'release', { keys: [name], args: [job.jobId] });
     }
     if (job.replicaId !== null) await redis.srem(keys.bound(job.replicaId), job.jobId);
+    await webhooks.remove(job.jobId);
     if (queues === null) return false;
     if (queues.has(job.tier) && !(await queues.erase(job.tier, job))) return false;
     await runScript(redis, 'bury', { keys: [keys.job(job.jobId)], args: [] });

@@ -15,6 +15,8 @@ export interface Keys {
   /** Name of a tier's BullMQ queue, and the prefix BullMQ puts before it. */
   readonly queuePrefix: string;
   queueName(tier: string): string;
+  /** Name of the BullMQ queue of webhooks, behind the same prefix. */
+  readonly webhookQueueName: string;
   /** Channel: live events for the jobs that one API replica follows. */
   replicaChannel(replicaId: string): string;
   /** Channel: requests to whoever runs a job, such as cancel. */
@@ -48,6 +50,8 @@ export function createKeys(root = 'qarr'): Keys {
     // opening brace stands in the prefix and the closing one in the name.
     queuePrefix: `{${root}`,
     queueName: (tier) => `${tier}}`,
+    // No tier's name begins like this.
+    webhookQueueName: '_webhooks}',
     replicaChannel: (replicaId) => `${root}:api:${replicaId}`,
     controlChannel: `${root}:control`,
     workers: (tier) => `${root}:workers:${tier}`,

@@ -27,6 +27,7 @@ import { runScript } from './scripts.ts';
 import { createSubmitter } from './submitter.ts';
 import type { Submitter } from './submitter.ts';
 import { createSweeper } from './sweeper.ts';
+import { createWebhookQueue } from './webhook-queue.ts';
 import { createWorkers } from './workers.ts';
 
 /** A reader that has seen nothing for this long looks at the log. */
@@ -62,6 +63,8 @@ export interface ProducerStore {
   /** Deletes the job and all that is known of it. Returns false where there is no such job. */
   delete(jobId: string): Promise<boolean>;
   status(tier: string): Promise<TierStatus>;
+  /** How many ends of jobs are still to be announced. */
+  webhookBacklog(): Promise<number>;
   /**
    * Ends what is due, mends what a crash has left, and cancels what was bound to replicas that are
    * gone.
@@ -118,7 +121,8 @@ export async function createProducerStore({
     onError,
   });
   const index = createOwnerIndex({ redis, keys });
-  const closing = createClosing({ redis, keys, index, queues });
+  const webhooks = createWebhookQueue({ redis, keys, onError });
+  const closing = createClosing({ redis, keys, index, queues, webhooks });
   const deletion = createDeletion({ redis, keys, closing });
   const listing = createListing({ redis, keys, onError });
   const replicas = createReplicas({
@@ -209,12 +213,15 @@ export async function createProducerStore({
         })(),
       ),
 
+    webhookBacklog: () => answered(webhooks.backlog()),
+
     sweep: sweeper.sweep,
 
     async stop() {
       await followers.stop();
       await replicas.stop();
       await queues.stop();
+      await webhooks.stop();
       await disconnect(redis);
     },
   };

@@ -45,7 +45,7 @@ export interface Queues {
  * BullMQ copies what happens to a list of events that nobody here reads and that cannot be
  * switched off: it is kept short.
  */
-const EVENTS_KEPT = 100;
+export const EVENTS_KEPT = 100;
 
 export function createQueues({
   redis,

@@ -27,6 +27,9 @@ export function newJobFields(job: NewJob, retention: Retention): string[] {
     log_ttl_ms: String(retention.logMs),
     ...(job.idempotency === undefined ? {} : { idempotency_key: job.idempotency.key }),
     ...(job.traceparent === undefined ? {} : { traceparent: job.traceparent }),
+    ...(job.webhook === undefined
+      ? {}
+      : { webhook_url: job.webhook.url, webhook_events: job.webhook.events.join(' ') }),
   };
   return Object.entries(fields).flat();
 }

@@ -22,6 +22,7 @@ import { DUE_EVENTS } from './retention.ts';
 import { runScript } from './scripts.ts';
 import { readSoFar } from './so-far.ts';
 import type { SoFar } from './so-far.ts';
+import { createWebhookQueue } from './webhook-queue.ts';
 import { createWorkers } from './workers.ts';
 
 /** A job that has ended this many workers is not given to another. */
@@ -92,8 +93,9 @@ export async function createWorkerStore({
   const keys = createKeys(root);
   const redis = connectWorker({ redisUrl, onError });
   await whenReady(redis);
+  const webhooks = createWebhookQueue({ redis, keys, onError });
   const index = createOwnerIndex({ redis, keys });
-  const closing = createClosing({ redis, keys, index, queues: null });
+  const closing = createClosing({ redis, keys, index, queues: null, webhooks });
   const log = createEventLog({ redis, keys, closing, onError });
   const queues = createQueues({ redis, keys, tiers: [tier], onError });
   const workers = createWorkers({ redis, keys });
@@ -188,6 +190,7 @@ export async function createWorkerStore({
       await consumer?.stop();
       await control.stop();
       await queues.stop();
+      await webhooks.stop();
       await disconnect(redis);
     },
   };

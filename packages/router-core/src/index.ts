@@ -43,6 +43,8 @@ export type { TierStatus, UpstreamStatus, WorkerStatus } from './tier-status.ts'
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
 export type { ChatRequest, JobRequest } from './requests.ts';
+export { webhookOf } from './webhook-fields.ts';
+export type { JobWebhook, WebhookEvent } from './webhook-fields.ts';
 export { toEngineRequest } from './to-engine-request.ts';
 export { engineRequestSchema } from './engine-request.ts';
 export type { EngineMessage, EngineRequest } from './engine-request.ts';

@@ -16,6 +16,7 @@ import {
   usageSchema,
 } from './events.ts';
 import { engineRequestSchema } from './engine-request.ts';
+import type { JobWebhook } from './webhook-fields.ts';
 
 const JOB_STATES = ['queued', 'running', 'completed', 'failed', 'cancelled', 'expired'] as const;
 export const jobStateSchema = z.enum(JOB_STATES, oneOf(JOB_STATES));
@@ -115,6 +116,8 @@ export interface NewJob {
   idempotency?: IdempotencyKey | undefined;
   /** It is cancelled when the replica that writes it is gone: its client has no other. */
   isBound?: boolean | undefined;
+  /** Where its end is announced, if anywhere. */
+  webhook?: JobWebhook | undefined;
 }
 
 /** The record of a job. Times are milliseconds since the epoch by Redis's clock. */

@@ -15,6 +15,7 @@ import { setJobHeaders } from '../route-headers.ts';
 import { openEventStream } from '../sse.ts';
 import { jobHeaders } from '../submit-headers.ts';
 import { acceptJob } from '../submit-job.ts';
+import { acceptWebhook } from '../webhooks/accept-webhook.ts';
 
 /** A worker stops its engine within a second; a receipt waits a little longer than that. */
 const CANCEL_WAIT_MS = 3_000;
@@ -60,6 +61,7 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
     },
     async (request, reply) => {
       const { body } = request;
+      const webhook = acceptWebhook(body, config.webhooks);
       const waitS = waitPreferred(request.raw, config.limits);
       const job = await acceptJob(
         body,
@@ -70,6 +72,7 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
           queueTimeoutMs: body.queue_timeout_ms,
           runTimeoutMs: body.run_timeout_ms,
           metadata: body.metadata,
+          webhook,
           traceparent: request.headers['traceparent'],
           idempotency: idempotencyKeyOf(request),
           isBound: false,
