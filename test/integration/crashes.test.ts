@@ -187,6 +187,7 @@ async function expectConsistent({
     ...open.map(({ id }) => `{${root}:fast}:${id}`),
     ...BULLMQ_KEYS.map((name) => `{${root}:fast}:${name}`),
     ...BULLMQ_KEYS.map((name) => `{${root}:precise}:${name}`),
+    `{${root}:_webhooks}:meta`,
     ...['open', 'deadlines', 'started', 'kept', 'replicas'].map((name) => `${root}:${name}`),
     ...['open', 'completed', 'failed', 'cancelled', 'expired'].map(
       (list) => `${root}:jobs:anonymous:${list}`,

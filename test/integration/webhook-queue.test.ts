@@ -5,6 +5,7 @@ import type { DueWebhook, ProducerStore, WebhookVerdict, WorkerStore } from '@qa
 import { jobError } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
+import { tracesOf } from '../harness/redis-traces.ts';
 import { createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
@@ -268,6 +269,15 @@ describe('whoever delivers', () => {
     await waitUntil('it is dropped', () => drops.length);
     expect([drops, deliveries]).toEqual([[`${job.id} gone`], 0]);
     await waitUntil('nothing is left', async () => (await world.producer.webhookBacklog()) === 0);
+  });
+
+  it('finds no trace of a job that was deleted before', async () => {
+    const world = await start();
+    const job = await ended(world);
+    await entryOf(world, job.id);
+    expect(await world.producer.delete(job.id)).toBe(true);
+    expect(await world.producer.webhookBacklog()).toBe(0);
+    expect(await tracesOf(world.stores.redis, job.id.slice('job_'.length))).toEqual([]);
   });
 
   it('does not get one that has lost its replica again and again', async () => {

