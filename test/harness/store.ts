@@ -11,13 +11,16 @@ export interface Stores {
   readonly redis: Redis;
   readonly errors: Error[];
   readonly cancelled: string[];
-  producer(options?: { followTickMs?: number; mendAfterMs?: number }): Promise<ProducerStore>;
+  /** `redisUrl`: another way to the same Redis. */
+  producer(options?: Partial<Parameters<typeof createProducerStore>[0]>): Promise<ProducerStore>;
   worker(tier?: string): Promise<WorkerStore>;
 }
 
 /** Everything that it opens is closed, and every key deleted, when the test ends. */
-export function createStores({ redisUrl = inject('redisUrl') } = {}): Stores {
-  const root = `test-${randomUUID()}`;
+export function createStores({
+  redisUrl = inject('redisUrl'),
+  root = `test-${randomUUID()}`,
+} = {}): Stores {
   const redis = new Redis(redisUrl);
   redis.on('error', () => {});
   const errors: Error[] = [];

@@ -2,6 +2,7 @@
 import type { RedisMemory } from '@qarr/job-store';
 import type { ErrorCode, TierStatus } from '@qarr/router-core';
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import type { WebhookOutcome } from './webhooks/deliver.ts';
 
 export interface ApiMetrics {
   readonly registry: Registry;
@@ -9,14 +10,17 @@ export interface ApiMetrics {
   refused(code: ErrorCode): void;
   streamOpened(): void;
   streamClosed(): void;
+  webhook(outcome: WebhookOutcome): void;
 }
 
 export function createApiMetrics({
   statuses,
   memory = () => null,
+  webhookBacklog,
 }: {
   statuses: () => readonly TierStatus[];
   memory?: () => RedisMemory | null;
+  webhookBacklog: () => Promise<number>;
 }): ApiMetrics {
   const registry = new Registry();
   const registers = [registry];
@@ -63,6 +67,25 @@ export function createApiMetrics({
     },
   });
   memoryBytes.reset();
+  const webhooks = new Counter({
+    name: 'qarr_webhook_deliveries_total',
+    help: 'Deliveries of webhooks, and webhooks that were given up, by outcome',
+    labelNames: ['outcome'] as const,
+    registers,
+  });
+  const backlog = new Gauge({
+    name: 'qarr_webhook_backlog',
+    help: 'Webhooks that are still to be delivered, by any replica',
+    registers,
+    async collect() {
+      // Redis is gone for now: what was last known stands.
+      await webhookBacklog().then(
+        (entries) => this.set(entries),
+        () => {},
+      );
+    },
+  });
+  backlog.set(0);
 
   return {
     registry,
@@ -70,5 +93,6 @@ export function createApiMetrics({
     refused: (code) => refused.inc({ code }),
     streamOpened: () => connections.inc(),
     streamClosed: () => connections.dec(),
+    webhook: (outcome) => webhooks.inc({ outcome }),
   };
 }

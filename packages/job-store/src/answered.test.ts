@@ -15,7 +15,7 @@ describe('a call that somebody waits for', () => {
     })();
     const outcome = answered(calls).catch((error: unknown) => error);
     await vi.advanceTimersByTimeAsync(999);
-    await expect(Promise.race([outcome, 'waits'])).resolves.toBe('waits');
+    await expect(Promise.race([outcome, Promise.resolve('waits')])).resolves.toBe('waits');
     await vi.advanceTimersByTimeAsync(1);
     await expect(outcome).resolves.toMatchObject({ code: 'queue_unavailable' });
     await vi.advanceTimersByTimeAsync(5_000);
