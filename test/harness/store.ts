@@ -16,7 +16,7 @@ export interface Stores {
     mendAfterMs?: number;
     retention?: Retention;
   }): Promise<ProducerStore>;
-  worker(tier?: string): Promise<WorkerStore>;
+  worker(tier?: string, options?: { regularForMs?: number }): Promise<WorkerStore>;
 }
 
 /** Everything that it opens is closed, and every key deleted, when the test ends. */
@@ -55,13 +55,16 @@ export function createStores({ redisUrl = inject('redisUrl') } = {}): Stores {
       opened.push(store);
       return store;
     },
-    async worker(tier = 'fast') {
+    async worker(tier = 'fast', options = {}) {
       const store = await createWorkerStore({
         redisUrl,
         root,
         tier,
+        // Tests say by heartbeats who lives.
+        regularForMs: 0,
         onCancel: (jobId) => void cancelled.push(jobId),
         onError,
+        ...options,
       });
       opened.push(store);
       return store;

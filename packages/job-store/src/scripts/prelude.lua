@@ -32,6 +32,14 @@ local function emit(log_key, job_id, seq, event_type, json, followers, ids)
   return table.concat(remaining, ' ')
 end
 
+-- A `cancelled` event of a job that ran, with the tokens that its attempts have made: a number, or
+-- anything else where they are not known.
+local function with_tokens(json, tokens_made)
+  local event = cjson.decode(json)
+  event.tokens = tonumber(tokens_made) or cjson.null
+  return cjson.encode(event)
+end
+
 -- Writes the terminal event and state. `seq` is the number of that event. Nothing follows it.
 -- The record says how long it and its log are kept; one of before it could has the defaults.
 local function conclude(job_key, log_key, job_id, seq, state, json, followers)
