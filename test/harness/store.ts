@@ -20,8 +20,10 @@ export interface Stores {
 }
 
 /** Everything that it opens is closed, and every key deleted, when the test ends. */
-export function createStores({ redisUrl = inject('redisUrl') } = {}): Stores {
-  const root = `test-${randomUUID()}`;
+export function createStores({
+  redisUrl = inject('redisUrl'),
+  root = `test-${randomUUID()}`,
+} = {}): Stores {
   const redis = new Redis(redisUrl);
   redis.on('error', () => {});
   const errors: Error[] = [];

@@ -69,6 +69,7 @@ export async function processJob(
       deps.log.info({ job: entry.jobId, reason: claim.reason }, 'entry dropped');
       return { kind: 'done' };
     case 'unclear':
+      deps.log.info({ job: entry.jobId }, 'its worker may live: later');
       return { kind: 'again', delayMs: UNCLEAR_MS };
     case 'alone':
       return claim;

@@ -11,16 +11,16 @@ import type { Keys } from './keys.ts';
 import type { QueueEntry } from './queues.ts';
 
 /**
- * A worker that dies is noticed at the first check after its lock has ended: after 6 to 10.5 s; one
+ * A worker that dies is noticed at the first check after its lock has ended: after 5.5 to 9 s; one
  * period later, at worst, where the process that would have checked next died too.
  */
-const LOCK_MS = 8_000;
-const STALLED_CHECK_MS = 2_500;
+const LOCK_MS = 7_000;
+const STALLED_CHECK_MS = 2_000;
 /**
- * BullMQ renews in half this time, each lock that is older than that. So a lock has at least 6 s
+ * BullMQ renews in half this time, each lock that is older than that. So a lock has at least 5.5 s
  * left, and an event loop that is blocked for 5 s loses none.
  */
-const LOCK_RENEWAL_MS = 2_000;
+const LOCK_RENEWAL_MS = 1_500;
 /** BullMQ's own limit would fail innocent neighbours of a poisonous job; ours counts per job. */
 const STALLS_MAX = 1_000;
 /**
