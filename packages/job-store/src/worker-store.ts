@@ -3,6 +3,7 @@
  * It never gives up on Redis: what cannot be written now is written when Redis is back.
  */
 import type { WorkerStatus } from '@qarr/router-core';
+import { bounded } from './bounded.ts';
 import { createClaims } from './claim.ts';
 import type { Claims } from './claim.ts';
 import { createClosing } from './closing.ts';
@@ -17,6 +18,9 @@ import type { RedisProblems } from './redis-check.ts';
 import { look } from './standing.ts';
 import type { JobStanding } from './standing.ts';
 import { createWorkers } from './workers.ts';
+
+/** BullMQ's own close waits for ever where its connection is lost at that moment. */
+const STOP_MS = 3_000;
 
 export interface WorkerStore {
   /** What is wrong with Redis's settings. */
@@ -77,6 +81,23 @@ export async function createWorkerStore({
   });
   let consumer: Consumer | null = null;
 
+  let stopping: Promise<void> | null = null;
+
+  async function stopOnce(): Promise<void> {
+    await control.stop();
+    await bounded(STOP_MS, closeQueue());
+    await disconnect(redis);
+  }
+
+  async function closeQueue(): Promise<void> {
+    try {
+      await consumer?.stop();
+      await queues.stop();
+    } catch (error) {
+      onError(error as Error);
+    }
+  }
+
   return {
     check: () => checkRedis(redis),
 
@@ -92,11 +113,6 @@ export async function createWorkerStore({
     beat: (status) => workers.beat(tier, status),
     leave: (workerId) => workers.leave(tier, workerId),
 
-    async stop() {
-      await consumer?.stop();
-      await control.stop();
-      await queues.stop();
-      await disconnect(redis);
-    },
+    stop: () => (stopping ??= stopOnce()),
   };
 }
