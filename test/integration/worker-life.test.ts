@@ -56,9 +56,11 @@ async function areCarriedOn(
   }
 }
 
+const keyOf = (job: string) => `qarr:{${job}}:job`;
+
 /** Tries that failed, and workers that died. */
 function burnt({ stores }: WorkerWorld, job: string): Promise<(string | null)[]> {
-  return stores.redis.hmget(`qarr:{${job}}:job`, 'failures', 'deaths');
+  return stores.redis.hmget(keyOf(job), 'failures', 'deaths');
 }
 
 describe('a worker that is killed', () => {
@@ -108,7 +110,6 @@ describe('a job whose engine is silent', () => {
       const cancelled = await world.submit({ tokens: LONG });
       const deleted = await world.submit({ tokens: LONG });
       const { redis } = world.stores;
-      const keyOf = (job: string) => `qarr:{${job}}:job`;
       for (const job of [cancelled, deleted]) {
         await waitUntil(
           'it is silent',

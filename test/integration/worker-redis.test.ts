@@ -46,19 +46,19 @@ it(
   },
 );
 
-describe('a store whose Redis does not answer any more', () => {
-  /** It waits for entries, as an idle worker does. */
-  async function idle() {
-    const redis = await createOwnRedis();
-    const stores = createStores({ redisUrl: redis.url });
-    const worker = await stores.worker();
-    worker.consume({ concurrency: 2, paused: false, deliver: async () => ({ kind: 'done' }) });
-    await waitUntil('it waits', async () =>
-      String(await stores.redis.client('LIST')).includes('cmd=bzpopmin'),
-    );
-    return { redis, worker };
-  }
+/** It waits for entries, as an idle worker does. */
+async function idle() {
+  const redis = await createOwnRedis();
+  const stores = createStores({ redisUrl: redis.url });
+  const worker = await stores.worker();
+  worker.consume({ concurrency: 2, paused: false, deliver: async () => ({ kind: 'done' }) });
+  await waitUntil('it waits', async () =>
+    String(await stores.redis.client('LIST')).includes('cmd=bzpopmin'),
+  );
+  return { redis, worker };
+}
 
+describe('a store whose Redis does not answer any more', () => {
   it('can be left while that stands still', async () => {
     const { redis, worker } = await idle();
     redis.freeze();
