@@ -57,7 +57,7 @@ async function claim({ worker }: World, jobId: string, times = 1) {
 
 async function finish(world: World, jobId: string, type: 'completed' | 'failed' | 'cancelled') {
   const claimed = await claim(world, jobId);
-  if (claimed.kind === 'drop') throw new Error(`dropped: ${claimed.reason}`);
+  if (claimed.kind !== 'run') throw new Error(`not claimed: ${claimed.kind}`);
   const nothing = { usage: null, timings: TIMINGS };
   const events = {
     completed: { type: 'completed', finish_reason: 'stop', ...nothing },
