@@ -69,6 +69,19 @@ describe('submitting', () => {
       return open + (await stores.redis.zcard(`${stores.root}:deadlines`)) === 0;
     });
   });
+
+  it('says how long it is kept, whoever ends it', async () => {
+    const { worker, stores } = await both();
+    const store = await stores.producer({ retention: { resultMs: 50_000, logMs: 20_000 } });
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const { log } = await run(worker, job);
+    expect(await log.finish(COMPLETED)).toBe('ok');
+    const keptMs = await stores.redis.pttl(`${stores.root}:{${job.id}}:job`);
+    expect(keptMs).toBeGreaterThan(20_000);
+    expect(keptMs).toBeLessThanOrEqual(50_000);
+    expect(await stores.redis.pttl(`${stores.root}:{${job.id}}:log`)).toBeLessThanOrEqual(20_000);
+  });
 });
 
 describe('one attempt', () => {

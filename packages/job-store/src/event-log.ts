@@ -12,10 +12,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { JobResult, TerminalEvent } from '@qarr/router-core';
+import type { Closing } from './closing.ts';
 import { EVENT_ARGS, createDeltaBuffer } from './delta-buffer.ts';
 import type { AnswerDelta, DeltaBuffer } from './delta-buffer.ts';
 import type { Keys } from './keys.ts';
-import type { Retention } from './retention.ts';
 import { isNoScript, loadScript, pipeScript, runScript } from './scripts.ts';
 import type { ScriptCall } from './scripts.ts';
 
@@ -70,12 +70,12 @@ interface Attempt {
 export function createEventLog({
   redis,
   keys,
-  retention,
+  closing,
   onError,
 }: {
   redis: Redis;
   keys: Keys;
-  retention: Retention;
+  closing: Closing;
   onError: (error: Error) => void;
 }): EventLog {
   const dirty = new Set<Attempt>();
@@ -200,14 +200,12 @@ export function createEventLog({
               first,
               event.type,
               JSON.stringify(event),
-              retention.resultMs,
-              retention.logMs,
               fields.length / 2,
               ...fields,
               ...events,
             ],
           });
-          if (outcome === 'ok') closeIndex(redis, keys, jobId).catch(onError);
+          if (outcome === 'ok') closing.close(jobId).catch(onError);
           // Refused: the events were not written, so their numbers are free again.
           else attempt.nextSeq = first;
           return outcome;
@@ -224,11 +222,6 @@ export function createEventLog({
       };
     },
   };
-}
-
-/** Takes a job that is terminal out of the indexes of open jobs. */
-export async function closeIndex(redis: Redis, keys: Keys, jobId: string): Promise<void> {
-  await redis.pipeline().zrem(keys.open, jobId).zrem(keys.deadlines, jobId).exec();
 }
 
 /** Gives what is pending its sequence numbers. */

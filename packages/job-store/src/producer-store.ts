@@ -4,8 +4,8 @@
  */
 import { QarrError } from '@qarr/router-core';
 import type { JobRecord, JobState, NewJob, TierStatus } from '@qarr/router-core';
+import { createClosing } from './closing.ts';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
-import { closeIndex } from './event-log.ts';
 import { createFollowers } from './followers.ts';
 import type { Followers } from './followers.ts';
 import { createKeys } from './keys.ts';
@@ -66,6 +66,7 @@ export async function createProducerStore({
   tiers: readonly string[];
   /** Unique to this process. */
   replicaId: string;
+  /** Of the jobs that are submitted here. */
   retention?: Retention;
   followTickMs?: number;
   mendAfterMs?: number;
@@ -84,7 +85,8 @@ export async function createProducerStore({
     tickMs: followTickMs,
     onError,
   });
-  const sweeper = createSweeper({ redis, keys, queues, retention, mendAfterMs, onError });
+  const closing = createClosing({ redis, keys });
+  const sweeper = createSweeper({ redis, keys, queues, closing, mendAfterMs, onError });
 
   async function lookUp(jobId: string): Promise<JobRecord | null> {
     return parseRecord(await redis.hgetall(keys.job(jobId)));
@@ -117,7 +119,7 @@ export async function createProducerStore({
           ]);
           await runScript(redis, 'create', {
             keys: [keys.job(job.id), keys.log(job.id)],
-            args: [job.queueTimeoutMs, queued, ...newJobFields(job)],
+            args: [job.queueTimeoutMs, queued, ...newJobFields(job, retention)],
           });
           await queues.add(job.tier, { jobId: job.id, epoch: 1, class: job.class });
           return place;
@@ -132,13 +134,7 @@ export async function createProducerStore({
       const reply = (await answered(
         runScript(redis, 'cancel', {
           keys: [keys.job(jobId), keys.log(jobId)],
-          args: [
-            jobId,
-            DUE_EVENTS.cancelledUnrun,
-            DUE_EVENTS.cancelledAfterRun,
-            retention.resultMs,
-            retention.logMs,
-          ],
+          args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun],
         }),
       )) as ['gone'] | [JobState, string, number];
       if (reply[0] === 'gone') return null;
@@ -148,7 +144,7 @@ export async function createProducerStore({
       if (state === 'cancelled') {
         // It will not run in any case; this only tidies up.
         await queues.remove(tier, { jobId, epoch }).catch(onError);
-        await closeIndex(redis, keys, jobId).catch(onError);
+        await closing.close(jobId).catch(onError);
       }
       return state;
     },

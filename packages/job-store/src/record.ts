@@ -1,9 +1,10 @@
 /** The record of a job: how it lies in its hash, and how it is read back. */
 import { isTerminalState, jobEventSchema, jobRecordSchema } from '@qarr/router-core';
 import type { JobRecord, NewJob } from '@qarr/router-core';
+import type { Retention } from './retention.ts';
 
 /** Fields and values in the order in which `create.lua` takes them. */
-export function newJobFields(job: NewJob): string[] {
+export function newJobFields(job: NewJob, retention: Retention): string[] {
   const fields: Record<string, string> = {
     id: job.id,
     owner: job.owner,
@@ -17,6 +18,8 @@ export function newJobFields(job: NewJob): string[] {
     dropped_messages: String(job.droppedMessages),
     metadata: JSON.stringify(job.metadata),
     run_timeout_ms: String(job.runTimeoutMs),
+    result_ttl_ms: String(retention.resultMs),
+    log_ttl_ms: String(retention.logMs),
     ...(job.traceparent === undefined ? {} : { traceparent: job.traceparent }),
   };
   return Object.entries(fields).flat();

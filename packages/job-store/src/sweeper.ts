@@ -6,11 +6,10 @@
 import { isTerminalState } from '@qarr/router-core';
 import type { JobClass, JobState } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
-import { closeIndex } from './event-log.ts';
+import type { Closing } from './closing.ts';
 import type { Keys } from './keys.ts';
 import type { Queues } from './queues.ts';
 import { DUE_EVENTS } from './retention.ts';
-import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
 import { redisNow } from './workers.ts';
 
@@ -27,14 +26,14 @@ export function createSweeper({
   redis,
   keys,
   queues,
-  retention,
+  closing,
   mendAfterMs,
   onError,
 }: {
   redis: Redis;
   keys: Keys;
   queues: Queues;
-  retention: Retention;
+  closing: Closing;
   /** An open job of this age is given to its queue once more: nothing where its entry is there. */
   mendAfterMs: number;
   onError: (error: Error) => void;
@@ -55,11 +54,11 @@ export function createSweeper({
   async function expire(jobId: string): Promise<void> {
     const reply = (await runScript(redis, 'expire', {
       keys: [keys.job(jobId), keys.log(jobId)],
-      args: [jobId, DUE_EVENTS.expired, retention.resultMs, retention.logMs],
+      args: [jobId, DUE_EVENTS.expired],
     })) as ['gone'] | [JobState, tier: string, epoch: number, leftMs: number];
-    if (reply[0] === 'gone') return closeIndex(redis, keys, jobId);
+    if (reply[0] === 'gone') return closing.close(jobId);
     const [state, tier, epoch, leftMs] = reply;
-    if (isTerminalState(state)) await closeIndex(redis, keys, jobId);
+    if (isTerminalState(state)) await closing.close(jobId);
     // It was started in time: only its first start has a deadline. (The index is a little early.)
     else if (leftMs <= 0) await redis.zrem(keys.deadlines, jobId);
     if (state === 'expired' && queues.has(tier)) await queues.remove(tier, { jobId, epoch });
@@ -69,7 +68,7 @@ export function createSweeper({
     const fields = await redis.hmget(keys.job(jobId), 'state', 'tier', 'epoch', 'class');
     const [state, tier, epoch, jobClass] = fields;
     if (!state || !tier || isTerminalState(state as JobState)) {
-      await closeIndex(redis, keys, jobId);
+      await closing.close(jobId);
     } else if (queues.has(tier)) {
       // Also one that is `running`: where its entry is lost, nobody would take it over.
       const entry = { jobId, epoch: Number(epoch), class: jobClass as JobClass };

@@ -5,18 +5,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { engineRequestSchema } from '@qarr/router-core';
 import type { EngineRequest, JobState, OnInterrupt, WorkerStatus } from '@qarr/router-core';
+import { createClosing } from './closing.ts';
 import { connectWorker, disconnect, subscribe, whenReady } from './connections.ts';
 import { createConsumer } from './consumer.ts';
 import type { Consumer, Delivery } from './consumer.ts';
-import { closeIndex, createEventLog } from './event-log.ts';
+import { createEventLog } from './event-log.ts';
 import type { AttemptLog, StopReason } from './event-log.ts';
 import { createKeys } from './keys.ts';
 import { createQueues } from './queues.ts';
 import type { QueueEntry } from './queues.ts';
 import { checkRedis } from './redis-check.ts';
 import type { RedisProblems } from './redis-check.ts';
-import { DEFAULT_RETENTION, DUE_EVENTS } from './retention.ts';
-import type { Retention } from './retention.ts';
+import { DUE_EVENTS } from './retention.ts';
 import { runScript } from './scripts.ts';
 import { readSoFar } from './so-far.ts';
 import type { SoFar } from './so-far.ts';
@@ -76,7 +76,6 @@ export async function createWorkerStore({
   redisUrl,
   root,
   tier,
-  retention = DEFAULT_RETENTION,
   onCancel,
   onError,
 }: {
@@ -84,7 +83,6 @@ export async function createWorkerStore({
   /** First part of every Redis key. */
   root?: string | undefined;
   tier: string;
-  retention?: Retention;
   /** Somebody asks to cancel this job, which may or may not run here. */
   onCancel: (jobId: string) => void;
   onError: (error: Error) => void;
@@ -92,7 +90,8 @@ export async function createWorkerStore({
   const keys = createKeys(root);
   const redis = connectWorker({ redisUrl, onError });
   await whenReady(redis);
-  const log = createEventLog({ redis, keys, retention, onError });
+  const closing = createClosing({ redis, keys });
+  const log = createEventLog({ redis, keys, closing, onError });
   const queues = createQueues({ redis, keys, tiers: [tier], onError });
   const workers = createWorkers({ redis, keys });
   // A control message that is lost costs nothing: the next append reports the cancellation too.
@@ -134,8 +133,6 @@ export async function createWorkerStore({
           worker,
           token,
           DEATHS_MAX,
-          retention.resultMs,
-          retention.logMs,
           DUE_EVENTS.expired,
           DUE_EVENTS.cancelledUnrun,
           DUE_EVENTS.cancelledAfterRun,
@@ -145,7 +142,7 @@ export async function createWorkerStore({
         ],
       })) as ClaimReply;
       if (reply[0] === 'drop') {
-        if (reply[1] !== 'stale') closeIndex(redis, keys, jobId).catch(onError);
+        if (reply[1] !== 'stale') closing.close(jobId).catch(onError);
         return { kind: 'drop', reason: reply[1] };
       }
       redis.zrem(keys.deadlines, jobId).catch(onError);

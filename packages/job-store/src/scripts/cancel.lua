@@ -1,8 +1,7 @@
 -- Cancels a waiting job at once; of a running one it notes that it shall be cancelled.
 --
 -- KEYS  1 job, 2 log
--- ARGV  1 job id, 2 `cancelled` event of a job that never ran, 3 of one that ran,
---       4 result ttl (ms), 5 log ttl (ms)
+-- ARGV  1 job id, 2 `cancelled` event of a job that never ran, 3 of one that ran
 -- RETURN {'gone'} or {state after the call, tier, epoch}; 'running' means: its worker must be told
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'seq', 'followers', 'tier', 'epoch')
@@ -15,7 +14,6 @@ if state == 'running' then
 elseif state == 'queued' then
   state = 'cancelled'
   local json = record[2] == '0' and ARGV[2] or ARGV[3]
-  local ttl = { result_ms = ARGV[4], log_ms = ARGV[5] }
-  conclude(KEYS[1], KEYS[2], ARGV[1], tonumber(record[3]) + 1, state, json, record[4], ttl)
+  conclude(KEYS[1], KEYS[2], ARGV[1], tonumber(record[3]) + 1, state, json, record[4])
 end
 return { state, record[5], tonumber(record[6]) }

@@ -5,9 +5,8 @@
 --
 -- KEYS  1 job, 2 log
 -- ARGV  1 job id, 2 epoch of the entry, 3 worker, 4 token of this delivery, 5 deaths allowed,
---       6 result ttl (ms), 7 log ttl (ms), then the terminal events that may be due:
---       8 `expired`, 9 `cancelled` unrun, 10 `cancelled` after a run, 11 `failed` by run time,
---       12 `failed` by poison, 13 `failed` by a lost worker
+--       then the terminal events that may be due: 6 `expired`, 7 `cancelled` unrun, 8 `cancelled`
+--       after a run, 9 `failed` by run time, 10 `failed` by poison, 11 `failed` by a lost worker
 -- RETURN {'run', attempt, next seq, failures, spared, now, created_at, started_at,
 --         run_timeout_ms, on_interrupt, request, traceparent or '', continued, 1 if there is text
 --         in the log that this attempt carries on, or 0}
@@ -46,29 +45,28 @@ if state == 'running' and claimed_by == ARGV[4] then
   return run()
 end
 
-local ttl = { result_ms = ARGV[6], log_ms = ARGV[7] }
 local function drop(terminal_state, json)
-  conclude(KEYS[1], KEYS[2], ARGV[1], seq + 1, terminal_state, json, followers, ttl)
+  conclude(KEYS[1], KEYS[2], ARGV[1], seq + 1, terminal_state, json, followers)
   redis.call('HSET', KEYS[1], 'deaths', deaths)
   return { 'drop', terminal_state }
 end
 
 if cancel == '1' then
-  return drop('cancelled', attempt == 0 and ARGV[9] or ARGV[10])
+  return drop('cancelled', attempt == 0 and ARGV[7] or ARGV[8])
 end
 if attempt == 0 and now >= queue_deadline then
-  return drop('expired', ARGV[8])
+  return drop('expired', ARGV[6])
 end
 if attempt > 0 and now >= started_at + run_timeout_ms then
-  return drop('failed', ARGV[11])
+  return drop('failed', ARGV[9])
 end
 if state == 'running' then
   deaths = deaths + 1
   if deaths >= tonumber(ARGV[5]) then
-    return drop('failed', ARGV[12])
+    return drop('failed', ARGV[10])
   end
   if has_text and on_interrupt == 'fail' then
-    return drop('failed', ARGV[13])
+    return drop('failed', ARGV[11])
   end
 end
 

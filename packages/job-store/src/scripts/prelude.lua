@@ -33,10 +33,12 @@ local function emit(log_key, job_id, seq, event_type, json, followers, ids)
 end
 
 -- Writes the terminal event and state. `seq` is the number of that event. Nothing follows it.
-local function conclude(job_key, log_key, job_id, seq, state, json, followers, ttl)
+-- The record says how long it and its log are kept; one of before it could has the defaults.
+local function conclude(job_key, log_key, job_id, seq, state, json, followers)
+  local kept = redis.call('HMGET', job_key, 'result_ttl_ms', 'log_ttl_ms')
   emit(log_key, job_id, seq, state, json, followers)
   redis.call('HSET', job_key, 'state', state, 'seq', seq, 'finished_at', now_ms(), 'final', json)
   redis.call('HDEL', job_key, 'followers', 'claim', 'cancel')
-  redis.call('PEXPIRE', job_key, ttl.result_ms)
-  redis.call('PEXPIRE', log_key, ttl.log_ms)
+  redis.call('PEXPIRE', job_key, kept[1] or 86400000)
+  redis.call('PEXPIRE', log_key, kept[2] or 3600000)
 end
