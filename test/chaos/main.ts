@@ -21,6 +21,8 @@ const EXIT_STOPPED = { SIGINT: 130, SIGTERM: 143 } as const;
 /** The longest deadline that the load gives, and a minute. */
 const QUIET_MS = 120_000;
 const READERS_MS = 20_000;
+/** Two checks of a queue for stalled entries, and some room. */
+const SETTLE_MS = 15_000;
 const TOKENS = [1, 120] as const;
 
 // By the exit, which takes the processes of the run along.
@@ -70,6 +72,7 @@ function planOf(options: ChaosOptions): RunPlan {
     loadMs: options.minutes * 60_000,
     quietMs: QUIET_MS,
     readersMs: READERS_MS,
+    settleMs: SETTLE_MS,
     perSecond: options.perSecond,
     shape,
     mix: {

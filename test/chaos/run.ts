@@ -23,8 +23,8 @@ import { startWorld } from './world/world.ts';
 import type { World, WorldShape } from './world/world.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What is left in queues when all jobs are over: two checks for stalled entries, and some room. */
-const SETTLE_MS = 15_000;
+/** L2: so long after the faults every worker uses its engines again. */
+const READY_TIMEOUT_MS = 60_000;
 
 export interface RunPlan {
   readonly seed: string;
@@ -33,6 +33,8 @@ export interface RunPlan {
   readonly quietMs: number;
   /** After that, until every reader has seen it. */
   readonly readersMs: number;
+  /** After that, until queues and indexes are empty. */
+  readonly settleMs: number;
   readonly perSecond: number;
   readonly shape: WorldShape;
   readonly mix: LoadMix;
@@ -67,7 +69,9 @@ export async function runChaos(
   const world = await startWorld({ source: plan.source, shape: plan.shape, history });
   let keepsFolder = true;
   try {
-    await world.heal();
+    if (!(await world.untilReady({ timeoutMs: READY_TIMEOUT_MS }))) {
+      throw new Error('the world does not get ready');
+    }
     const outcome = await runIn(world, { plan, history, say });
     keepsFolder = outcome.violations.length + outcome.mistakes.length > 0;
     return { ...outcome, folder: keepsFolder ? world.folder : null, history };
@@ -106,6 +110,7 @@ async function runIn(
   await nemesis.stop();
   await world.heal();
   history.record({ t: 'phase', phase: 'quiet' });
+  const isReady = world.untilReady({ timeoutMs: READY_TIMEOUT_MS });
   say(`${load.ops} requests; faults are over, waiting for what is open`);
 
   if (!(await untilAllIsOver(world, { timeoutMs: plan.quietMs }))) say('not everything is over');
@@ -125,12 +130,15 @@ async function runIn(
   clearTimeout(lastCall);
 
   const engines = await countWorking(world);
-  const dump = await settledDump(() => dumpRedis(world.redis.observer), { timeoutMs: SETTLE_MS });
+  const dump = await settledDump(() => dumpRedis(world.redis.observer), {
+    timeoutMs: plan.settleMs,
+  });
   say(`${dump.jobs.size} jobs in Redis; comparing`);
   const undisturbed = await askUndisturbed(dump, random.fork('sample'));
   const evidence = gatherEvidence(history.entries, dump, {
     undisturbed,
     engines,
+    isReady: await isReady,
     gentle: plan.mix.gentle,
   });
   return { tally: tally(evidence), violations: checkAll(evidence), mistakes };

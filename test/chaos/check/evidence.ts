@@ -57,6 +57,8 @@ export interface Surroundings {
   readonly undisturbed: ReadonlyMap<string, UndisturbedAnswer | null>;
   /** Requests that each engine still works on in the end; null where it does not say. */
   readonly engines: readonly { readonly name: string; readonly running: number | null }[];
+  /** Whether every worker used its engines again. */
+  readonly isReady: boolean;
   /** Nothing that was done explains a failure. */
   readonly gentle: boolean;
 }

@@ -1,4 +1,4 @@
-/** I17, I20: in the end nothing works, nothing waits, and everything has a time to live. */
+/** I17, I20, L2: in the end nothing works, nothing waits, and all are ready for more. */
 import { isTerminal, violation } from './evidence.ts';
 import type { Check, Evidence, Violation } from './evidence.ts';
 
@@ -12,6 +12,7 @@ export const checkLeftovers: Check = (evidence) => [
   ...checkJobKeys(evidence),
   ...checkIndexes(evidence),
   ...checkQueues(evidence),
+  ...(evidence.isReady ? [] : [violation('L2', null, 'a worker does not use its engines again')]),
   ...evidence.engines
     .filter(({ running }) => running !== 0)
     .map(({ name, running }) =>

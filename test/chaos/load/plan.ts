@@ -11,6 +11,7 @@ export interface OpPlan {
   readonly runTimeoutMs: number | null;
   readonly maxTokens: number;
   readonly choices: 1 | 2;
+  readonly endless: boolean;
   readonly stop: string | null;
   /** Submits under one key, at once. Without a key there is one. */
   readonly key: string | null;
@@ -52,8 +53,19 @@ export interface LoadMix {
   readonly keys: boolean;
   readonly deletes: boolean;
   readonly maxTokens: readonly [min: number, max: number];
+  /** Answers are as long as they may be. */
+  readonly endless?: boolean;
+  /** Of all jobs, instead of a draw. */
+  readonly onInterrupt?: OpEntry['onInterrupt'];
+  /** The share of jobs that hardly wait to be started, and how long that is. */
+  readonly impatient?: {
+    readonly share: number;
+    readonly ms: readonly [min: number, max: number];
+  };
 }
 
+/** Some of them expire wherever the system is disturbed. */
+const IMPATIENT = { share: 0.1, ms: [1, 1_500] } as const;
 /** Long enough that only what was lost waits so long. */
 const PATIENT_QUEUE_MS = 60_000;
 
@@ -77,11 +89,16 @@ export function planOp(number: number, mix: LoadMix, random: Random): OpPlan {
     op,
     surface,
     tier: random.chance(0.9) ? random.pick(mix.tiers) : null,
-    onInterrupt: isJob ? onInterrupt : surface === 'chat' ? 'restart' : 'continue',
+    onInterrupt: isJob
+      ? (mix.onInterrupt ?? onInterrupt)
+      : surface === 'chat'
+        ? 'restart'
+        : 'continue',
     queueTimeoutMs: isJob ? queueTimeout(mix, random) : null,
     runTimeoutMs: isJob && !mix.gentle && random.chance(0.04) ? random.int(200, 1_500) : null,
     maxTokens: random.int(...mix.maxTokens),
     choices,
+    endless: mix.endless ?? false,
     stop: random.chance(0.1) ? ' the' : null,
     key: hasKey ? `key-${op}` : null,
     submits: hasKey && random.chance(0.2) ? random.int(2, 6) : 1,
@@ -109,7 +126,8 @@ function planReader(random: Random): ReaderPlan {
 }
 
 function queueTimeout(mix: LoadMix, random: Random): number {
-  return !mix.gentle && random.chance(0.1) ? random.int(1, 1_500) : PATIENT_QUEUE_MS;
+  const { share, ms } = mix.impatient ?? IMPATIENT;
+  return !mix.gentle && random.chance(share) ? random.int(...ms) : PATIENT_QUEUE_MS;
 }
 
 /** The body of the op; `conflicting`: another one, for the same key. */
@@ -120,6 +138,7 @@ export function bodyOf(plan: OpPlan, { conflicting = false } = {}): object {
     max_tokens: plan.maxTokens,
     ...(plan.tier === null ? {} : { model: plan.tier }),
     ...(plan.choices === 1 ? {} : { n: plan.choices }),
+    ...(plan.endless ? { ignore_eos: true } : {}),
     ...(plan.stop === null ? {} : { stop: plan.stop }),
     ...(plan.surface === 'chat_stream' ? { stream: true } : {}),
     ...(plan.surface === 'job'

@@ -100,6 +100,31 @@ export const ENGINE_FAULTS: readonly Fault[] = [
   },
 ];
 
+/** Half of an engine's answers are cut, so that others carry them on. */
+export function cutAnswers(): Fault {
+  return {
+    name: 'cut-answers',
+    help: 'half of the answers of an engine are cut',
+    draw: (world, random) => {
+      const engine = pickOne(world.engines, random);
+      if (engine === null) return null;
+      return {
+        target: engine.name,
+        detail: '',
+        async run(signal) {
+          await post(engine.url, {
+            fault: 'cut',
+            params: { within: WITHIN },
+            when: { rate: 0.5 },
+          });
+          await last(BREAKS_MS_MAX, signal);
+          await fetch(`${engine.url}/_sim/faults`, { method: 'DELETE' });
+        },
+      };
+    },
+  };
+}
+
 interface Rule extends Breakage {
   readonly when?: { readonly rate: number };
   readonly times?: number;

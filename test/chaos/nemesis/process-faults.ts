@@ -14,8 +14,8 @@ export const PROCESS_FAULTS: readonly Fault[] = [
   kill('worker'),
   kill('api'),
   kill('engine'),
-  freeze('worker', FREEZE_WORKER_MS_MAX),
-  freeze('api', FREEZE_API_MS_MAX),
+  freeze('worker', { msMin: 1_000, msMax: FREEZE_WORKER_MS_MAX }),
+  freeze('api', { msMin: 1_000, msMax: FREEZE_API_MS_MAX }),
   roll('worker'),
   roll('api'),
 ];
@@ -40,13 +40,13 @@ function kill(kind: MemberKind): Fault {
   };
 }
 
-function freeze(kind: MemberKind, msMax: number): Fault {
+function freeze(kind: MemberKind, { msMin, msMax }: { msMin: number; msMax: number }): Fault {
   return {
     name: `freeze-${kind}`,
     help: `SIGSTOP of a process of kind ${kind} for up to ${msMax / 1_000} s, then SIGCONT`,
     draw: (world, random) =>
       strike(world, kind, random, (member) => {
-        const frozenMs = random.int(1_000, msMax);
+        const frozenMs = random.int(msMin, msMax);
         return {
           target: member.name,
           detail: `for ${frozenMs} ms`,
@@ -58,6 +58,30 @@ function freeze(kind: MemberKind, msMax: number): Fault {
         };
       }),
   };
+}
+
+/** SIGSTOP of the worker that has most jobs, so that there is something to be taken over. */
+export function freezeBusiest({ ms }: { ms: number }): Fault {
+  return {
+    name: 'freeze-busiest',
+    help: 'SIGSTOP of the worker that has most jobs',
+    draw: ({ workers }) => ({
+      target: 'workers',
+      detail: `for ${ms} ms`,
+      async run(signal) {
+        const loads = await Promise.all(workers.map(runningAt));
+        const busiest = workers[loads.indexOf(Math.max(...loads))];
+        busiest?.freeze();
+        await last(ms, signal);
+        busiest?.thaw();
+      },
+    }),
+  };
+}
+
+async function runningAt({ url }: Member): Promise<number> {
+  const page = await (await fetch(`${url}/metrics`)).text();
+  return Number(/^qarr_worker_slots\{.*state="running".*\} (\d+)$/m.exec(page)?.[1] ?? 0);
 }
 
 function roll(kind: MemberKind): Fault {

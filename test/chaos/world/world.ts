@@ -2,9 +2,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startTcpProxy } from '../../harness/tcp-proxy.ts';
 import type { TcpProxy } from '../../harness/tcp-proxy.ts';
-import { waitUntil } from '../../harness/wait-until.ts';
 import type { History } from '../history.ts';
 import { createMember } from './member.ts';
 import type { Member } from './member.ts';
@@ -13,8 +13,8 @@ import type { WorldRedis } from './redis.ts';
 
 /** All engines speak alike, so that each can carry on what another has begun. */
 export const ENGINE_SEED = '7';
-/** An engine that was gone for long is asked again every few seconds. */
-const READY_TIMEOUT_MS = 60_000;
+
+const LOOK_EVERY_MS = 100;
 
 /** What a world consists of. */
 export interface WorldShape {
@@ -60,8 +60,10 @@ export interface World {
   readonly engines: readonly Member[];
   /** Those that can be disturbed: of some processes to Redis, and of some workers to an engine. */
   readonly ways: readonly Way[];
-  /** Nothing is disturbed any more, everything runs, and every worker uses its engines. */
+  /** Nothing is disturbed any more, and everything runs. */
   heal(): Promise<void>;
+  /** Waits until every worker uses all of its engines; false where that does not come. */
+  untilReady(options: { timeoutMs: number }): Promise<boolean>;
   stop(options: { keepsFolder: boolean }): Promise<void>;
 }
 
@@ -183,10 +185,15 @@ export async function startWorld({
     for (const member of members) member.thaw();
     await Promise.all(members.map((member) => member.start()));
     await Promise.all(engines.map(healEngine));
-    await waitUntil('every worker uses its engines', () => usesAll(workers), {
-      timeoutMs: READY_TIMEOUT_MS,
-      everyMs: 100,
-    });
+  }
+
+  async function untilReady({ timeoutMs }: { timeoutMs: number }): Promise<boolean> {
+    const deadlineMs = performance.now() + timeoutMs;
+    while (!(await usesAll(workers))) {
+      if (performance.now() > deadlineMs) return false;
+      await sleep(LOOK_EVERY_MS);
+    }
+    return true;
   }
 
   return {
@@ -198,6 +205,7 @@ export async function startWorld({
     engines,
     ways,
     heal,
+    untilReady,
     async stop({ keepsFolder }) {
       await Promise.all([...apis, ...workers].map((member) => member.kill()));
       await Promise.all(engines.map((engine) => engine.kill()));
@@ -219,7 +227,7 @@ const WORKER_ENV = {
   QARR_REST_MS: '1000',
   QARR_HEADERS_TIMEOUT_MS: '5000',
   QARR_FIRST_TOKEN_TIMEOUT_MS: '5000',
-  QARR_IDLE_TIMEOUT_MS: '4000',
+  QARR_IDLE_TIMEOUT_MS: '8000',
   QARR_DRAIN_MS: '1000',
 } as const;
 
