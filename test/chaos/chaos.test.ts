@@ -21,6 +21,7 @@ const PLAN: RunPlan = {
     tiers: FULL_WORLD.tiers.map(({ name }) => name),
     keys: true,
     deletes: true,
+    lists: true,
     maxTokens: [1, 80],
   },
   nemesis: { kind: 'faults', faults: FAULTS, pauseMs: [300, 1_200] },

@@ -103,6 +103,13 @@ export interface LookupEntry {
   readonly text: string | null;
 }
 
+/** All jobs, as a replica lists them in the end. */
+interface ListEntry {
+  readonly t: 'list';
+  readonly api: string;
+  readonly jobs: readonly (readonly [jobId: string, state: string])[];
+}
+
 export interface FaultEntry {
   readonly t: 'fault';
   readonly fault: string;
@@ -132,6 +139,7 @@ export type EntryBody =
   | CancelEntry
   | DeleteEntry
   | LookupEntry
+  | ListEntry
   | FaultEntry
   | ProcessEntry
   | PhaseEntry;

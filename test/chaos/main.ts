@@ -80,6 +80,7 @@ function planOf(options: ChaosOptions): RunPlan {
       tiers: shape.tiers.map(({ name }) => name),
       keys: options.keys,
       deletes: options.deletes,
+      lists: options.lists,
       maxTokens: TOKENS,
     },
     nemesis: nemesis === 'faults' ? { kind: 'faults', faults } : { kind: nemesis },

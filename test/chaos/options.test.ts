@@ -28,7 +28,7 @@ test.each([
   [['--faults', 'kill-everybody'], '--faults: there is no kill-everybody'],
   [['--only', 'luck'], '--only must be roll or none'],
   [['--only', 'roll', '--faults', 'kill-api'], '--only and --faults exclude each other'],
-  [['--without', 'jobs'], '--without may name keys and deletes'],
+  [['--without', 'jobs'], '--without may name keys,deletes,lists'],
 ])('refuses %s', (args, message) => {
   expect(readOptions(args, drawSeed)).toEqual({ kind: 'refused', message });
 });

@@ -10,6 +10,9 @@ const PER_SECOND = 6;
 const MINUTES_MAX = 1_440;
 const PER_SECOND_MAX = 1_000;
 
+/** What a load can do without. */
+const LEFT_OUT = ['keys', 'deletes', 'lists'];
+
 const DEFAULTS = { world: 'full', without: '', faults: undefined, only: undefined } as const;
 
 export interface ChaosOptions {
@@ -24,6 +27,7 @@ export interface ChaosOptions {
   readonly source: string | null;
   readonly keys: boolean;
   readonly deletes: boolean;
+  readonly lists: boolean;
   /** As they were typed, but for those that are said anyway: to be said again. */
   readonly flags: readonly string[];
 }
@@ -45,7 +49,7 @@ export const USAGE = `npm run chaos: the real processes under load, while they a
                     none: no fault at all, and nothing may fail
   --report FILE     writes the report as Markdown
   --history FILE    keeps what every client sent and saw, one JSON object per line
-  --without a,b     leaves out keys (Idempotency-Key) or deletes
+  --without a,b     leaves out keys (Idempotency-Key), deletes or lists
   --source DIR      root of another copy of this workspace, whose processes are started
 
 Faults:
@@ -91,8 +95,8 @@ export function readOptions(args: readonly string[], drawSeed: () => string): Op
   const unknown = names.find((name) => !FAULTS.some((fault) => fault.name === name));
   if (unknown !== undefined) return refused(`--faults: there is no ${unknown}`);
   const without = values.without.split(',').filter((name) => name !== '');
-  if (without.some((name) => name !== 'keys' && name !== 'deletes')) {
-    return refused('--without may name keys and deletes');
+  if (without.some((name) => !LEFT_OUT.includes(name))) {
+    return refused(`--without may name ${LEFT_OUT.join()}`);
   }
   return {
     kind: 'run',
@@ -108,6 +112,7 @@ export function readOptions(args: readonly string[], drawSeed: () => string): Op
       source: values.source ?? null,
       keys: !without.includes('keys'),
       deletes: !without.includes('deletes'),
+      lists: !without.includes('lists'),
       flags: (['world', 'faults', 'only', 'without'] as const).flatMap((name) => {
         const value = values[name];
         return value === undefined || value === DEFAULTS[name] ? [] : [`--${name} ${value}`];

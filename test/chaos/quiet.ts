@@ -11,8 +11,12 @@ const LOOK_EVERY_MS = 200;
 const LOOKUP_TRIES_MAX = 5;
 /** Look-ups and readings at once. */
 const AT_ONCE = 16;
+/** As long as a page may be. */
+const PAGE = 100;
 /** Readers who come when all is over. */
 const LATE_READERS_MAX = 300;
+/** Indexes of jobs that are open. */
+const OPEN = /^qarr:(open|deadlines|started|bound:.*|jobs:.*:open)$/;
 /** An engine notices within a step or two that nobody listens any more. */
 const ENGINE_IDLE_MS = 10_000;
 
@@ -78,6 +82,24 @@ export async function lookUpAll(
   });
 }
 
+/** Lists all jobs, page by page, at every replica. */
+export async function listAll({ apis, history, givenUp }: ClientContext): Promise<void> {
+  for (const api of apis) {
+    const jobs: [string, string][] = [];
+    let after: string | null = null;
+    do {
+      const query: string = after === null ? '' : `&after=${encodeURIComponent(after)}`;
+      const reply = await ask(`${api.url}/v1/jobs?limit=${PAGE}${query}`, { signal: givenUp });
+      if (reply === null || reply === 'refused' || reply.status !== 200) return;
+      for (const { id, status } of reply.body['data'] as { id: string; status: string }[]) {
+        jobs.push([id, status]);
+      }
+      after = reply.body['has_more'] === true ? textIn(reply.body['next_cursor']) : null;
+    } while (after !== null && !givenUp.aborted);
+    history.record({ t: 'list', api: api.name, jobs });
+  }
+}
+
 /** How many requests each engine still works on, when it had time to end them. */
 export async function countWorking({
   engines,
@@ -118,8 +140,7 @@ export async function settledDump(
   for (;;) {
     const dump = await take();
     const isSettled =
-      dump.open.length === 0 &&
-      dump.deadlines.length === 0 &&
+      [...dump.indexes].every(([name, members]) => !OPEN.test(name) || members.length === 0) &&
       [...dump.queues.values()].every((size) => size === 0) &&
       !dump.otherKeys.some(({ name }) => name.endsWith(':lock'));
     if (isSettled || performance.now() > deadlineMs) return dump;

@@ -30,6 +30,7 @@ const MIX: LoadMix = {
   tiers: SMALL_WORLD.tiers.map(({ name }) => name),
   keys: false,
   deletes: false,
+  lists: false,
   maxTokens: [20, 60],
 };
 

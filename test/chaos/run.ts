@@ -16,7 +16,7 @@ import type { LoadMix } from './load/plan.ts';
 import type { Fault } from './nemesis/fault.ts';
 import { startNemesis, startRolling } from './nemesis/nemesis.ts';
 import type { Nemesis } from './nemesis/nemesis.ts';
-import { countWorking, lookUpAll, settledDump, untilAllIsOver } from './quiet.ts';
+import { countWorking, listAll, lookUpAll, settledDump, untilAllIsOver } from './quiet.ts';
 import { createRandom } from './random.ts';
 import { askUndisturbed } from './undisturbed.ts';
 import { startWorld } from './world/world.ts';
@@ -133,6 +133,7 @@ async function runIn(
   const dump = await settledDump(() => dumpRedis(world.redis.observer), {
     timeoutMs: plan.settleMs,
   });
+  if (plan.mix.lists) await listAll({ ...context, givenUp: AbortSignal.timeout(plan.readersMs) });
   say(`${dump.jobs.size} jobs in Redis; comparing`);
   const undisturbed = await askUndisturbed(dump, random.fork('sample'));
   const evidence = gatherEvidence(history.entries, dump, {

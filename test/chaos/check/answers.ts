@@ -1,10 +1,34 @@
 /** I7, I10: what clients were told at last is what is stored. */
 import type { JobResult } from '@qarr/router-core';
 import { brief, mayBeDeleted, publishedTexts, violation } from './evidence.ts';
-import type { Check, JobEvidence, Violation } from './evidence.ts';
+import type { Check, Evidence, JobEvidence, Violation } from './evidence.ts';
 
-export const checkAnswers: Check = ({ jobs }) =>
-  [...jobs.values()].flatMap((job) => [...checkChats(job), ...checkLookups(job)]);
+export const checkAnswers: Check = (evidence) => [
+  ...[...evidence.jobs.values()].flatMap((job) => [...checkChats(job), ...checkLookups(job)]),
+  ...checkLists(evidence),
+];
+
+/** A recount: what is listed is what Redis has, each job once and in its state. */
+function checkLists({ entries, jobs }: Evidence): Violation[] {
+  return entries.flatMap((entry) => {
+    if (entry.t !== 'list') return [];
+    const listed = new Map(entry.jobs);
+    const stored = [...jobs.values()].filter(({ record }) => record !== null);
+    return [
+      ...(listed.size === entry.jobs.length
+        ? []
+        : [violation('I10', null, `${entry.api} lists a job twice`)]),
+      ...stored
+        .filter(({ id, state }) => listed.get(id) !== state)
+        .map((job) =>
+          violation('I10', job, `${entry.api} lists it as ${listed.get(job.id) ?? 'nothing'}`),
+        ),
+      ...[...listed.keys()]
+        .filter((id) => (jobs.get(id)?.record ?? null) === null)
+        .map((id) => violation('I10', null, `${entry.api} lists ${id}, which is not there`)),
+    ];
+  });
+}
 
 function checkChats(job: JobEvidence): Violation[] {
   if (job.record === null) return [];

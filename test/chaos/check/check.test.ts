@@ -23,7 +23,7 @@ interface Known {
   readonly jobs: Map<string, DumpedJob>;
   readonly queues: Map<string, number>;
   readonly otherKeys: { name: string; ttlMs: number }[];
-  readonly open: string[];
+  readonly indexes: Map<string, string[]>;
   readonly engines: { name: string; running: number | null }[];
   ids: (index: number) => string;
   ttlMs: number;
@@ -79,11 +79,10 @@ function healthy(): Known {
     jobs: new Map(),
     queues: new Map([['{qarr:fast}:wait', 0]]),
     otherKeys: [
-      { name: '{qarr:fast}:wait', ttlMs: -1 },
       { name: '{qarr:fast}:meta', ttlMs: -1 },
       { name: 'qarr:idem:anonymous:key-1', ttlMs: 60_000 },
     ],
-    open: [],
+    indexes: new Map([['qarr:kept', [`completed ${ID} anonymous`]]]),
     engines: [{ name: 'engine-1', running: 0 }],
     ids: (index) => `0-${index + 1}`,
     ttlMs: 60_000,
@@ -134,8 +133,7 @@ function evidenceOf(known: Known) {
       [ID, { record, log, recordTtlMs: known.ttlMs, logTtlMs: known.ttlMs }],
       ...known.jobs,
     ]),
-    open: known.open,
-    deadlines: [],
+    indexes: known.indexes,
     otherKeys: known.otherKeys,
     queues: known.queues,
   };
@@ -324,7 +322,29 @@ const WRONGS: readonly (readonly [string, readonly string[], (known: Known) => v
   ],
   ['an engine that still works', ['I17'], ({ engines }) => void (engines[0]!.running = 1)],
   ['a job that is kept for ever', ['I20'], (known) => (known.ttlMs = -1)],
-  ['an index that holds what is over', ['I20'], ({ open }) => void open.push(ID)],
+  [
+    'an index that holds what is over',
+    ['I20'],
+    ({ indexes }) => void indexes.set('qarr:open', [ID]),
+  ],
+  [
+    'a list of the wrong state',
+    ['I20'],
+    ({ indexes }) => void indexes.set('qarr:jobs:anonymous:failed', [ID]),
+  ],
+  [
+    'a list that leaves a job out',
+    ['I10'],
+    ({ entries }) => void entries.push({ t: 'list', api: 'api-1', jobs: [] }),
+  ],
+  [
+    'a list with a job twice',
+    ['I10'],
+    ({ entries }) => {
+      const row = [ID, 'completed'] as const;
+      entries.push({ t: 'list', api: 'api-1', jobs: [row, row] });
+    },
+  ],
   ['an entry in a queue', ['I20'], ({ queues }) => void queues.set('{qarr:fast}:wait', 1)],
   [
     'a key that nobody explains',

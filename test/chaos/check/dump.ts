@@ -21,8 +21,8 @@ export interface DumpedJob {
 
 export interface Dump {
   readonly jobs: ReadonlyMap<string, DumpedJob>;
-  readonly open: readonly string[];
-  readonly deadlines: readonly string[];
+  /** The members of each index, by its key. */
+  readonly indexes: ReadonlyMap<string, readonly string[]>;
   /** Every key that is none of a job's own. */
   readonly otherKeys: readonly { readonly name: string; readonly ttlMs: number }[];
   /** How many entries each list or set of a queue has, by its key. */
@@ -32,12 +32,15 @@ export interface Dump {
 /** Lists and sets of BullMQ in which an entry of a job may lie. */
 const QUEUE_SIZES =
   /^\{qarr:[^}]+\}:(wait|paused|active|delayed|prioritized|waiting-children|completed|failed|stalled)$/;
+/** Sets of jobs: of those that are open, and of those that have ended. */
+const INDEX = /^qarr:(open|deadlines|started|kept|bound:.*|jobs:.*)$/;
 const JOB_KEY = /^qarr:\{([^}]+)\}:(job|log)$/;
 
 export async function dumpRedis(redis: Redis): Promise<Dump> {
   const names = await scanAll(redis);
   const jobs = new Map<string, DumpedJob>();
   const queues = new Map<string, number>();
+  const indexes = new Map<string, string[]>();
   const otherKeys: { name: string; ttlMs: number }[] = [];
   for (const name of names.toSorted()) {
     const [, jobId] = JOB_KEY.exec(name) ?? [];
@@ -45,13 +48,13 @@ export async function dumpRedis(redis: Redis): Promise<Dump> {
       if (!jobs.has(jobId)) jobs.set(jobId, await dumpJob(redis, jobId));
       continue;
     }
-    if (QUEUE_SIZES.test(name)) queues.set(name, await sizeOf(redis, name));
-    otherKeys.push({ name, ttlMs: await redis.pttl(name) });
+    if (INDEX.test(name)) indexes.set(name, await membersOf(redis, name));
+    else if (QUEUE_SIZES.test(name)) queues.set(name, await sizeOf(redis, name));
+    else otherKeys.push({ name, ttlMs: await redis.pttl(name) });
   }
   return {
     jobs,
-    open: await redis.zrange('qarr:open', '0', '-1'),
-    deadlines: await redis.zrange('qarr:deadlines', '0', '-1'),
+    indexes,
     otherKeys,
     queues,
   };
@@ -89,6 +92,10 @@ async function readLog(redis: Redis, key: string): Promise<LogEntry[] | null> {
     }
     if (page.length < PAGE) return log.length === 0 ? null : log;
   }
+}
+
+async function membersOf(redis: Redis, name: string): Promise<string[]> {
+  return (await redis.type(name)) === 'set' ? redis.smembers(name) : redis.zrange(name, '0', '-1');
 }
 
 async function sizeOf(redis: Redis, name: string): Promise<number> {

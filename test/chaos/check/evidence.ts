@@ -132,6 +132,7 @@ export function gatherEvidence(
         jobOf(entry.jobId).lookups.push(entry);
         break;
       case 'op':
+      case 'list':
       case 'fault':
       case 'process':
       case 'phase':

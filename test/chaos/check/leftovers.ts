@@ -2,11 +2,13 @@
 import { isTerminal, violation } from './evidence.ts';
 import type { Check, Evidence, Violation } from './evidence.ts';
 
-/** What a queue without any entry consists of, and the registry of live workers. */
+/** What a queue without any entry consists of, and who lives. */
 const STANDING_KEYS = [
   /^\{qarr:[^}]+\}:(meta|id|events|marker|pc|stalled-check)$/,
-  /^qarr:workers:[^:]+$/,
+  /^qarr:(workers:[^:]+|replicas)$/,
 ];
+/** Lists the jobs that have ended, all or those of a state. */
+const ENDED_INDEX = /^qarr:(?:jobs:.*:)?(kept|completed|failed|cancelled|expired)$/;
 
 export const checkLeftovers: Check = (evidence) => [
   ...checkJobKeys(evidence),
@@ -36,23 +38,30 @@ function checkJobKeys({ jobs }: Evidence): Violation[] {
   ]);
 }
 
-function checkIndexes({ dump }: Evidence): Violation[] {
-  return [
-    ...dump.open.map((id) => violation('I20', null, `${id} is still among the open jobs`)),
-    ...dump.deadlines.map((id) => violation('I20', null, `${id} still has a deadline`)),
-  ];
+/** Those of open jobs are empty; the others hold jobs that have ended so, and each of them. */
+function checkIndexes({ dump, jobs }: Evidence): Violation[] {
+  return [...dump.indexes].flatMap(([name, members]) => {
+    const [, list = ''] = ENDED_INDEX.exec(name) ?? [];
+    // Of `<state> <job> <owner>`, or of jobs alone.
+    const ids = members.map((member) => member.split(' ').find((word) => jobs.has(word)) ?? member);
+    return ids.flatMap((id) => {
+      const state = jobs.get(id)?.state ?? null;
+      const isRight = list !== '' && isTerminal(state) && (list === 'kept' || list === state);
+      return isRight ? [] : [violation('I20', null, `${name} still has ${id}, which is ${state}`)];
+    });
+  });
 }
 
 function checkQueues({ dump }: Evidence): Violation[] {
-  return dump.otherKeys.flatMap(({ name, ttlMs }) => {
-    const size = dump.queues.get(name);
-    if (size !== undefined) {
-      return size === 0 ? [] : [violation('I20', null, `${name} still has ${size} entries`)];
-    }
-    if (name === 'qarr:open' || name === 'qarr:deadlines') return [];
+  const waiting = [...dump.queues].filter(([, size]) => size > 0);
+  const strange = dump.otherKeys.flatMap(({ name, ttlMs }) => {
     if (STANDING_KEYS.some((pattern) => pattern.test(name))) return [];
     // Something that ends by itself, such as an idempotency key.
     if (name.startsWith('qarr:') && ttlMs >= 0) return [];
     return [violation('I20', null, `${name} is nobody's`)];
   });
+  return [
+    ...waiting.map(([name, size]) => violation('I20', null, `${name} still has ${size} entries`)),
+    ...strange,
+  ];
 }

@@ -1,7 +1,7 @@
-/** A chat, whole or streamed: bound to its connection, so it is tried once. */
+/** A chat, whole or streamed. Without a key it is bound to its connection, and tried once. */
 import type { ChatEntry } from '../history.ts';
 import type { Random } from '../random.ts';
-import { ask, codeOf, isRefused, pickApi, textIn } from './client.ts';
+import { ask, codeOf, isRefused, pause, pickApi, textIn } from './client.ts';
 import type { ClientContext } from './client.ts';
 import { readFrames } from './frames.ts';
 import { bodyOf } from './plan.ts';
@@ -10,16 +10,25 @@ import { outcomeOf } from './submit.ts';
 
 /** As long as a connected client waits at all. */
 const CHAT_TIMEOUT_MS = 45_000;
+const RETRY_MS = 300;
+const TRIES_MAX = 60;
+const AGAIN_CODES: ReadonlySet<string> = new Set(['shutting_down', 'queue_unavailable']);
 /** Heartbeats come each second. */
 const SILENCE_MS = 5_000;
 
 export async function chat(plan: OpPlan, context: ClientContext, random: Random): Promise<void> {
-  return plan.surface === 'chat'
-    ? chatWhole(plan, context, random)
-    : chatStreamed(plan, context, random);
+  const { givenUp } = context;
+  const tryOnce = plan.surface === 'chat' ? chatWhole : chatStreamed;
+  for (let tries = 0; tries < TRIES_MAX && !givenUp.aborted; tries += 1) {
+    const isOver = await tryOnce(plan, context, random);
+    // Without a key, a second try would be a second job.
+    if (isOver || plan.key === null) return;
+    await pause(RETRY_MS, givenUp);
+  }
 }
 
-async function chatWhole(plan: OpPlan, context: ClientContext, random: Random): Promise<void> {
+/** Whether it has its answer, or will get no other one. */
+async function chatWhole(plan: OpPlan, context: ClientContext, random: Random): Promise<boolean> {
   const { history, givenUp } = context;
   const api = pickApi(context, random);
   const fromMs = history.nowMs();
@@ -50,12 +59,17 @@ async function chatWhole(plan: OpPlan, context: ClientContext, random: Random): 
     jobId,
     conflicting: false,
   });
-  if (answered === null || jobId === null) return;
+  if (answered === null || jobId === null) return outcome === 'acknowledged';
   const end = answered.status === 200 ? 'done' : 'error';
   history.record({ t: 'chat', op, jobId, text: contentOf(answered.body), end, code });
+  return !isAgain(end, code);
 }
 
-async function chatStreamed(plan: OpPlan, context: ClientContext, random: Random): Promise<void> {
+async function chatStreamed(
+  plan: OpPlan,
+  context: ClientContext,
+  random: Random,
+): Promise<boolean> {
   const { history, givenUp } = context;
   const api = pickApi(context, random);
   const { op } = plan;
@@ -75,7 +89,7 @@ async function chatStreamed(plan: OpPlan, context: ClientContext, random: Random
     clearTimeout(silence);
     const outcome = isRefused(error) ? 'refused' : 'unknown';
     history.record({ ...submitted, outcome, status: null, code: null, jobId: null });
-    return;
+    return false;
   }
   const { status } = response;
   const jobId = response.headers.get('x-qarr-job');
@@ -83,13 +97,19 @@ async function chatStreamed(plan: OpPlan, context: ClientContext, random: Random
     const code = codeIn(await response.text().catch(() => ''));
     clearTimeout(silence);
     history.record({ ...submitted, outcome: outcomeOf(status, code), status, code, jobId });
-    return;
+    return false;
   }
   history.record({ ...submitted, outcome: 'acknowledged', status, code: null, jobId });
   const seen = await readChunks(response.body, { plan, onBytes: () => silence.refresh() });
   clearTimeout(silence);
   hangUp.abort();
   history.record({ t: 'chat', op, jobId, ...seen });
+  return !isAgain(seen.end, seen.code);
+}
+
+/** Cut off, though its job may go on: a retry with the same key attaches to it. */
+function isAgain(end: ChatEntry['end'], code: string | null): boolean {
+  return end === 'cut' || (end === 'error' && (code === null || AGAIN_CODES.has(code)));
 }
 
 async function readChunks(

@@ -52,6 +52,8 @@ export interface LoadMix {
   readonly tiers: readonly string[];
   readonly keys: boolean;
   readonly deletes: boolean;
+  /** In the end all jobs are listed. */
+  readonly lists: boolean;
   readonly maxTokens: readonly [min: number, max: number];
   /** Answers are as long as they may be. */
   readonly endless?: boolean;
