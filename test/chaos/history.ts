@@ -110,7 +110,7 @@ interface ListEntry {
   readonly jobs: readonly (readonly [jobId: string, state: string])[];
 }
 
-export interface FaultEntry {
+interface FaultEntry {
   readonly t: 'fault';
   readonly fault: string;
   readonly target: string;
@@ -118,7 +118,7 @@ export interface FaultEntry {
   readonly fromMs: number;
 }
 
-export interface ProcessEntry {
+interface ProcessEntry {
   readonly t: 'process';
   readonly name: string;
   readonly event: 'started' | 'ended' | 'ended by itself';

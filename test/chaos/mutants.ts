@@ -26,13 +26,13 @@ const STORE = 'packages/job-store/src';
 export const HASTE: readonly Edit[] = [
   {
     file: `${STORE}/consumer.ts`,
-    text: 'const LOCK_MS = 10_000;',
-    replacement: 'const LOCK_MS = 2_000;',
+    text: 'lockDuration: LOCK_MS,',
+    replacement: 'lockDuration: 2_000,',
   },
   {
     file: `${STORE}/consumer.ts`,
-    text: 'const STALLED_CHECK_MS = 5_000;',
-    replacement: 'const STALLED_CHECK_MS = 500;',
+    text: 'stalledInterval: STALLED_CHECK_MS,',
+    replacement: 'stalledInterval: 500,',
   },
 ];
 

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 const SCAN_COUNT = 1_000;
 const PAGE = 1_000;
 
-export interface LogEntry {
+interface LogEntry {
   readonly id: string;
   readonly type: string;
   readonly json: string;

@@ -12,7 +12,7 @@ export const checkSubmissions: Check = (evidence) => [
   ...unexpectedJobs(evidence).map((job) =>
     violation('I2', job, `exists though nobody asked for it (marker ${job.marker})`),
   ),
-  ...[...evidence.ops.values()].flatMap(checkOp),
+  ...[...evidence.ops.values()].flatMap((op) => checkOp(op, evidence)),
 ];
 
 /** Acknowledged, and neither over nor deleted. */
@@ -34,20 +34,24 @@ export function unexpectedJobs({ jobs }: Evidence): JobEvidence[] {
 }
 
 /** Jobs beyond the one that each op may have. */
-export function duplicatedJobs({ ops }: Evidence): string[] {
-  return [...ops.values()].flatMap((op) => allJobsOf(op).slice(1));
+export function duplicatedJobs(evidence: Evidence): string[] {
+  return [...evidence.ops.values()].flatMap((op) => allJobsOf(op, evidence).slice(1));
 }
 
-function allJobsOf({ submits, jobIds }: OpEvidence): string[] {
+/** Deleting a job frees its key: what was deleted does not count. */
+function allJobsOf({ submits, jobIds }: OpEvidence, { jobs }: Evidence): string[] {
   const answered = submits.flatMap(({ conflicting, outcome, jobId }) =>
     !conflicting && outcome === 'acknowledged' ? (jobId ?? []) : [],
   );
-  return [...new Set([...answered, ...jobIds])];
+  return [...new Set([...answered, ...jobIds])].filter((id) => {
+    const job = jobs.get(id);
+    return job === undefined || job.record !== null || !mayBeDeleted(job);
+  });
 }
 
-function checkOp(evidence: OpEvidence): Violation[] {
-  const { op, submits } = evidence;
-  const all = allJobsOf(evidence);
+function checkOp(ofOp: OpEvidence, evidence: Evidence): Violation[] {
+  const { op, submits } = ofOp;
+  const all = allJobsOf(ofOp, evidence);
   const taken = submits.filter(({ conflicting, outcome }) => conflicting && outcome !== 'unknown');
   return [
     ...(all.length <= 1
