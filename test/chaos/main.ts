@@ -23,7 +23,9 @@ const QUIET_MS = 120_000;
 const READERS_MS = 20_000;
 /** Two checks of a queue for stalled entries, and some room. */
 const SETTLE_MS = 15_000;
-const TOKENS = [1, 120] as const;
+/** Up to some seconds, so that there is something to be interrupted. */
+const TOKENS = [1, 300] as const;
+const ENDLESS = 0.5;
 
 // By the exit, which takes the processes of the run along.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -82,6 +84,7 @@ function planOf(options: ChaosOptions): RunPlan {
       deletes: options.deletes,
       lists: options.lists,
       maxTokens: TOKENS,
+      endless: ENDLESS,
     },
     nemesis: nemesis === 'faults' ? { kind: 'faults', faults } : { kind: nemesis },
     source: resolve(options.source ?? ROOT),

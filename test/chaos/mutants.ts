@@ -43,7 +43,7 @@ export const HASTE: readonly Edit[] = [
 const FROZEN_RUN = {
   faults: [freezeBusiest({ ms: 3_500 })],
   pauseMs: [1_500, 1_500],
-  mix: { maxTokens: [500, 600], endless: true },
+  mix: { maxTokens: [500, 600], endless: 1 },
   loadMs: 5_500,
   perSecond: 5,
 } as const;
@@ -194,7 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     expected: ['I13'],
     faults: [],
-    mix: { maxTokens: [350, 400], endless: true },
+    mix: { maxTokens: [350, 400], endless: 1 },
   },
   {
     name: 'text follows a cancel',

@@ -5,7 +5,7 @@ import type { Fault } from './nemesis/fault.ts';
 import { FULL_WORLD, SMALL_WORLD } from './world/world.ts';
 import type { WorldShape } from './world/world.ts';
 
-const PER_SECOND = 6;
+const PER_SECOND = 5;
 /** A day: whoever wants more starts it again with another seed. */
 const MINUTES_MAX = 1_440;
 const PER_SECOND_MAX = 1_000;

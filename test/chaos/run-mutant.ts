@@ -32,6 +32,7 @@ const MIX: LoadMix = {
   deletes: false,
   lists: false,
   maxTokens: [20, 60],
+  endless: 0,
 };
 
 export async function runMutant(

@@ -55,8 +55,8 @@ export interface LoadMix {
   /** In the end all jobs are listed. */
   readonly lists: boolean;
   readonly maxTokens: readonly [min: number, max: number];
-  /** Answers are as long as they may be. */
-  readonly endless?: boolean;
+  /** The share of answers that are as long as they may be. */
+  readonly endless: number;
   /** Of all jobs, instead of a draw. */
   readonly onInterrupt?: OpEntry['onInterrupt'];
   /** The share of jobs that hardly wait to be started, and how long that is. */
@@ -100,7 +100,7 @@ export function planOp(number: number, mix: LoadMix, random: Random): OpPlan {
     runTimeoutMs: isJob && !mix.gentle && random.chance(0.04) ? random.int(200, 1_500) : null,
     maxTokens: random.int(...mix.maxTokens),
     choices,
-    endless: mix.endless ?? false,
+    endless: random.chance(mix.endless),
     stop: random.chance(0.1) ? ' the' : null,
     key: hasKey ? `key-${op}` : null,
     submits: hasKey && random.chance(0.2) ? random.int(2, 6) : 1,
