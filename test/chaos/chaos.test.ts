@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { FAULTS } from './nemesis/faults.ts';
 import { runChaos } from './run.ts';
 import type { RunOutcome, RunPlan } from './run.ts';
-import { FULL_WORLD } from './world/world.ts';
+import { FULL_WORLD } from './world/shape.ts';
 
 const TIMEOUT_MS = 300_000;
 

@@ -2,8 +2,8 @@
 import { parseArgs } from 'node:util';
 import { FAULTS } from './nemesis/faults.ts';
 import type { Fault } from './nemesis/fault.ts';
-import { FULL_WORLD, SMALL_WORLD } from './world/world.ts';
-import type { WorldShape } from './world/world.ts';
+import { FULL_WORLD, SMALL_WORLD } from './world/shape.ts';
+import type { WorldShape } from './world/shape.ts';
 
 const PER_SECOND = 5;
 /** A day: whoever wants more starts it again with another seed. */

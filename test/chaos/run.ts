@@ -20,7 +20,8 @@ import { countWorking, listAll, lookUpAll, settledDump, untilAllIsOver } from '.
 import { createRandom } from './random.ts';
 import { askUndisturbed } from './undisturbed.ts';
 import { startWorld } from './world/world.ts';
-import type { World, WorldShape } from './world/world.ts';
+import type { World } from './world/world.ts';
+import type { WorldShape } from './world/shape.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** L2: so long after the faults every worker uses its engines again. */

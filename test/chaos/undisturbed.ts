@@ -4,7 +4,7 @@ import { startReference } from '../conformance/world/reference.ts';
 import type { Random } from './random.ts';
 import type { Dump } from './check/dump.ts';
 import type { UndisturbedAnswer } from './check/evidence.ts';
-import { ENGINE_SEED } from './world/world.ts';
+import { ENGINE_SEED } from './world/shape.ts';
 
 /** Beyond it, a sample: each is an answer of some dozens of tokens, made in this process. */
 const COMPARED_MAX = 3_000;

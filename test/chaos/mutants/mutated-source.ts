@@ -31,8 +31,14 @@ export async function copySource(
     });
   }
   await symlink(join(root, 'node_modules'), join(path, 'node_modules'));
-  for (const edit of edits) await carryOut(path, edit);
-  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+  const remove = () => rm(path, { recursive: true, force: true });
+  try {
+    for (const edit of edits) await carryOut(path, edit);
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+  return { path, remove };
 }
 
 async function carryOut(path: string, { file, text, replacement }: Edit): Promise<void> {
