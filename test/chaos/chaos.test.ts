@@ -19,9 +19,9 @@ const PLAN: RunPlan = {
   mix: {
     gentle: false,
     tiers: FULL_WORLD.tiers.map(({ name }) => name),
-    keys: true,
-    deletes: true,
-    lists: true,
+    keys: false,
+    deletes: false,
+    lists: false,
     maxTokens: [1, 200],
     endless: 0.5,
   },

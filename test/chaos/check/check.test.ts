@@ -249,6 +249,7 @@ const WRONGS: readonly (readonly [string, readonly string[], (known: Known) => v
     },
   ],
   ['attempts that are counted wrongly', ['I5'], ({ record }) => (record['attempt'] = '2')],
+  ['a job that is tried too often', ['I16'], ({ record }) => (record['failures'] = '4')],
   ['a log with a gap', ['I6'], (known) => (known.ids = (index) => `0-${index + 2}`)],
   ['a sequence number that is too high', ['I6'], ({ record }) => (record['seq'] = '9')],
   ['a reader with a gap', ['I6'], ({ read }) => void read.splice(1, 1)],

@@ -1,14 +1,17 @@
-/** I3 to I6: each log by itself, and with its record. */
+/** I3 to I6, I16: each log by itself, and with its record. */
 import { isTerminalType } from '@qarr/router-core';
 import { isTerminal, violation } from './evidence.ts';
 import type { Check, JobEvidence, Violation } from './evidence.ts';
+
+/** Tries that may fail, the first one included. What was handed back does not count. */
+const TRIES_MAX = 3;
 
 export const checkLogs: Check = ({ jobs }) =>
   [...jobs.values()].flatMap((job) => (job.record === null ? [] : checkLog(job)));
 
 function checkLog(job: JobEvidence): Violation[] {
   if (job.log === null) return [violation('I6', job, 'has a record and no log')];
-  return [...checkNumbers(job), ...checkEnd(job), ...checkOrder(job)];
+  return [...checkNumbers(job), ...checkEnd(job), ...checkOrder(job), ...checkTries(job)];
 }
 
 function checkNumbers(job: JobEvidence): Violation[] {
@@ -41,6 +44,11 @@ function checkEnd(job: JobEvidence): Violation[] {
       ? []
       : [violation('I3', job, 'has another end in its record than in its log')]),
   ];
+}
+
+function checkTries(job: JobEvidence): Violation[] {
+  const failures = Number(job.record?.['failures'] ?? 0);
+  return failures <= TRIES_MAX ? [] : [violation('I16', job, `has failed ${failures} times`)];
 }
 
 /** I4, I5: attempts are numbered, text belongs to one, and a new one carries on or resets. */
