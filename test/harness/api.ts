@@ -182,7 +182,7 @@ async function startTestWorker({
     paused: false,
     async deliver(entry, { token }) {
       const claim = await store.claim(entry, { worker: id, token });
-      if (claim.kind === 'drop') return { kind: 'done' };
+      if (claim.kind !== 'run') return { kind: 'done' };
       const over = Promise.withResolvers<Delivery>();
       let stopped: TestAttempt['stopped'] = null;
       running.set(entry.jobId, {

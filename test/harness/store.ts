@@ -13,7 +13,7 @@ export interface Stores {
   readonly cancelled: string[];
   /** `redisUrl`: another way to the same Redis. */
   producer(options?: Partial<Parameters<typeof createProducerStore>[0]>): Promise<ProducerStore>;
-  worker(tier?: string): Promise<WorkerStore>;
+  worker(tier?: string, options?: { regularForMs?: number }): Promise<WorkerStore>;
 }
 
 /** Everything that it opens is closed, and every key deleted, when the test ends. */
@@ -54,13 +54,16 @@ export function createStores({
       opened.push(store);
       return store;
     },
-    async worker(tier = 'fast') {
+    async worker(tier = 'fast', options = {}) {
       const store = await createWorkerStore({
         redisUrl,
         root,
         tier,
+        // Tests say by heartbeats who lives.
+        regularForMs: 0,
         onCancel: (jobId) => void cancelled.push(jobId),
         onError,
+        ...options,
       });
       opened.push(store);
       return store;

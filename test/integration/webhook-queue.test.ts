@@ -41,7 +41,7 @@ const entryKey = ({ stores }: World, jobId: string) =>
 const entryOf = (world: World, jobId: string) =>
   waitUntil('the entry', () => world.stores.redis.hget(entryKey(world, jobId), 'data'));
 
-/** Claims it so often, each time as another worker. */
+/** Claims it so often, or until that ends it. */
 async function claim({ worker }: World, jobId: string, times = 1) {
   for (let time = 1; ; time += 1) {
     const claimed = await worker.claim(
@@ -57,7 +57,7 @@ async function claim({ worker }: World, jobId: string, times = 1) {
 
 async function finish(world: World, jobId: string, type: 'completed' | 'failed' | 'cancelled') {
   const claimed = await claim(world, jobId);
-  if (claimed.kind === 'drop') throw new Error(`dropped: ${claimed.reason}`);
+  if (claimed.kind !== 'run') throw new Error(`not claimed: ${claimed.kind}`);
   const nothing = { usage: null, timings: TIMINGS };
   const events = {
     completed: { type: 'completed', finish_reason: 'stop', ...nothing },
@@ -75,6 +75,7 @@ async function finish(world: World, jobId: string, type: 'completed' | 'failed' 
 }
 
 const expiring = { queueTimeoutMs: 1 };
+const briefly = { runTimeoutMs: 1 };
 
 describe('the end of a job is to be announced', () => {
   it.each<[string, string, Partial<NewJob>, (world: World, id: string) => Promise<unknown>]>([
@@ -88,7 +89,7 @@ describe('the end of a job is to be announced', () => {
     ],
     ['it is cancelled while it waits', 'cancelled', {}, ({ producer }, id) => producer.cancel(id)],
     ['a claim finds it expired', 'expired', expiring, (world, id) => claim(world, id)],
-    ['a claim finds it poisonous', 'failed', {}, (world, id) => claim(world, id, 4)],
+    ['a claim finds its time over', 'failed', briefly, (world, id) => claim(world, id, 50)],
     ['the sweep finds it expired', 'expired', expiring, ({ producer }) => producer.sweep()],
   ])('when %s', async (_name, state, fields, end) => {
     const world = await start();

@@ -11,7 +11,9 @@ export type { EndedJob } from './ended-job.ts';
 
 // For workers
 export { createWorkerStore } from './worker-store.ts';
-export type { Claim, ClaimedJob, Delivery, WorkerStore } from './worker-store.ts';
+export type { Delivery, WorkerStore } from './worker-store.ts';
+export type { Claim, Claimant, ClaimedJob } from './claim.ts';
+export type { JobStanding } from './standing.ts';
 export type { AttemptLog, Burns, Ending, StopReason, WriteOutcome } from './event-log.ts';
 export type { AnswerDelta } from './delta-buffer.ts';
 export type { SoFar } from './so-far.ts';
