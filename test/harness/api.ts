@@ -142,6 +142,8 @@ export interface TestAttempt {
   giveUp(tokens: number): Promise<void>;
   /** Gives it back to its queue, as a worker does that stops. */
   handBack(): Promise<void>;
+  /** Lets go of its queue entry without another word, as a worker does that was superseded. */
+  leave(): void;
 }
 
 export interface TestWorker {
@@ -274,6 +276,7 @@ function testAttempt({
       await log.requeue({ burns: 'nothing' });
       end({ kind: 'again', delayMs: 1 });
     },
+    leave: () => end({ kind: 'done' }),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Job stores for tests, under key names of their own that must be gone in the end. */
 import { randomUUID } from 'node:crypto';
 import { createProducerStore, createWorkerStore } from '@qarr/job-store';
-import type { ProducerStore, Retention, WorkerStore } from '@qarr/job-store';
+import type { ProducerStore, WorkerStore } from '@qarr/job-store';
 import type { NewJob } from '@qarr/router-core';
 import { Redis } from 'ioredis';
 import { inject, onTestFinished } from 'vitest';
@@ -11,11 +11,8 @@ export interface Stores {
   readonly redis: Redis;
   readonly errors: Error[];
   readonly cancelled: string[];
-  producer(options?: {
-    followTickMs?: number;
-    mendAfterMs?: number;
-    retention?: Retention;
-  }): Promise<ProducerStore>;
+  /** `redisUrl`: another way to the same Redis. */
+  producer(options?: Partial<Parameters<typeof createProducerStore>[0]>): Promise<ProducerStore>;
   worker(tier?: string, options?: { regularForMs?: number }): Promise<WorkerStore>;
 }
 

@@ -7,6 +7,7 @@ import { engineRequestSchema } from '@qarr/router-core';
 import type { EngineRequest, JobState, OnInterrupt } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import type { Closing } from './closing.ts';
+import { runDeadline } from './deadlines.ts';
 import type { AttemptLog, EventLog, StopReason } from './event-log.ts';
 import type { Keys } from './keys.ts';
 import type { QueueEntry } from './queues.ts';
@@ -138,6 +139,13 @@ export function createClaims({
     const [, attempt, nextSeq, failures, spared, now, createdAt, startedAt, ...rest] = reply;
     const [runTimeoutMs, onInterrupt, request, traceparent, continued, hasText, tokens] = rest;
     const tokensBefore = tokens === '' ? null : tokens;
+    // From now on its time to run counts. Where this is lost, the sweep finds it missing.
+    redis
+      .pipeline()
+      .zadd(keys.deadlines, runDeadline({ startedAt, runTimeoutMs }), jobId)
+      .zadd(keys.started, createdAt, jobId)
+      .exec()
+      .catch(onError);
     return {
       kind: 'run',
       job: {
@@ -170,7 +178,6 @@ export function createClaims({
           if (reply[1] !== 'stale') closing.close(jobId).catch(onError);
           return { kind: 'drop', reason: reply[1] };
         case 'run':
-          redis.zrem(keys.deadlines, jobId).catch(onError);
           return claimed(jobId, reply);
         default:
           return reply satisfies never;

@@ -1,7 +1,12 @@
 // For servers
 export { createProducerStore } from './producer-store.ts';
-export type { ProducerStore, QueuePlace } from './producer-store.ts';
+export type { ProducerStore } from './producer-store.ts';
+export type { KnownSubmission, QueuePlace, Submission } from './submitter.ts';
 export type { FollowOptions } from './followers.ts';
+export type { JobPage, ListCursor, ListOptions } from './listing.ts';
+export { createWebhookConsumer } from './webhook-consumer.ts';
+export type { DueWebhook, WebhookConsumer, WebhookVerdict } from './webhook-consumer.ts';
+export type { EndedJob } from './ended-job.ts';
 
 // For workers
 export { createWorkerStore } from './worker-store.ts';

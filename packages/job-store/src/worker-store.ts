@@ -12,11 +12,13 @@ import { createConsumer } from './consumer.ts';
 import type { Consumer, Delivery } from './consumer.ts';
 import { createEventLog } from './event-log.ts';
 import { createKeys } from './keys.ts';
+import { createOwnerIndex } from './owner-index.ts';
 import { createQueues } from './queues.ts';
 import { checkRedis } from './redis-check.ts';
 import type { RedisProblems } from './redis-check.ts';
 import { look } from './standing.ts';
 import type { JobStanding } from './standing.ts';
+import { createWebhookQueue } from './webhook-queue.ts';
 import { createWorkers } from './workers.ts';
 
 /** BullMQ's own close waits for ever where its connection is lost at that moment. */
@@ -63,7 +65,9 @@ export async function createWorkerStore({
   const keys = createKeys(root);
   const redis = connectWorker({ redisUrl, onError });
   await whenReady(redis);
-  const closing = createClosing({ redis, keys });
+  const webhooks = createWebhookQueue({ redis, keys, onError });
+  const index = createOwnerIndex({ redis, keys });
+  const closing = createClosing({ redis, keys, index, queues: null, webhooks });
   const log = createEventLog({ redis, keys, closing, onError });
   const queues = createQueues({ redis, keys, tiers: [tier], onError });
   const workers = createWorkers({ redis, keys, regularForMs });
@@ -93,6 +97,7 @@ export async function createWorkerStore({
     try {
       await consumer?.stop();
       await queues.stop();
+      await webhooks.stop();
     } catch (error) {
       onError(error as Error);
     }

@@ -63,7 +63,7 @@ local function drop(terminal_state, json)
 end
 
 if cancel == '1' then
-  return drop('cancelled', attempt == 0 and ARGV[10] or with_tokens(ARGV[11], tokens_made))
+  return drop('cancelled', cancelled_event(attempt, tokens_made, ARGV[10], ARGV[11]))
 end
 if attempt == 0 and now >= queue_deadline then
   return drop('expired', ARGV[9])
