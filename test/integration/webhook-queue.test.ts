@@ -6,7 +6,7 @@ import { jobError } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
 import { tracesOf } from '../harness/redis-traces.ts';
-import { createStores, newJob } from '../harness/store.ts';
+import { createStores, newJob, workerStatus } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
@@ -41,14 +41,16 @@ const entryKey = ({ stores }: World, jobId: string) =>
 const entryOf = (world: World, jobId: string) =>
   waitUntil('the entry', () => world.stores.redis.hget(entryKey(world, jobId), 'data'));
 
-/** Claims it so often, each time as another worker. */
+/** Claims it so often, each time as another worker; those before are dead. */
 async function claim({ worker }: World, jobId: string, times = 1) {
+  await worker.beat(workerStatus('observer'));
   for (let time = 1; ; time += 1) {
     const claimed = await worker.claim(
       { jobId, epoch: 1, class: 'standard' },
       {
-        worker: 'w',
+        worker: `w${time}`,
         token: `token-${time}`,
+        isAlone: true,
       },
     );
     if (claimed.kind === 'drop' || time === times) return claimed;
