@@ -24,6 +24,7 @@ const COMMANDS = {
   demo: { args: ['apps/cli/src/main.ts', 'up', '--exit-after-demo'], stopIsSuccess: true },
   test: { args: ['node_modules/vitest/vitest.mjs', 'run'], stopIsSuccess: false },
   conformance: { args: ['test/conformance/main.ts'], stopIsSuccess: false },
+  chaos: { args: ['test/chaos/main.ts'], stopIsSuccess: false },
   setup: { args: null, stopIsSuccess: false },
 };
 
@@ -63,7 +64,7 @@ async function runSteps({ name, command, extra, env, stops }) {
   const progress = createProgress();
   const dependencies = await ensureDependencies({ root, localNode, env, stops, progress });
   const nodeVersion = checkLocalNode(localNode);
-  const isTest = name === 'test' || name === 'conformance';
+  const isTest = name === 'test' || name === 'conformance' || name === 'chaos';
   const redis = await provideRedis({ root, isTest, env, stops, progress });
   try {
     progress.done(`set-up: ${dependencies}, Node ${nodeVersion}, ${redis.summary}`);

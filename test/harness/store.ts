@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { createProducerStore, createWorkerStore } from '@qarr/job-store';
 import type { ProducerStore, WorkerStore } from '@qarr/job-store';
-import type { NewJob, WorkerStatus } from '@qarr/router-core';
+import type { NewJob } from '@qarr/router-core';
 import { Redis } from 'ioredis';
 import { inject, onTestFinished } from 'vitest';
 
@@ -87,21 +87,5 @@ export function newJob(fields: Partial<NewJob> = {}): NewJob {
     droppedMessages: 0,
     metadata: {},
     ...fields,
-  };
-}
-
-/** What a worker of this name would beat. */
-export function workerStatus(id: string): WorkerStatus {
-  return {
-    id,
-    host: 'h',
-    pid: 1,
-    slots: 4,
-    running: 1,
-    breaker: 'closed',
-    upstream: 'http://127.0.0.1:1',
-    model: 'm',
-    max_model_len: null,
-    service_ms: null,
   };
 }

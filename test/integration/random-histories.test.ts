@@ -4,11 +4,11 @@
  */
 import type { AttemptLog, WorkerStore, ProducerStore } from '@qarr/job-store';
 import { JOB_TRANSITIONS } from '@qarr/router-core';
-import type { JobState, NewJob } from '@qarr/router-core';
+import type { JobState, NewJob, WorkerStatus } from '@qarr/router-core';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { checkLog, readLog, textOf } from '../harness/job-log.ts';
-import { createStores, newJob, workerStatus } from '../harness/store.ts';
+import { createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 
 const WORKERS = 4;
@@ -97,9 +97,9 @@ async function live({
       case 'claim': {
         deliveries += 1;
         const isTakeover = state === 'running';
-        await workers.beat(workerStatus('observer'));
+        await workers.beat(statusOf('observer'));
         if (step.isFormerDead) await workers.leave(`w${holder}`);
-        else await workers.beat(workerStatus(`w${holder}`));
+        else await workers.beat(statusOf(`w${holder}`));
         const claimed = await workers.claim(
           { jobId: job.id, epoch: 1, class: job.class },
           {
@@ -197,6 +197,21 @@ async function live({
   const events = await readLog({ ...stores, jobId: job.id });
   checkLog(events);
   if (state === 'completed') expect(textOf(events)).toBe(record?.result?.text);
+}
+
+function statusOf(id: string): WorkerStatus {
+  return {
+    id,
+    host: 'h',
+    pid: 1,
+    slots: 1,
+    running: 1,
+    breaker: 'closed',
+    upstream: 'http://127.0.0.1:1',
+    model: 'm',
+    max_model_len: null,
+    service_ms: null,
+  };
 }
 
 async function submit(store: ProducerStore, job: NewJob): Promise<void> {

@@ -6,7 +6,7 @@ import { jobError } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
 import { tracesOf } from '../harness/redis-traces.ts';
-import { createStores, newJob, workerStatus } from '../harness/store.ts';
+import { createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
@@ -41,16 +41,14 @@ const entryKey = ({ stores }: World, jobId: string) =>
 const entryOf = (world: World, jobId: string) =>
   waitUntil('the entry', () => world.stores.redis.hget(entryKey(world, jobId), 'data'));
 
-/** Claims it so often, each time as another worker; those before are dead. */
+/** Claims it so often, or until that ends it. */
 async function claim({ worker }: World, jobId: string, times = 1) {
-  await worker.beat(workerStatus('observer'));
   for (let time = 1; ; time += 1) {
     const claimed = await worker.claim(
       { jobId, epoch: 1, class: 'standard' },
       {
-        worker: `w${time}`,
+        worker: 'w',
         token: `token-${time}`,
-        isAlone: true,
       },
     );
     if (claimed.kind === 'drop' || time === times) return claimed;
@@ -77,6 +75,7 @@ async function finish(world: World, jobId: string, type: 'completed' | 'failed' 
 }
 
 const expiring = { queueTimeoutMs: 1 };
+const briefly = { runTimeoutMs: 1 };
 
 describe('the end of a job is to be announced', () => {
   it.each<[string, string, Partial<NewJob>, (world: World, id: string) => Promise<unknown>]>([
@@ -90,7 +89,7 @@ describe('the end of a job is to be announced', () => {
     ],
     ['it is cancelled while it waits', 'cancelled', {}, ({ producer }, id) => producer.cancel(id)],
     ['a claim finds it expired', 'expired', expiring, (world, id) => claim(world, id)],
-    ['a claim finds it poisonous', 'failed', {}, (world, id) => claim(world, id, 4)],
+    ['a claim finds its time over', 'failed', briefly, (world, id) => claim(world, id, 50)],
     ['the sweep finds it expired', 'expired', expiring, ({ producer }) => producer.sweep()],
   ])('when %s', async (_name, state, fields, end) => {
     const world = await start();

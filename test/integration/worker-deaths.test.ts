@@ -1,10 +1,10 @@
 /** Which of a job's workers count as dead, and what becomes of a job that they died of. */
 import type { Claim, WorkerStore } from '@qarr/job-store';
 import { jobError } from '@qarr/router-core';
-import type { NewJob } from '@qarr/router-core';
+import type { NewJob, WorkerStatus } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
 import { checkLog, readLog } from '../harness/job-log.ts';
-import { createStores, newJob, workerStatus } from '../harness/store.ts';
+import { createStores, newJob } from '../harness/store.ts';
 
 const PLACE = () => ({ position: 1, estimatedWaitMs: null });
 const DROPPED: Claim = { kind: 'drop', reason: 'failed' };
@@ -25,7 +25,7 @@ describe('a job that is taken over', () => {
     const { store, worker } = await begun();
     const job = await submitted(store);
     for (let attempt = 1; attempt <= 6; attempt += 1) {
-      await worker.beat(workerStatus(`w${attempt}`));
+      await worker.beat(status(`w${attempt}`));
       const { job: claimed } = await run(worker, job, `w${attempt}`);
       expect(claimed.attempt).toBe(attempt);
     }
@@ -46,7 +46,7 @@ describe('a job that is taken over', () => {
     const before = await stores.redis.hgetall(`${stores.root}:{${job.id}}:job`);
     expect(await claim(worker, job, { name: 'b' })).toEqual({ kind: 'unclear' });
     expect(await stores.redis.hgetall(`${stores.root}:{${job.id}}:job`)).toEqual(before);
-    await worker.beat(workerStatus('a'));
+    await worker.beat(status('a'));
     expect((await run(worker, job, 'b')).job.attempt).toBe(2);
   });
 
@@ -133,7 +133,7 @@ async function begun({ regularForMs = 0 } = {}) {
   const stores = createStores();
   const store = await stores.producer();
   const worker = await stores.worker('fast', { regularForMs });
-  await worker.beat(workerStatus('observer'));
+  await worker.beat(status('observer'));
   return { stores, store, worker };
 }
 
@@ -172,4 +172,19 @@ async function run(
     await worker.look([job.id]);
   }
   return claimed;
+}
+
+function status(id: string): WorkerStatus {
+  return {
+    id,
+    host: 'h',
+    pid: 1,
+    slots: 4,
+    running: 1,
+    breaker: 'closed',
+    upstream: 'http://127.0.0.1:1',
+    model: 'm',
+    max_model_len: null,
+    service_ms: null,
+  };
 }

@@ -29,6 +29,7 @@ it('links only to files that exist', () => {
   const pages = [
     'README.md',
     'docs/api.md',
+    'docs/chaos.md',
     'docs/routing.md',
     'docs/configuration.md',
     'docs/conformance.md',

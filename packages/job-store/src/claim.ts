@@ -135,17 +135,10 @@ export function createClaims({
     }
   }
 
-  function claimed(jobId: string, reply: Extract<ClaimReply, ['run', ...unknown[]]>): Claim {
+  function claimed(jobId: string, reply: RunReply): Claim {
     const [, attempt, nextSeq, failures, spared, now, createdAt, startedAt, ...rest] = reply;
     const [runTimeoutMs, onInterrupt, request, traceparent, continued, hasText, tokens] = rest;
     const tokensBefore = tokens === '' ? null : tokens;
-    // From now on its time to run counts. Where this is lost, the sweep finds it missing.
-    redis
-      .pipeline()
-      .zadd(keys.deadlines, runDeadline({ startedAt, runTimeoutMs }), jobId)
-      .zadd(keys.started, createdAt, jobId)
-      .exec()
-      .catch(onError);
     return {
       kind: 'run',
       job: {
@@ -165,6 +158,17 @@ export function createClaims({
     };
   }
 
+  /** From now on its time to run counts. Where this is lost, the sweep finds it missing. */
+  function noteStart(jobId: string, reply: RunReply): void {
+    const [, , , , , , createdAt, startedAt, runTimeoutMs] = reply;
+    redis
+      .pipeline()
+      .zadd(keys.deadlines, runDeadline({ startedAt, runTimeoutMs }), jobId)
+      .zadd(keys.started, createdAt, jobId)
+      .exec()
+      .catch(onError);
+  }
+
   return {
     async claim(entry, claimant) {
       const { jobId } = entry;
@@ -178,6 +182,7 @@ export function createClaims({
           if (reply[1] !== 'stale') closing.close(jobId).catch(onError);
           return { kind: 'drop', reason: reply[1] };
         case 'run':
+          noteStart(jobId, reply);
           return claimed(jobId, reply);
         default:
           return reply satisfies never;
@@ -185,6 +190,8 @@ export function createClaims({
     },
   };
 }
+
+type RunReply = Extract<ClaimReply, ['run', ...unknown[]]>;
 
 type ClaimReply =
   | ['judge', formerWorker: string]

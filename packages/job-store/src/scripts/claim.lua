@@ -22,7 +22,8 @@
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'epoch', 'attempt', 'seq', 'failures', 'deaths',
   'followers', 'cancel', 'claim', 'streamed', 'on_interrupt', 'tier', 'created_at', 'started_at',
-  'queue_deadline', 'run_timeout_ms', 'request', 'spared', 'traceparent', 'continued', 'worker', 'tokens_made')
+  'queue_deadline', 'run_timeout_ms', 'request', 'spared', 'traceparent', 'continued',
+  'worker', 'tokens_made')
 local state, epoch, claimed_by = record[1], record[2], record[9]
 if not state then
   return { 'drop', 'gone' }

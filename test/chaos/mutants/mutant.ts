@@ -1,0 +1,35 @@
+/** What a planted bug is. */
+import type { LoadMix } from '../load/plan.ts';
+import type { Fault } from '../nemesis/fault.ts';
+import type { Edit } from './mutated-source.ts';
+
+export const STORE = 'packages/job-store/src';
+export const LUA = `${STORE}/scripts`;
+
+export interface Mutant {
+  readonly name: string;
+  readonly breaks: string;
+  readonly edits: readonly Edit[];
+  /** At least one violation of one of these invariants. */
+  readonly expected: readonly string[];
+  /** None: it shows without any. */
+  readonly faults: readonly Fault[];
+  readonly mix?: Partial<LoadMix>;
+  readonly loadMs?: number;
+  readonly perSecond?: number;
+  readonly pauseMs?: readonly [min: number, max: number];
+}
+
+/** A worker that is gone is noticed within seconds, so that a run may be short. No bug. */
+export const HASTE: readonly Edit[] = [
+  {
+    file: `${STORE}/consumer.ts`,
+    text: 'lockDuration: LOCK_MS,',
+    replacement: 'lockDuration: 2_000,',
+  },
+  {
+    file: `${STORE}/consumer.ts`,
+    text: 'stalledInterval: STALLED_CHECK_MS,',
+    replacement: 'stalledInterval: 500,',
+  },
+];

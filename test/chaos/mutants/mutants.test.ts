@@ -1,0 +1,44 @@
+/** Check the checker: each planted bug is found, in seconds, by the invariant that it breaks. */
+import { beforeAll, expect, test } from 'vitest';
+import { FROZEN_RUN } from './attempts.ts';
+import { MUTANTS } from './mutants.ts';
+import type { Mutant } from './mutant.ts';
+import { runMutant } from './run-mutant.ts';
+import type { RunOutcome } from '../run.ts';
+
+/** Each is four or five processes that mostly wait. */
+const AT_ONCE = 2;
+/** Some seconds each; a machine may have other things to do. */
+const TIMEOUT_MS = 300_000;
+
+/** The same haste, and the faults that show most. */
+const CONTROL = { name: 'nothing', edits: [], ...FROZEN_RUN };
+
+const outcomes = new Map<string, Promise<RunOutcome>>();
+beforeAll(() => {
+  let free = Array.from({ length: AT_ONCE }, () => Promise.resolve<unknown>(null));
+  for (const [index, mutant] of [CONTROL, ...MUTANTS].entries()) {
+    const place = index % AT_ONCE;
+    const outcome = (free[place] ?? Promise.resolve()).then(() => runMutant(mutant));
+    // Whoever looks at it is told; the next one runs in any case.
+    free = free.with(
+      place,
+      outcome.catch(() => {}),
+    );
+    outcomes.set(mutant.name, outcome);
+  }
+});
+
+test('finds nothing where no bug is planted', { timeout: TIMEOUT_MS }, async () => {
+  const outcome = await outcomes.get(CONTROL.name);
+  expect(outcome?.violations).toEqual([]);
+  expect(outcome?.mistakes).toEqual([]);
+  expect(outcome?.tally.retried).toBeGreaterThan(0);
+});
+
+test.each(MUTANTS)('finds that $name', { timeout: TIMEOUT_MS }, async (mutant: Mutant) => {
+  const outcome = await outcomes.get(mutant.name);
+  const found = outcome?.violations.map(({ invariant }) => invariant) ?? [];
+  const shown = found.find((invariant) => mutant.expected.includes(invariant));
+  expect(mutant.expected).toContain(shown ?? `only ${found.join()}`);
+});
