@@ -142,6 +142,8 @@ export interface TestAttempt {
   giveUp(tokens: number): Promise<void>;
   /** Gives it back to its queue, as a worker does that stops. */
   handBack(): Promise<void>;
+  /** Lets go of its queue entry without another word, as a worker does that was superseded. */
+  leave(): void;
 }
 
 export interface TestWorker {
@@ -180,7 +182,7 @@ async function startTestWorker({
     paused: false,
     async deliver(entry, { token }) {
       const claim = await store.claim(entry, { worker: id, token });
-      if (claim.kind === 'drop') return { kind: 'done' };
+      if (claim.kind !== 'run') return { kind: 'done' };
       const over = Promise.withResolvers<Delivery>();
       let stopped: TestAttempt['stopped'] = null;
       running.set(entry.jobId, {
@@ -274,6 +276,7 @@ function testAttempt({
       await log.requeue({ burns: 'nothing' });
       end({ kind: 'again', delayMs: 1 });
     },
+    leave: () => end({ kind: 'done' }),
   };
 }
 

@@ -12,6 +12,10 @@ export interface EngineProcess {
   readonly port: number;
   /** Requests for tokens that it has got. */
   received(): Promise<number>;
+  /** Requests that it is answering, or that wait for it. */
+  open(): Promise<number>;
+  /** Makes it fail: see `docs/simulator.md`. */
+  fault(rule: object): Promise<void>;
   /** Those among the last hundred that had this field. */
   receivedWith(field: string): Promise<number>;
   kill(signal: NodeJS.Signals): void;
@@ -39,6 +43,18 @@ export async function startEngineProcess(...flags: readonly string[]): Promise<E
     url,
     port: Number(new URL(url).port),
     received: async () => (await stateOf(url)).received,
+    async open() {
+      const { recent } = await stateOf(url);
+      return recent.filter(({ ended: how }) => how === null).length;
+    },
+    async fault(rule) {
+      const response = await fetch(`${url}/_sim/faults`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(rule),
+      });
+      if (!response.ok) throw new Error(`No such fault: ${await response.text()}`);
+    },
     async receivedWith(field) {
       const { recent } = await stateOf(url);
       return recent.filter(({ fields }) => fields.includes(field)).length;
@@ -50,7 +66,7 @@ export async function startEngineProcess(...flags: readonly string[]): Promise<E
 
 interface State {
   readonly received: number;
-  readonly recent: readonly { fields: readonly string[] }[];
+  readonly recent: readonly { fields: readonly string[]; ended: string | null }[];
 }
 
 async function stateOf(url: string): Promise<State> {

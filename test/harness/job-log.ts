@@ -21,8 +21,11 @@ export async function readLog({
   return events;
 }
 
-/** The invariants of a log, finished or not. */
-export function checkLog(events: readonly JobEvent[]): void {
+/** The invariants of a log, finished or not. `isCarriedOn`: each attempt takes up the text before. */
+export function checkLog(
+  events: readonly JobEvent[],
+  { isCarriedOn = false }: { isCarriedOn?: boolean } = {},
+): void {
   expect(events[0]?.type).toBe('queued');
   const terminal = events.findIndex((event) => isTerminalType(event.type));
   if (terminal !== -1) expect(terminal).toBe(events.length - 1);
@@ -31,7 +34,8 @@ export function checkLog(events: readonly JobEvent[]): void {
   for (const [index, event] of events.entries()) {
     // Text belongs to an attempt, and a new attempt that restarts voids the text of the one before.
     if (event.type === 'delta') expect(attemptsBefore(events, index)).toBeGreaterThan(0);
-    if (event.type === 'started' && hasOpenText(events.slice(0, index))) {
+    if (isCarriedOn) expect(event.type).not.toBe('reset');
+    else if (event.type === 'started' && hasOpenText(events.slice(0, index))) {
       expect(events[index - 1]?.type).toBe('reset');
     }
   }

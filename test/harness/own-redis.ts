@@ -19,6 +19,8 @@ export async function createOwnRedis() {
       await server.stop();
       server = await startRedisServer({ dir, port });
     },
+    /** Ends it; what it holds is lost to this test. */
+    stop: () => server.stop(),
     freeze: () => process.kill(server.pid, 'SIGSTOP'),
     thaw: () => process.kill(server.pid, 'SIGCONT'),
   };

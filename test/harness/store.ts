@@ -1,7 +1,7 @@
 /** Job stores for tests, under key names of their own that must be gone in the end. */
 import { randomUUID } from 'node:crypto';
 import { createProducerStore, createWorkerStore } from '@qarr/job-store';
-import type { ProducerStore, Retention, WorkerStore } from '@qarr/job-store';
+import type { ProducerStore, WorkerStore } from '@qarr/job-store';
 import type { NewJob } from '@qarr/router-core';
 import { Redis } from 'ioredis';
 import { inject, onTestFinished } from 'vitest';
@@ -11,17 +11,16 @@ export interface Stores {
   readonly redis: Redis;
   readonly errors: Error[];
   readonly cancelled: string[];
-  producer(options?: {
-    followTickMs?: number;
-    mendAfterMs?: number;
-    retention?: Retention;
-  }): Promise<ProducerStore>;
-  worker(tier?: string): Promise<WorkerStore>;
+  /** `redisUrl`: another way to the same Redis. */
+  producer(options?: Partial<Parameters<typeof createProducerStore>[0]>): Promise<ProducerStore>;
+  worker(tier?: string, options?: { regularForMs?: number }): Promise<WorkerStore>;
 }
 
 /** Everything that it opens is closed, and every key deleted, when the test ends. */
-export function createStores({ redisUrl = inject('redisUrl') } = {}): Stores {
-  const root = `test-${randomUUID()}`;
+export function createStores({
+  redisUrl = inject('redisUrl'),
+  root = `test-${randomUUID()}`,
+} = {}): Stores {
   const redis = new Redis(redisUrl);
   redis.on('error', () => {});
   const errors: Error[] = [];
@@ -55,13 +54,16 @@ export function createStores({ redisUrl = inject('redisUrl') } = {}): Stores {
       opened.push(store);
       return store;
     },
-    async worker(tier = 'fast') {
+    async worker(tier = 'fast', options = {}) {
       const store = await createWorkerStore({
         redisUrl,
         root,
         tier,
+        // Tests say by heartbeats who lives.
+        regularForMs: 0,
         onCancel: (jobId) => void cancelled.push(jobId),
         onError,
+        ...options,
       });
       opened.push(store);
       return store;

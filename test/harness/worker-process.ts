@@ -9,10 +9,15 @@ import { waitUntil } from './wait-until.ts';
 const MAIN = fileURLToPath(new URL('../../apps/worker/src/main.ts', import.meta.url));
 
 export interface WorkerProcess {
+  /** Its name, as jobs' events have it. */
+  readonly id: string;
   readonly pid: number;
   readonly opsUrl: string;
   /** What it has logged, as parsed lines. */
   readonly logs: readonly Readonly<Record<string, unknown>>[];
+  kill(signal: NodeJS.Signals): void;
+  /** Resolves when it has ended, to its exit code; null where a signal has ended it. */
+  readonly exited: Promise<number | null>;
   /** Sends SIGTERM. Resolves to the exit code. */
   stop(): Promise<number | null>;
 }
@@ -37,7 +42,11 @@ export async function startWorkerProcess(
 
   async function stop(): Promise<number | null> {
     process.off('exit', orphaned);
-    child.kill('SIGTERM');
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGTERM');
+      // A frozen process takes no other signal.
+      child.kill('SIGCONT');
+    }
     const code = await exited;
     if (stderr !== '') throw new Error(`The worker wrote to stderr: ${stderr}`);
     return code;
@@ -48,9 +57,12 @@ export async function startWorkerProcess(
     return logs.find(({ msg }) => msg === 'worker started');
   });
   return {
+    id: String(started['worker']),
     pid: child.pid ?? 0,
     opsUrl: `http://127.0.0.1:${String(started['ops_port'])}`,
     logs,
+    kill: (signal) => void child.kill(signal),
+    exited,
     stop,
   };
 }

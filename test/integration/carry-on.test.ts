@@ -137,7 +137,7 @@ async function attempt(worker: WorkerStore, job: NewJob, deltas: readonly Answer
   deliveries += 1;
   const delivery = { worker: 'w', token: `t${deliveries}` };
   const claim: Claim = await worker.claim({ jobId: job.id, epoch: 1, class: 'standard' }, delivery);
-  if (claim.kind !== 'run') throw new Error(`dropped: ${claim.reason}`);
+  if (claim.kind !== 'run') throw new Error(`not claimed: ${claim.kind}`);
   const soFar = await claim.readSoFar();
   const log: AttemptLog = claim.openLog(() => {});
   for (const delta of deltas) log.append(delta);

@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, Delivery } from '@qarr/job-store';
 import { expect, it, onTestFinished } from 'vitest';
 import { createStores, newJob } from '../harness/store.ts';
+import type { Stores } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
 const JOBS = 6;
@@ -71,3 +73,49 @@ it('stays paused, whatever it may have', async () => {
   await consumer.resume();
   await runs(4);
 });
+
+it('does not keep an entry from others that it hands back while it pauses', async () => {
+  const stores = createStores();
+  const [producer, pausing, other] = [
+    await stores.producer(),
+    await stores.worker(),
+    await stores.worker(),
+  ];
+  const held = Promise.withResolvers<Delivery>();
+  const [delivered, taken] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const first = pausing.consume({
+    // A second slot, for which it goes on waiting in a call of its own.
+    concurrency: 2,
+    paused: false,
+    deliver() {
+      delivered.resolve();
+      return held.promise;
+    },
+  });
+  await producer.submit(newJob(), () => ({ position: 1, estimatedWaitMs: null }));
+  await delivered.promise;
+  await blocked(stores, 1);
+  other.consume({
+    concurrency: 1,
+    paused: false,
+    async deliver() {
+      taken.resolve();
+      return { kind: 'done' };
+    },
+  });
+  await blocked(stores, 2);
+  await first.pause();
+  // Due later: whoever is woken now must remember it, and one that pauses does not.
+  held.resolve({ kind: 'again', delayMs: 300 });
+  const isTaken = taken.promise.then(() => true);
+  // An idle worker looks by itself after a second, when nothing has woken it.
+  expect(await Promise.race([isTaken, sleep(3_000, false)])).toBe(true);
+});
+
+/** So many connections wait in a blocking call. */
+async function blocked({ redis }: Stores, count: number): Promise<void> {
+  await waitUntil(`${count} wait`, async () => {
+    const clients = String(await redis.client('LIST'));
+    return clients.split('\n').filter((line) => line.includes('cmd=bzpopmin')).length >= count;
+  });
+}

@@ -254,7 +254,7 @@ async function start(
     { jobId: job.id, epoch: 1, class: job.class },
     { worker: 'w', token: 't' },
   );
-  if (claimed.kind !== 'run') throw new Error(`dropped: ${claimed.reason}`);
+  if (claimed.kind !== 'run') throw new Error(`not claimed: ${claimed.kind}`);
   const stops: StopReason[] = [];
   return { stops, log: claimed.openLog((reason) => stops.push(reason)) };
 }

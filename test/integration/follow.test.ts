@@ -48,7 +48,7 @@ async function claim(
     { jobId: job.id, epoch: 1, class: job.class },
     { worker: 'w1', token: 't1' },
   );
-  if (claimed.kind !== 'run') throw new Error(`dropped: ${claimed.reason}`);
+  if (claimed.kind !== 'run') throw new Error(`not claimed: ${claimed.kind}`);
   return { job: claimed.job, log: claimed.openLog(() => {}) };
 }
 

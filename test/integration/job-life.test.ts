@@ -21,9 +21,13 @@ describe('submitting', () => {
   it('writes a record, an event, the indexes and a queue entry without any content', async () => {
     const { store, stores } = await producer();
     const job = newJob({ metadata: { a: 'b' }, requestedTier: 'fast' });
-    const place = await store.submit(job, (depth) => ({ position: depth + 1, estimatedWaitMs: 7 }));
+    const submission = await store.submit(job, (depth) => ({
+      position: depth + 1,
+      estimatedWaitMs: 7,
+    }));
 
-    expect(place).toEqual({ position: 1, estimatedWaitMs: 7 });
+    const place = { position: 1, estimatedWaitMs: 7 };
+    expect(submission).toEqual({ kind: 'created', jobId: job.id, place });
     expect(await store.get(job.id)).toMatchObject({
       state: 'queued',
       request: job.request,
@@ -46,9 +50,13 @@ describe('submitting', () => {
     const { store, stores } = await producer();
     const job = newJob();
     await store.submit(job, FIRST);
-    await store.submit({ ...job, reasons: ['other'] }, FIRST);
-    expect((await store.get(job.id))?.reasons).toEqual(['default']);
+    const again = { ...job, reasons: ['other'], tier: 'precise' };
+    expect(await store.submit(again, FIRST)).toMatchObject({
+      kind: 'attached',
+      record: { id: job.id, tier: 'fast', reasons: ['default'] },
+    });
     expect((await store.status('fast')).depth).toBe(1);
+    expect((await store.status('precise')).depth).toBe(0);
     expect(await readLog({ ...stores, jobId: job.id })).toHaveLength(1);
   });
 
@@ -241,15 +249,6 @@ describe('fencing', () => {
     expect(await claim(worker, newJob())).toEqual({ kind: 'drop', reason: 'gone' });
   });
 
-  it('gives up a job that has ended three workers', async () => {
-    const { store, worker } = await both();
-    const job = newJob();
-    await store.submit(job, FIRST);
-    for (const token of ['t1', 't2', 't3']) await run(worker, job, token);
-    expect(await claim(worker, job, { token: 't4' })).toEqual({ kind: 'drop', reason: 'failed' });
-    expect((await store.get(job.id))?.error).toEqual(jobError('poison'));
-  });
-
   it('fails a job whose worker died after text, where text must not be sent twice', async () => {
     const { store, worker } = await both();
     const job = newJob({ onInterrupt: 'fail' });
@@ -315,6 +314,27 @@ describe('cancelling', () => {
     });
   });
 
+  it.each([
+    ['7', 7],
+    ['unknown', null],
+    [null, null],
+  ])('of a job that was handed back says how many tokens were made: %s', async (made, tokens) => {
+    const { store, worker, stores } = await both();
+    const job = newJob();
+    await store.submit(job, FIRST);
+    const { log } = await run(worker, job);
+    await log.requeue({ burns: 'nothing' });
+    const record = `${stores.root}:{${job.id}}:job`;
+    await (made === null
+      ? stores.redis.hdel(record, 'tokens_made')
+      : stores.redis.hset(record, 'tokens_made', made));
+    expect(await store.cancel(job.id)).toBe('cancelled');
+    expect(await store.cancel(job.id)).toBe('cancelled');
+    expect(await store.get(job.id)).toMatchObject({ state: 'cancelled', attempt: 1, tokens });
+    const events = await readLog({ ...stores, jobId: job.id });
+    expect(events.at(-1)).toMatchObject({ type: 'cancelled', ran: true, tokens });
+  });
+
   it('knows nothing of a job that does not exist', async () => {
     const { store } = await producer();
     expect(await store.cancel('job_nope')).toBeNull();
@@ -369,83 +389,6 @@ describe('deadlines', () => {
   });
 });
 
-describe('sweeping', () => {
-  it('gives a job that never reached its queue to it', async () => {
-    const stores = createStores();
-    const store = await stores.producer({ mendAfterMs: 0 });
-    const job = newJob();
-    await store.submit(job, FIRST);
-    // As if the process had died between the record and the queue.
-    const keys = await stores.redis.keys(`{${stores.root}:fast}:*`);
-    await stores.redis.del(...keys);
-    expect((await store.status('fast')).depth).toBe(0);
-    await waitUntil('the entry is back', async () => {
-      await store.sweep();
-      return (await store.status('fast')).depth === 1;
-    });
-    await store.sweep();
-    expect((await store.status('fast')).depth).toBe(1);
-  });
-
-  it('gives a running job whose entry is lost to its queue, to be taken over', async () => {
-    const stores = createStores();
-    const [store, worker] = await Promise.all([
-      stores.producer({ mendAfterMs: 0 }),
-      stores.worker(),
-    ]);
-    const job = newJob();
-    await store.submit(job, FIRST);
-    await run(worker, job, 't1');
-    await stores.redis.del(...(await stores.redis.keys(`{${stores.root}:fast}:*`)));
-    await waitUntil('the entry is back', async () => {
-      await store.sweep();
-      return (await store.status('fast')).depth === 1;
-    });
-    expect((await run(worker, job, 't2')).claim.job.attempt).toBe(2);
-  });
-
-  it('is not kept from other jobs by one of a tier that it does not know', async () => {
-    const stores = createStores();
-    const store = await stores.producer({ mendAfterMs: 0 });
-    const [foreign, own] = [newJob({ queueTimeoutMs: 1 }), newJob({ queueTimeoutMs: 2 })];
-    await store.submit(foreign, FIRST);
-    await stores.redis.hset(`${stores.root}:{${foreign.id}}:job`, 'tier', 'gone');
-    await store.submit(own, FIRST);
-    await waitUntil('both are expired', async () => {
-      await store.sweep();
-      const states = await Promise.all([store.get(foreign.id), store.get(own.id)]);
-      return states.every((record) => record?.state === 'expired');
-    });
-    expect(await stores.redis.zcard(`${stores.root}:deadlines`)).toBe(0);
-    expect(stores.errors).toEqual([]);
-  });
-
-  it('is not kept from other jobs by one that cannot be read', async () => {
-    const stores = createStores();
-    const store = await stores.producer({ mendAfterMs: 0 });
-    const job = newJob({ queueTimeoutMs: 1 });
-    await store.submit(job, FIRST);
-    await stores.redis.set(`${stores.root}:{broken}:job`, 'not a record');
-    await stores.redis.zadd(`${stores.root}:deadlines`, 0, 'broken');
-    await stores.redis.zadd(`${stores.root}:open`, 0, 'broken');
-    await waitUntil('the other one is expired', async () => {
-      await store.sweep().catch(() => {});
-      return (await store.get(job.id))?.state === 'expired';
-    });
-    expect(stores.errors.length).toBeGreaterThan(0);
-  });
-
-  it('forgets an index entry without a job', async () => {
-    const stores = createStores();
-    const store = await stores.producer({ mendAfterMs: 0 });
-    await stores.redis.zadd(`${stores.root}:open`, 1, 'job_ghost');
-    await stores.redis.zadd(`${stores.root}:deadlines`, 1, 'job_ghost');
-    await store.sweep();
-    expect(await stores.redis.zcard(`${stores.root}:open`)).toBe(0);
-    expect(await stores.redis.zcard(`${stores.root}:deadlines`)).toBe(0);
-  });
-});
-
 async function redisTimeMs(redis: Redis): Promise<number> {
   const [seconds, micros] = await redis.time();
   return Number(seconds) * 1_000 + Number(micros) / 1_000;
@@ -472,7 +415,7 @@ async function run(
   token = 't1',
 ): Promise<{ claim: Extract<Claim, { kind: 'run' }>; log: AttemptLog; stops: StopReason[] }> {
   const claimed = await claim(worker, job, { token });
-  if (claimed.kind !== 'run') throw new Error(`dropped: ${claimed.reason}`);
+  if (claimed.kind !== 'run') throw new Error(`not claimed: ${claimed.kind}`);
   const stops: StopReason[] = [];
   return { claim: claimed, stops, log: claimed.openLog((reason) => stops.push(reason)) };
 }

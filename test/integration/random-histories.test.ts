@@ -4,7 +4,7 @@
  */
 import type { AttemptLog, WorkerStore, ProducerStore } from '@qarr/job-store';
 import { JOB_TRANSITIONS } from '@qarr/router-core';
-import type { JobState, NewJob } from '@qarr/router-core';
+import type { JobState, NewJob, WorkerStatus } from '@qarr/router-core';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { checkLog, readLog, textOf } from '../harness/job-log.ts';
@@ -15,7 +15,7 @@ const WORKERS = 4;
 const HISTORIES = 500;
 
 type Operation =
-  | { kind: 'claim'; worker: number }
+  | { kind: 'claim'; worker: number; isAlone: boolean; isFormerDead: boolean }
   | { kind: 'append'; worker: number }
   | { kind: 'finish'; worker: number }
   | { kind: 'requeue'; worker: number }
@@ -24,7 +24,15 @@ type Operation =
 
 const worker = fc.nat(WORKERS - 1);
 const operation: fc.Arbitrary<Operation> = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('claim' as const), worker }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('claim' as const),
+      worker,
+      isAlone: fc.boolean(),
+      isFormerDead: fc.boolean(),
+    }),
+  },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('append' as const), worker }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('finish' as const), worker }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('requeue' as const), worker }) },
@@ -68,6 +76,8 @@ async function live({
   const seen: JobState[] = ['queued'];
   let attempt = 0;
   let deaths = 0;
+  /** Who has claimed it last. */
+  let holder = -1;
   let cancelRequested = false;
   let deliveries = 0;
   let state = 'queued' as JobState;
@@ -86,21 +96,39 @@ async function live({
         break;
       case 'claim': {
         deliveries += 1;
+        const isTakeover = state === 'running';
+        await workers.beat(statusOf('observer'));
+        if (step.isFormerDead) await workers.leave(`w${holder}`);
+        else await workers.beat(statusOf(`w${holder}`));
         const claimed = await workers.claim(
           { jobId: job.id, epoch: 1, class: job.class },
-          { worker: `w${step.worker}`, token: `delivery-${deliveries}` },
+          {
+            worker: `w${step.worker}`,
+            token: `delivery-${deliveries}`,
+            isAlone: step.isAlone,
+          },
         );
         if (JOB_TRANSITIONS[state].length === 0) {
           expect(claimed).toEqual({ kind: 'drop', reason: state });
-        } else if (cancelRequested) {
+          break;
+        }
+        if (cancelRequested) {
           expect(claimed).toEqual({ kind: 'drop', reason: 'cancelled' });
           move('cancelled');
-        } else if (state === 'running' && (deaths += 1) >= 3) {
+          break;
+        }
+        // Who claims it again is not dead.
+        if (isTakeover && step.isFormerDead && holder !== step.worker) deaths += 1;
+        if (deaths >= 3) {
           expect(claimed).toEqual({ kind: 'drop', reason: 'failed' });
           move('failed');
+        } else if (deaths === 2 && !step.isAlone) {
+          expect(claimed).toEqual({ kind: 'alone' });
+          move('queued');
         } else {
-          if (claimed.kind !== 'run') throw new Error(`dropped: ${claimed.reason}`);
+          if (claimed.kind !== 'run') throw new Error(`not claimed: ${claimed.kind}`);
           attempt += 1;
+          holder = step.worker;
           expect(claimed.job.attempt).toBe(attempt);
           held.set(step.worker, {
             attempt,
@@ -169,6 +197,21 @@ async function live({
   const events = await readLog({ ...stores, jobId: job.id });
   checkLog(events);
   if (state === 'completed') expect(textOf(events)).toBe(record?.result?.text);
+}
+
+function statusOf(id: string): WorkerStatus {
+  return {
+    id,
+    host: 'h',
+    pid: 1,
+    slots: 1,
+    running: 1,
+    breaker: 'closed',
+    upstream: 'http://127.0.0.1:1',
+    model: 'm',
+    max_model_len: null,
+    service_ms: null,
+  };
 }
 
 async function submit(store: ProducerStore, job: NewJob): Promise<void> {

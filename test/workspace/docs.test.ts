@@ -34,6 +34,7 @@ it('links only to files that exist', () => {
     'docs/configuration.md',
     'docs/conformance.md',
     'docs/simulator.md',
+    'docs/webhooks.md',
   ];
   const targets = pages.flatMap((page) =>
     [...read(page).matchAll(/\]\((?!http)([^)#]+)\)/g)].map(([, to = '']) => join(page, '..', to)),

@@ -30,6 +30,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       'fastify',
       'fastify-type-provider-zod',
       '@fastify/swagger',
+      'ipaddr.js',
       'prom-client',
     ],
   },

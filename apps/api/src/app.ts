@@ -14,9 +14,11 @@ import type { Drain } from './drain.ts';
 import { errorSchema, replyWithErrors, sendError, toQarrError } from './error-replies.ts';
 import { acceptJson } from './json-body.ts';
 import type { ApiMetrics } from './metrics.ts';
+import type { OwedCancels } from './owed-cancels.ts';
 import { registerChatRoutes } from './routes/chat.ts';
 import { registerHealthRoutes } from './routes/health.ts';
 import { registerJobRoutes } from './routes/jobs.ts';
+import { registerKeptJobRoutes } from './routes/kept-jobs.ts';
 import { registerTierRoutes } from './routes/tiers.ts';
 import type { TierWatch } from './tier-watch.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -31,6 +33,7 @@ export interface ApiDeps {
   readonly watch: TierWatch;
   readonly tokenizer: Tokenizer;
   readonly drain: Drain;
+  readonly cancels: OwedCancels;
   readonly limits: HttpLimits;
   readonly metrics: ApiMetrics;
   /** Settings that were allowed though they weaken the promise. */
@@ -110,6 +113,7 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   });
   registerHealthRoutes(app, deps);
   registerJobRoutes(app, deps);
+  registerKeptJobRoutes(app, deps);
   registerChatRoutes(app, deps);
   registerTierRoutes(app, deps);
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());

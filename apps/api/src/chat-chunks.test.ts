@@ -173,3 +173,40 @@ describe('chat chunks', () => {
     expect(text).toMatch(new RegExp(`^data: \\{"error":\\{[^\\n]*"code":"${code}"\\}\\}\\n\\n$`));
   });
 });
+
+describe('the text of a job whose events are gone', () => {
+  it('is sent in one piece per choice, with calls and all, and then ends as any other', () => {
+    const chunks = createChatChunks(identity, { includeUsage: false });
+    const call = {
+      id: 'call_1',
+      type: 'function',
+      function: { name: 'f', arguments: '{}' },
+    } as const;
+    const choices = [
+      { text: 'Hello', reasoning: 'Hm', finish_reason: 'stop' as const },
+      { text: '', tool_calls: [call], finish_reason: 'tool_calls' as const },
+    ];
+    const stored = chunks.stored({ text: 'Hello', finish_reason: 'stop', choices });
+    const end = chunks.frames(
+      logged([{ ...completed, finish_reason: 'stop', finish_reasons: ['stop', 'tool_calls'] }]),
+    );
+    const frames = `${stored}${end}`.split('\n\n').filter((frame) => frame.startsWith('data: {'));
+    const sent = frames.map(
+      (frame) => (JSON.parse(frame.slice('data: '.length)) as Chunk).choices[0],
+    );
+    expect(sent.map((each) => [each?.index, each?.delta, each?.finish_reason])).toEqual([
+      [0, ROLE, null],
+      [0, { content: 'Hello', reasoning: 'Hm' }, null],
+      [1, { role: 'assistant', content: null }, null],
+      [1, { tool_calls: [{ index: 0, ...call }] }, null],
+      [0, {}, 'stop'],
+      [1, {}, 'tool_calls'],
+    ]);
+    expect(end).toMatch(/data: \[DONE\]\n\n$/);
+  });
+
+  it('is that of a job with one choice', () => {
+    const chunks = createChatChunks(identity, { includeUsage: false });
+    expect(chunks.stored({ text: 'Hello', finish_reason: 'stop' })).toContain('"content":"Hello"');
+  });
+});

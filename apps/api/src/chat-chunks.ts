@@ -4,7 +4,7 @@
  * No `id:`, no `event:` and no `retry:` lines: official clients fail on them.
  */
 import { QarrError, errorBody, jobEventSchema } from '@qarr/router-core';
-import type { FinishReason, JobEvent, LoggedEvent, Logprobs } from '@qarr/router-core';
+import type { FinishReason, JobEvent, JobResult, LoggedEvent, Logprobs } from '@qarr/router-core';
 import { createChatChoice } from './chat-choice.ts';
 import type { ChatChoice, DeltaEvent } from './chat-choice.ts';
 
@@ -19,6 +19,8 @@ export interface ChatIdentity {
 export interface ChatChunks {
   /** The frames for these events. */
   frames(events: readonly LoggedEvent[]): string;
+  /** The frames for the text of a finished job whose events are not there any more. */
+  stored(result: JobResult): string;
   /** The frame that ends the stream with an error. */
   errorFrame(error: QarrError): string;
   readonly isOver: boolean;
@@ -72,6 +74,11 @@ export function createChatChunks(
     return delta === null ? '' : chunk({ index, delta });
   }
 
+  function piece(index: number, event: DeltaEvent): string {
+    const delta = choiceAt(index).delta(event);
+    return opening(index, event) + chunk({ index, delta, logprobs: event.logprobs });
+  }
+
   function end(event: Extract<JobEvent, { type: 'completed' }>): string {
     const { finish_reason, finish_reasons = [finish_reason], continued = 0, usage } = event;
     const last = finish_reasons.length - 1;
@@ -88,11 +95,8 @@ export function createChatChunks(
       case 'queued':
       case 'started':
         return '';
-      case 'delta': {
-        const { index = 0, logprobs } = event;
-        const delta = choiceAt(index).delta(event);
-        return opening(index, event) + chunk({ index, delta, logprobs });
-      }
+      case 'delta':
+        return piece(event.index ?? 0, event);
       case 'reset':
         // What was sent cannot be taken back: two samples must never look like one answer.
         return errorFrame(new QarrError('upstream_interrupted'));
@@ -121,6 +125,14 @@ export function createChatChunks(
         if (!isOver) text += framesOf(jobEventSchema.parse(JSON.parse(json)));
       }
       return text;
+    },
+    stored(result) {
+      const pieces = (result.choices ?? [result]).map((answer, index) => {
+        const { text, reasoning, logprobs } = answer;
+        const calls = answer.tool_calls?.map((call, position) => ({ index: position, ...call }));
+        return piece(index, { type: 'delta', text, reasoning, logprobs, tool_calls: calls });
+      });
+      return pieces.join('');
     },
     errorFrame,
     get isOver() {

@@ -39,6 +39,7 @@ describe('a whole answer', () => {
     usage,
     timings,
     error: null,
+    tokens: null,
   };
 
   it('has the shape of OpenAI, with the time in seconds', () => {

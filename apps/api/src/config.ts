@@ -10,6 +10,8 @@ import {
 } from '@qarr/process';
 import type { Deployment } from '@qarr/router-core';
 import { z } from 'zod';
+import { webhookConfig, webhookVariables } from './webhooks/webhook-config.ts';
+import type { WebhookConfig } from './webhooks/webhook-config.ts';
 
 export const environmentSchema = z.object({
   ...commonVariables,
@@ -38,12 +40,25 @@ export const environmentSchema = z.object({
   QARR_READER_STUCK_MS: milliseconds(100, 3_600_000)
     .default(60_000)
     .describe('A reader that takes nothing for so long is disconnected; it can resume'),
+  QARR_PREFER_WAIT_MS_MAX: milliseconds(0, 3_600_000)
+    .default(60_000)
+    .describe('Longest time that `Prefer: wait=n` holds an answer, in ms'),
+  QARR_REPLICA_LOST_MS: milliseconds(1_000, 3_600_000)
+    .default(15_000)
+    .describe('A replica silent for so long counts as gone: its foreground requests are cancelled'),
+  QARR_OWED_CANCELS_MAX: wholeNumber(1, 1_000_000)
+    .default(10_000)
+    .describe('Jobs that are to be cancelled as soon as Redis answers again, at most'),
+  QARR_IDEMPOTENCY_TTL_MS: milliseconds(1_000, 2_592_000_000)
+    .default(86_400_000)
+    .describe('How long an `Idempotency-Key` stands, from its first use, in ms'),
   QARR_RESULT_TTL_MS: milliseconds(1_000, 2_592_000_000)
     .default(86_400_000)
     .describe('How long a finished job is kept, in ms'),
   QARR_LOG_TTL_MS: milliseconds(1_000, 2_592_000_000)
     .default(3_600_000)
     .describe('How long its events are kept, in ms'),
+  ...webhookVariables,
 });
 
 export interface ApiConfig {
@@ -58,7 +73,11 @@ export interface ApiConfig {
   readonly limits: HttpLimits;
   readonly queueTimeoutMs: Readonly<Record<'interactive' | 'standard' | 'batch', number>>;
   readonly runTimeoutMs: number;
+  readonly replicaLostMs: number;
+  readonly owedCancelsMax: number;
+  readonly idempotencyTtlMs: number;
   readonly retention: { readonly resultMs: number; readonly logMs: number };
+  readonly webhooks: WebhookConfig;
 }
 
 export interface HttpLimits {
@@ -66,6 +85,8 @@ export interface HttpLimits {
   readonly requestTimeoutMs: number;
   readonly heartbeatMs: number;
   readonly readerStuckMs: number;
+  /** The longest that a client's preference may hold an answer. */
+  readonly waitMsMax: number;
 }
 
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiConfig {
@@ -87,6 +108,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
       requestTimeoutMs: variables.QARR_REQUEST_TIMEOUT_MS,
       heartbeatMs: variables.QARR_HEARTBEAT_MS,
       readerStuckMs: variables.QARR_READER_STUCK_MS,
+      waitMsMax: variables.QARR_PREFER_WAIT_MS_MAX,
     },
     queueTimeoutMs: {
       interactive: variables.QARR_INTERACTIVE_QUEUE_MS,
@@ -94,6 +116,10 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
       batch: variables.QARR_BATCH_QUEUE_MS,
     },
     runTimeoutMs: variables.QARR_RUN_TIMEOUT_MS,
+    replicaLostMs: variables.QARR_REPLICA_LOST_MS,
+    owedCancelsMax: variables.QARR_OWED_CANCELS_MAX,
+    idempotencyTtlMs: variables.QARR_IDEMPOTENCY_TTL_MS,
     retention: { resultMs: variables.QARR_RESULT_TTL_MS, logMs: variables.QARR_LOG_TTL_MS },
+    webhooks: webhookConfig(variables),
   });
 }

@@ -9,7 +9,7 @@ function build(error: unknown) {
     logger: { level: 'error', stream: { write: (line) => void lines.push(line) } },
   });
   onTestFinished(() => app.close());
-  const metrics = createApiMetrics({ statuses: () => [] });
+  const metrics = createApiMetrics({ statuses: () => [], webhookBacklog: async () => 0 });
   replyWithErrors(app, { metrics, bodyBytesMax: 1 });
   app.get('/', async () => {
     throw error;

@@ -1,7 +1,7 @@
 import type { JobRecord } from '@qarr/router-core';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { jobObject, jobObjectSchema, jobUrls } from './job-object.ts';
+import { jobObject, jobObjectSchema, jobSummary, jobSummarySchema, jobUrls } from './job-object.ts';
 
 const record: JobRecord = {
   id: 'job_1',
@@ -29,6 +29,7 @@ const record: JobRecord = {
   usage: null,
   timings: null,
   error: null,
+  tokens: null,
 };
 
 /** What the routes would answer to a request with these headers. */
@@ -53,6 +54,15 @@ describe('a job as clients see it', () => {
       finished_at: null,
     });
     expect(JSON.stringify(job)).not.toMatch(/secret|somebody/);
+  });
+
+  it('is in a list without its result', async () => {
+    const result = { text: 'secret', finish_reason: 'stop' } as const;
+    const job = await answer((request) => jobSummary({ ...record, result } as JobRecord, request), {
+      host: 'api.example',
+    });
+    expect(jobSummarySchema.strict().parse(job)).toEqual(job);
+    expect(Object.keys(job)).not.toContain('result');
   });
 
   it('has absolute URLs under the name that the client used', async () => {

@@ -1,6 +1,6 @@
 /** A job as clients see it. Times are seconds since the epoch, durations milliseconds. */
 import { jobErrorSchema, jobResultSchema, timingsSchema, usageSchema } from '@qarr/router-core';
-import type { JobRecord } from '@qarr/router-core';
+import type { JobRecord, JobSummary } from '@qarr/router-core';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 
@@ -25,10 +25,20 @@ export const jobObjectSchema = z.object({
   urls: z.object({ self: z.url(), events: z.url(), cancel: z.url() }),
 });
 
+/** In a list: a result may be large, and is fetched with its job. */
+export const jobSummarySchema = jobObjectSchema.omit({ result: true });
+
 export function jobObject(
   record: JobRecord,
   request: FastifyRequest,
 ): z.infer<typeof jobObjectSchema> {
+  return { ...jobSummary(record, request), result: record.result };
+}
+
+export function jobSummary(
+  record: JobSummary,
+  request: FastifyRequest,
+): z.infer<typeof jobSummarySchema> {
   return {
     id: record.id,
     object: 'job',
@@ -43,7 +53,6 @@ export function jobObject(
     finished_at: record.finishedAt === null ? null : seconds(record.finishedAt),
     dropped_messages: record.droppedMessages,
     metadata: record.metadata,
-    result: record.result,
     usage: record.usage,
     timings: record.timings,
     error: record.error,

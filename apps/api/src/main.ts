@@ -17,9 +17,12 @@ import { buildApp } from './app.ts';
 import { readConfig } from './config.ts';
 import { createDrain } from './drain.ts';
 import { createApiMetrics } from './metrics.ts';
+import { createOwedCancels } from './owed-cancels.ts';
 import { watchTiers } from './tier-watch.ts';
 import type { TierWatch } from './tier-watch.ts';
 import { createTokenizer } from './tokenizer.ts';
+import { startWebhooks } from './webhooks/start-webhooks.ts';
+import { webhookWarnings } from './webhooks/webhook-config.ts';
 
 const SWEEP_MS = 1_000;
 
@@ -37,17 +40,22 @@ async function start(): Promise<Running> {
     replicaId: randomUUID(),
     retention: config.retention,
     followTickMs: config.limits.heartbeatMs,
+    idempotencyTtlMs: config.idempotencyTtlMs,
+    replicaLostMs: config.replicaLostMs,
     onError: createErrorLog(log, 'redis'),
   });
   stopper.add(() => store.stop());
-  const warnings = requireSafeRedis(await store.check(), {
-    allowVolatile: config.allowVolatileRedis,
-    log,
-  });
+  const warnings = [
+    ...requireSafeRedis(await store.check(), { allowVolatile: config.allowVolatileRedis, log }),
+    ...webhookWarnings(config.webhooks, log),
+  ];
 
   const watch: TierWatch = watchTiers({ store, policy: config.deployment.policy });
   stopper.add(() => watch.stop());
-  const metrics = createApiMetrics({ statuses: () => watch.statuses() });
+  const metrics = createApiMetrics({
+    statuses: () => watch.statuses(),
+    webhookBacklog: () => store.webhookBacklog(),
+  });
   const ops = await startOpsServer({
     host: config.host,
     port: config.opsPort,
@@ -55,6 +63,19 @@ async function start(): Promise<Running> {
   });
   stopper.add(() => ops.stop());
   stopper.add(sweepUntilStopped(store));
+  const webhooks = await startWebhooks({
+    config: config.webhooks,
+    redisUrl: config.redisUrl,
+    count: metrics.webhook,
+    log,
+  });
+
+  const cancels = createOwedCancels({
+    cancel: store.cancel,
+    owedMax: config.owedCancelsMax,
+    onForgotten: (job) => log.warn({ job }, 'too many jobs are to be cancelled: this one goes on'),
+  });
+  stopper.add(() => cancels.stop());
 
   const app = await buildApp(
     {
@@ -63,6 +84,7 @@ async function start(): Promise<Running> {
       watch,
       tokenizer: createTokenizer(),
       drain,
+      cancels,
       warnings,
       limits: config.limits,
       metrics,
@@ -75,7 +97,10 @@ async function start(): Promise<Running> {
     throw portProblem(error, { variable: 'PORT', host: config.host, port: config.port });
   }
   stopper.add(() => app.close());
-  stopper.add(() => drain.stop({ drainMs: config.drainMs }));
+  stopper.add(async () => {
+    const { drainMs } = config;
+    await Promise.all([drain.stop({ drainMs }), webhooks?.stop({ graceMs: drainMs })]);
+  });
   log.info({ address: app.server.address(), ops_port: ops.port }, 'api started');
   return { stop: stopper.stop };
 }

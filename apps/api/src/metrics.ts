@@ -1,6 +1,7 @@
 /** What the API counts. Names and labels are bounded. */
 import type { ErrorCode, TierStatus } from '@qarr/router-core';
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import type { WebhookOutcome } from './webhooks/deliver.ts';
 
 export interface ApiMetrics {
   readonly registry: Registry;
@@ -8,12 +9,15 @@ export interface ApiMetrics {
   refused(code: ErrorCode): void;
   streamOpened(): void;
   streamClosed(): void;
+  webhook(outcome: WebhookOutcome): void;
 }
 
 export function createApiMetrics({
   statuses,
+  webhookBacklog,
 }: {
   statuses: () => readonly TierStatus[];
+  webhookBacklog: () => Promise<number>;
 }): ApiMetrics {
   const registry = new Registry();
   const registers = [registry];
@@ -46,6 +50,25 @@ export function createApiMetrics({
     },
   });
   depth.reset();
+  const webhooks = new Counter({
+    name: 'qarr_webhook_deliveries_total',
+    help: 'Deliveries of webhooks, and webhooks that were given up, by outcome',
+    labelNames: ['outcome'] as const,
+    registers,
+  });
+  const backlog = new Gauge({
+    name: 'qarr_webhook_backlog',
+    help: 'Webhooks that are still to be delivered, by any replica',
+    registers,
+    async collect() {
+      // Redis is gone for now: what was last known stands.
+      await webhookBacklog().then(
+        (entries) => this.set(entries),
+        () => {},
+      );
+    },
+  });
+  backlog.set(0);
 
   return {
     registry,
@@ -53,5 +76,6 @@ export function createApiMetrics({
     refused: (code) => refused.inc({ code }),
     streamOpened: () => connections.inc(),
     streamClosed: () => connections.dec(),
+    webhook: (outcome) => webhooks.inc({ outcome }),
   };
 }

@@ -1,12 +1,25 @@
-import type { FastifyReply } from 'fastify';
+import type { FastifyBaseLogger, FastifyReply } from 'fastify';
 import type { RoutedRequest } from './route-request.ts';
+import type { AcceptedJob } from './submit-job.ts';
 
 /** Every answer says how it was routed. */
 export function setRouteHeaders(
   reply: FastifyReply,
-  { route, jobId }: { route: Pick<RoutedRequest, 'tier' | 'reasons'>; jobId?: string },
+  route: Pick<RoutedRequest, 'tier' | 'reasons'>,
 ): void {
   reply.header('x-qarr-tier', route.tier);
   reply.header('x-qarr-route', route.reasons.join(', '));
-  if (jobId !== undefined) reply.header('x-qarr-job', jobId);
+}
+
+/** And that of a job names it, and says whether it was there already. */
+export function setJobHeaders(
+  reply: FastifyReply,
+  { job, log }: { job: AcceptedJob; log: FastifyBaseLogger },
+): void {
+  const { id, tier, reasons, place } = job;
+  setRouteHeaders(reply, job);
+  reply.header('x-qarr-job', id);
+  if (place === null) reply.header('idempotent-replayed', 'true');
+  const message = place === null ? 'request attached to its job' : 'job accepted';
+  log.info({ job: id, tier, route: reasons }, message);
 }

@@ -1,18 +1,22 @@
-import { parseTraceparent } from '@qarr/router-core';
+import { QarrError, parseTraceparent } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
 import { createApiMetrics } from './metrics.ts';
 import { submitJob } from './submit-job.ts';
-import type { JobOptions } from './submit-job.ts';
+import type { JobOptions, SubmitDeps } from './submit-job.ts';
 
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
 const SPAN_ID = '00f067aa0ba902b7';
 
-/** The job that is written for a request with this header. */
-async function jobOf(traceparent: JobOptions['traceparent']): Promise<NewJob> {
-  const place = { position: 1, estimatedWaitMs: null };
-  let written: NewJob | undefined;
-  await submitJob(
+const PLACE = { position: 1, estimatedWaitMs: null };
+
+/** Submits a job to a store that does as it is told. */
+async function submit(
+  options: Partial<JobOptions>,
+  store: Pick<SubmitDeps['store'], 'submit'>,
+): Promise<{ owed: string[]; failure: unknown }> {
+  const owed: string[] = [];
+  const result = submitJob(
     {
       tier: 'fast',
       requestedTier: null,
@@ -26,24 +30,40 @@ async function jobOf(traceparent: JobOptions['traceparent']): Promise<NewJob> {
       },
       droppedMessages: 0,
     },
-    { class: 'standard', onInterrupt: 'continue', traceparent },
+    { class: 'standard', onInterrupt: 'continue', isBound: false, ...options },
     {
-      store: {
-        async submit(job) {
-          written = job;
-          return place;
-        },
-      },
-      watch: { placeAt: () => place },
-      metrics: createApiMetrics({ statuses: () => [] }),
+      store: { ...store, findByKey: async () => null },
+      watch: { placeAt: () => PLACE },
+      cancels: { owe: async (id) => void owed.push(id) },
+      metrics: createApiMetrics({ statuses: () => [], webhookBacklog: async () => 0 }),
       config: {
         queueTimeoutMs: { interactive: 1, standard: 1, batch: 1 },
         runTimeoutMs: 1,
       },
     },
   );
-  if (written === undefined) throw new Error('No job was written');
-  return written;
+  const failure: unknown = await result.then(
+    () => null,
+    (error: unknown) => error,
+  );
+  return { owed, failure };
+}
+
+/** The job that is written for a request with this header. */
+async function jobOf(traceparent: JobOptions['traceparent']): Promise<NewJob> {
+  const written: NewJob[] = [];
+  await submit(
+    { traceparent },
+    {
+      async submit(job) {
+        written.push(job);
+        return { kind: 'created', jobId: job.id, place: PLACE };
+      },
+    },
+  );
+  const [job] = written;
+  if (job === undefined) throw new Error('No job was written');
+  return job;
 }
 
 const traceOf = async (header: JobOptions['traceparent']) =>
@@ -65,5 +85,45 @@ describe('a job', () => {
     expect(one?.isSampled).toBe(false);
     expect(one?.traceId).not.toBe(TRACE_ID);
     expect(one?.traceId).not.toBe(other?.traceId);
+  });
+});
+
+describe('a submission that the store does not answer', () => {
+  const silent = {
+    async submit(): Promise<never> {
+      throw new QarrError('queue_unavailable');
+    },
+  };
+  const idempotency = { key: 'k', bodyHash: 'h' };
+
+  it.each([
+    [
+      'without a key',
+      {},
+      'The job may or may not have been accepted: sending it again may make a second one, which an Idempotency-Key prevents.',
+    ],
+    [
+      'with one',
+      { idempotency },
+      'The job may or may not have been accepted: send it again with the same Idempotency-Key, which makes no second one.',
+    ],
+    [
+      'that is bound to its connection',
+      { isBound: true },
+      'What was accepted of this request is cancelled: send it again.',
+    ],
+  ])('says what is safe for a request %s', async (_name, options, advice) => {
+    const { failure, owed } = await submit(options, silent);
+    expect(failure).toMatchObject({
+      code: 'queue_unavailable',
+      message: `The queue does not answer. ${advice}`,
+    });
+    expect(owed).toHaveLength('isBound' in options ? 1 : 0);
+  });
+
+  it('leaves other errors as they are, and owes nothing for them', async () => {
+    const error = new QarrError('invalid_request');
+    const refusing = { submit: () => Promise.reject(error) };
+    expect(await submit({ isBound: true }, refusing)).toEqual({ failure: error, owed: [] });
   });
 });

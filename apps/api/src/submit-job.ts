@@ -1,17 +1,29 @@
-/** From a valid request to a job in its queue. */
+/** From a valid request to a job in its queue, or to the job that its idempotency key stands for. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { ProducerStore, QueuePlace } from '@qarr/job-store';
-import { childTraceparent, parseTraceparent } from '@qarr/router-core';
-import type { Fallback, JobClass, OnInterrupt } from '@qarr/router-core';
+import type { KnownSubmission, ProducerStore, QueuePlace, Submission } from '@qarr/job-store';
+import { QarrError, childTraceparent, parseTraceparent } from '@qarr/router-core';
+import type {
+  ChatRequest,
+  Fallback,
+  IdempotencyKey,
+  JobClass,
+  JobRequest,
+  JobState,
+  JobWebhook,
+  OnInterrupt,
+} from '@qarr/router-core';
 import type { ApiConfig } from './config.ts';
 import type { ApiMetrics } from './metrics.ts';
-import type { RoutedRequest } from './route-request.ts';
+import type { OwedCancels } from './owed-cancels.ts';
+import { routeRequest } from './route-request.ts';
+import type { RouteDeps, RoutedRequest } from './route-request.ts';
 import type { TierWatch } from './tier-watch.ts';
 
 export interface SubmitDeps {
-  readonly store: Pick<ProducerStore, 'submit'>;
+  readonly store: Pick<ProducerStore, 'submit' | 'findByKey'>;
   readonly watch: Pick<TierWatch, 'placeAt'>;
   readonly metrics: ApiMetrics;
+  readonly cancels: Pick<OwedCancels, 'owe'>;
   readonly config: Pick<ApiConfig, 'queueTimeoutMs' | 'runTimeoutMs'>;
 }
 
@@ -22,46 +34,135 @@ export interface JobOptions {
   readonly queueTimeoutMs?: number | undefined;
   readonly runTimeoutMs?: number | undefined;
   readonly metadata?: Record<string, string> | undefined;
+  readonly webhook?: JobWebhook | undefined;
   /** The header as it came; what is not valid counts for nothing. */
   readonly traceparent?: string | string[] | undefined;
+  readonly idempotency?: IdempotencyKey | undefined;
+  /** Nobody waits for the answer once the connection is closed. */
+  readonly isBound: boolean;
 }
 
-export interface SubmittedJob extends QueuePlace {
+/** A job that the client may rely on. */
+export interface AcceptedJob {
   readonly id: string;
+  readonly tier: string;
+  readonly reasons: string[];
+  readonly droppedMessages: number;
+  readonly status: JobState;
+  /** Null for a job that was there already. */
+  readonly place: QueuePlace | null;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
 }
 
 /** Nobody's key is asked for yet, so everybody is the same owner. */
-const OWNER = 'anonymous';
+export const OWNER = 'anonymous';
+
+/** The job that the request's idempotency key stands for already, or else a new one. */
+export async function acceptJob(
+  body: ChatRequest | JobRequest,
+  options: JobOptions,
+  deps: SubmitDeps & RouteDeps,
+): Promise<AcceptedJob> {
+  const known = await findByKey(options, deps);
+  return known ?? submitJob(await routeRequest(body, deps), options, deps);
+}
+
+async function findByKey(
+  { idempotency, isBound }: JobOptions,
+  { store }: SubmitDeps,
+): Promise<AcceptedJob | null> {
+  if (idempotency === undefined) return null;
+  try {
+    const known = await store.findByKey(OWNER, idempotency);
+    return known === null ? null : attachedTo(known);
+  } catch (error) {
+    throw isUnknownOutcome(error) ? withAdvice(error, { idempotency, isBound }) : error;
+  }
+}
 
 export async function submitJob(
   route: RoutedRequest,
   options: JobOptions,
-  { store, watch, metrics, config }: SubmitDeps,
-): Promise<SubmittedJob> {
+  { store, watch, metrics, cancels, config }: SubmitDeps,
+): Promise<AcceptedJob> {
   // Random enough not to be guessed; chosen here, so that writing it twice makes one job.
   const id = `job_${randomUUID().replaceAll('-', '')}`;
-  const place = await store.submit(
-    {
-      id,
-      owner: OWNER,
-      class: options.class,
-      tier: route.tier,
-      requestedTier: route.requestedTier,
-      reasons: route.reasons,
-      request: route.engineRequest,
-      droppedMessages: route.droppedMessages,
-      // A pinned job stays where it is unless its client says otherwise.
-      fallback: options.fallback ?? (route.requestedTier === null ? 'up' : 'none'),
-      onInterrupt: options.onInterrupt,
-      queueTimeoutMs: options.queueTimeoutMs ?? config.queueTimeoutMs[options.class],
-      runTimeoutMs: options.runTimeoutMs ?? config.runTimeoutMs,
-      metadata: options.metadata ?? {},
-      traceparent: traceparentOfJob(options.traceparent),
-    },
-    (depth) => watch.placeAt(route.tier, depth),
-  );
+  let submission: Submission;
+  try {
+    submission = await store.submit(
+      {
+        id,
+        owner: OWNER,
+        class: options.class,
+        tier: route.tier,
+        requestedTier: route.requestedTier,
+        reasons: route.reasons,
+        request: route.engineRequest,
+        droppedMessages: route.droppedMessages,
+        // A pinned job stays where it is unless its client says otherwise.
+        fallback: options.fallback ?? (route.requestedTier === null ? 'up' : 'none'),
+        onInterrupt: options.onInterrupt,
+        queueTimeoutMs: options.queueTimeoutMs ?? config.queueTimeoutMs[options.class],
+        runTimeoutMs: options.runTimeoutMs ?? config.runTimeoutMs,
+        metadata: options.metadata ?? {},
+        traceparent: traceparentOfJob(options.traceparent),
+        webhook: options.webhook,
+        idempotency: options.idempotency,
+        isBound: options.isBound,
+      },
+      (depth) => watch.placeAt(route.tier, depth),
+    );
+  } catch (error) {
+    if (!isUnknownOutcome(error)) throw error;
+    // Its client is told that it failed: where it was written after all, it must not run.
+    if (options.isBound) void cancels.owe(id, { mayAppear: true });
+    throw withAdvice(error, options);
+  }
+  if (submission.kind !== 'created') return attachedTo(submission);
   metrics.routed(route);
-  return { id, ...place };
+  return {
+    // Another request with its key may have chosen another one.
+    id: submission.jobId,
+    tier: route.tier,
+    reasons: route.reasons,
+    droppedMessages: route.droppedMessages,
+    status: 'queued',
+    place: submission.place,
+    createdAt: Date.now(),
+  };
+}
+
+function attachedTo(known: KnownSubmission): AcceptedJob {
+  if (known.kind === 'refused') throw new QarrError(known.code, { param: 'Idempotency-Key' });
+  const { id, tier, reasons, droppedMessages, state, createdAt } = known.record;
+  return { id, tier, reasons, droppedMessages, status: state, place: null, createdAt };
+}
+
+function isUnknownOutcome(error: unknown): error is QarrError {
+  return error instanceof QarrError && error.code === 'queue_unavailable';
+}
+
+/** Says what it is safe to do next. */
+function withAdvice(
+  cause: QarrError,
+  { idempotency, isBound }: Pick<JobOptions, 'idempotency' | 'isBound'>,
+): QarrError {
+  const [outcome, advice] = isBound
+    ? ['What was accepted of this request is cancelled', 'send it again']
+    : idempotency === undefined
+      ? [
+          'The job may or may not have been accepted',
+          'sending it again may make a second one, which an Idempotency-Key prevents',
+        ]
+      : [
+          'The job may or may not have been accepted',
+          'send it again with the same Idempotency-Key, which makes no second one',
+        ];
+  return new QarrError('queue_unavailable', {
+    message: `The queue does not answer. ${outcome}: ${advice}.`,
+    cause,
+  });
 }
 
 /** A span of the client's trace, or of one that begins here. */

@@ -102,12 +102,16 @@ describe('readConfig', () => {
     },
   );
 
-  test('keeps the keys of engines from what all processes inherit', () => {
-    const env = { QARR_FAST_API_KEY: 'secret', QARR_UPSTREAM_API_KEY: 'secret', HOME: '/home' };
-    expect(readConfig({ env, folder }).childEnv).toEqual({
+  test('keeps keys and secrets from what all processes inherit', () => {
+    const env = {
+      QARR_FAST_API_KEY: 'secret',
+      QARR_UPSTREAM_API_KEY: 'secret',
+      QARR_WEBHOOK_SECRETS: 'secret',
       HOME: '/home',
-      QARR_ALLOW_VOLATILE_REDIS: 'true',
-    });
+    };
+    const config = readConfig({ env, folder });
+    expect(config.childEnv).toEqual({ HOME: '/home', QARR_ALLOW_VOLATILE_REDIS: 'true' });
+    expect(config.webhookSecrets).toBe('secret');
   });
 
   test.each([

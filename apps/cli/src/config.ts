@@ -32,7 +32,9 @@ export interface UpConfig {
   readonly simTimeScale: string | null;
   /** Whether a terminal may be coloured (https://no-color.org). */
   readonly colours: boolean;
-  /** What the processes inherit: everything but the keys of engines and what is set for each. */
+  /** What webhooks are signed with; for the API alone. */
+  readonly webhookSecrets: string | null;
+  /** What the processes inherit: everything but keys, secrets and what is set for each. */
   readonly childEnv: NodeJS.ProcessEnv;
 }
 
@@ -75,6 +77,7 @@ export function readConfig({
     tiers,
     simTimeScale: simTimeScale(env),
     colours: text(env, 'NO_COLOR') === null,
+    webhookSecrets: text(env, 'QARR_WEBHOOK_SECRETS'),
     childEnv: inheritable(env, tiers),
   });
 }
@@ -149,7 +152,13 @@ function variableName(tierName: string): string {
 /** A key is given to the workers of its tier only, and what describes one worker to none. */
 function inheritable(env: NodeJS.ProcessEnv, tiers: readonly TierPlan[]): NodeJS.ProcessEnv {
   const keys = tiers.map((tier) => `QARR_${variableName(tier.name)}_API_KEY`);
-  const withheld = new Set([...keys, 'QARR_UPSTREAM_URL', 'QARR_UPSTREAM_API_KEY', 'QARR_CONFIG']);
+  const withheld = new Set([
+    ...keys,
+    'QARR_UPSTREAM_URL',
+    'QARR_UPSTREAM_API_KEY',
+    'QARR_WEBHOOK_SECRETS',
+    'QARR_CONFIG',
+  ]);
   return {
     // For trying things out on one machine a Redis as it comes will do; the API warns of it.
     QARR_ALLOW_VOLATILE_REDIS: 'true',

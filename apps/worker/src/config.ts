@@ -1,4 +1,5 @@
 /** The worker's switches: flags and environment, read once. */
+import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import {
@@ -138,7 +139,8 @@ export function readConfig({
   const upstreamUrls = upstreamsOf(tier, { variable: variables.QARR_UPSTREAM_URL, configPath });
   return Object.freeze({
     tier,
-    workerId: `${name}-${hostname()}-${process.pid}`,
+    // In containers host names and pids repeat, and a dead worker must not look alive.
+    workerId: `${name}-${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`,
     host: hostname(),
     redisUrl: variables.REDIS_URL,
     allowVolatileRedis: variables.QARR_ALLOW_VOLATILE_REDIS,

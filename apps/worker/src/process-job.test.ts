@@ -8,26 +8,21 @@ import type {
   WriteOutcome,
 } from '@qarr/job-store';
 import { createLogger } from '@qarr/process';
-import { ERROR_TABLE, finishReasonSchema, jobEventSchema } from '@qarr/router-core';
-import type { ErrorCode, Usage } from '@qarr/router-core';
-import * as fc from 'fast-check';
+import { jobEventSchema } from '@qarr/router-core';
+import type { Usage } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
-import type { Answer } from './answer.ts';
-import {
-  failureOfConnection,
-  failureOfProtocol,
-  failureOfStatus,
-  failureOfTimeout,
-} from './engine-failure.ts';
+import type { Stop } from './conclusion.ts';
+import { failureOfConnection, failureOfProtocol } from './engine-failure.ts';
 import type { EngineFailure } from './engine-failure.ts';
 import type { EngineOutcome } from './engine.ts';
 import { createWorkerMetrics } from './metrics.ts';
-import { conclude, processJob } from './process-job.ts';
-import type { Conclusion, Stop } from './process-job.ts';
+import { processJob } from './process-job.ts';
+import type { RunningAttempt } from './process-job.ts';
 
 const JOB: ClaimedJob = {
   jobId: 'job_1',
   attempt: 1,
+  tokensBefore: 0,
   failures: 0,
   spared: 0,
   traceparent: null,
@@ -38,283 +33,15 @@ const JOB: ClaimedJob = {
 };
 const ENTRY: QueueEntry = { jobId: 'job_1', epoch: 1, class: 'standard' };
 const USAGE: Usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
-const TIMINGS = { queue_wait_ms: 5, ttft_ms: 1, run_ms: 2 };
-const TRIES_MAX = 3;
 
 const whole: EngineOutcome = { usage: USAGE, ending: { kind: 'whole', finishReasons: ['stop'] } };
 const aborted: EngineOutcome = { usage: null, ending: { kind: 'aborted' } };
 const brokenOff = failureOfProtocol('The engine broke off.');
-const busy = failureOfStatus(503, '');
-const refused = failureOfStatus(400, '');
 const gone = failureOfConnection('ECONNREFUSED', { reached: 'nobody' });
 
 function failedBy(failure: EngineFailure): EngineOutcome {
   return { usage: null, ending: { kind: 'failed', failure } };
 }
-
-function answerOf(text: string): Answer {
-  return {
-    hasBegun: text !== '',
-    add() {},
-    result: ([finish_reason]) => ({ text, finish_reason, continued: 0 }),
-    timings: () => TIMINGS,
-  };
-}
-
-function concludeWith({
-  job = {},
-  outcome = whole,
-  text = '',
-  stop = null,
-  random = 0.5,
-}: {
-  job?: Partial<ClaimedJob>;
-  outcome?: EngineOutcome;
-  text?: string;
-  stop?: Stop | null;
-  random?: number;
-}): Conclusion {
-  const answer = answerOf(text);
-  return conclude({ job: { ...JOB, ...job }, outcome, answer, stop, random: () => random });
-}
-
-/** What a conclusion comes to, in one line. */
-function gist(conclusion: Conclusion): string {
-  if (conclusion.kind === 'leave') return 'leave';
-  if (conclusion.kind === 'again') {
-    return `again, burns ${conclusion.burns}, in ${conclusion.delayMs} ms`;
-  }
-  const { event } = conclusion.ending;
-  return 'error' in event ? `${event.type} ${event.error.code}` : event.type;
-}
-
-describe('a conclusion', () => {
-  const fail = { onInterrupt: 'fail' } as const;
-  const timeout = failureOfTimeout('idle', 1);
-  const interrupted = failedBy(brokenOff);
-  const table: [string, Parameters<typeof concludeWith>[0], string][] = [
-    ['whole', { text: 'a' }, 'completed'],
-    ['whole and empty', {}, 'completed'],
-    ['whole, while its time ran out', { stop: 'time-up' }, 'completed'],
-    ['whole, while the worker began to stop', { stop: 'hand-back' }, 'completed'],
-    ['whole, but cancelled', { stop: 'cancel' }, 'cancelled'],
-    ['whole, but superseded', { stop: 'superseded' }, 'leave'],
-    ['cancelled', { outcome: aborted, stop: 'cancel' }, 'cancelled'],
-    ['superseded', { outcome: aborted, stop: 'superseded' }, 'leave'],
-    ['out of time', { outcome: aborted, stop: 'time-up' }, 'failed run_timeout'],
-    ['handed back', { outcome: aborted, stop: 'hand-back' }, 'again, burns nothing, in 1 ms'],
-    [
-      'handed back with text',
-      { outcome: aborted, stop: 'hand-back', text: 'a' },
-      'again, burns nothing, in 1 ms',
-    ],
-    [
-      'handed back, nothing sent',
-      { outcome: aborted, stop: 'hand-back', job: fail },
-      'again, burns nothing, in 1 ms',
-    ],
-    [
-      'handed back, may not restart',
-      { outcome: aborted, stop: 'hand-back', text: 'a', job: fail },
-      'failed worker_lost',
-    ],
-    [
-      'refused, while the worker began to stop',
-      { outcome: failedBy(refused), stop: 'hand-back' },
-      'failed upstream_rejected',
-    ],
-    ['broken', { outcome: interrupted }, 'again, burns try, in 500 ms'],
-    ['broken with text', { outcome: interrupted, text: 'a' }, 'again, burns try, in 500 ms'],
-    [
-      'broken again',
-      { outcome: interrupted, job: { failures: 1 } },
-      'again, burns try, in 1000 ms',
-    ],
-    ['broken too often', { outcome: interrupted, job: { failures: 2 } }, 'failed upstream_error'],
-    ['broken, nothing sent', { outcome: interrupted, job: fail }, 'again, burns try, in 500 ms'],
-    [
-      'broken, may not restart',
-      { outcome: interrupted, text: 'a', job: fail },
-      'failed upstream_interrupted',
-    ],
-    [
-      'broken too often, with text',
-      { outcome: interrupted, text: 'a', job: { failures: 2 } },
-      'failed upstream_interrupted',
-    ],
-    ['too slow', { outcome: failedBy(timeout), job: { failures: 2 } }, 'failed upstream_timeout'],
-    ['refused', { outcome: failedBy(refused) }, 'failed upstream_rejected'],
-    [
-      'refused for its length',
-      { outcome: failedBy(failureOfStatus(400, 'maximum context length')) },
-      'failed context_length_exceeded',
-    ],
-    ['refused our key', { outcome: failedBy(failureOfStatus(401, '')) }, 'failed upstream_error'],
-    ['busy', { outcome: failedBy(busy) }, 'again, burns nothing, in 1000 ms'],
-    [
-      'busy, before the last try',
-      { outcome: failedBy(busy), job: { failures: 2 } },
-      'again, burns nothing, in 1000 ms',
-    ],
-    ['gone', { outcome: failedBy(gone), job: { failures: 2 } }, 'again, burns spare, in 1000 ms'],
-    [
-      'gone, once too often to be spared',
-      { outcome: failedBy(gone), job: { spared: 2 } },
-      'again, burns try, in 500 ms',
-    ],
-    [
-      'busy, and says for how long',
-      { outcome: failedBy(failureOfStatus(503, '', { retryAfter: '7' })) },
-      'again, burns nothing, in 7000 ms',
-    ],
-    [
-      'broken with text that cannot be carried on',
-      { outcome: interrupted, text: 'a', job: { request: { ...JOB.request, n: 2 } } },
-      'failed upstream_interrupted',
-    ],
-    [
-      'broken with text that cannot be carried on, but may restart',
-      {
-        outcome: interrupted,
-        text: 'a',
-        job: { request: { ...JOB.request, n: 2 }, onInterrupt: 'restart' },
-      },
-      'again, burns try, in 500 ms',
-    ],
-  ];
-
-  it.each(table)('%s', (_name, given, expected) => {
-    expect(gist(concludeWith(given))).toBe(expected);
-  });
-
-  it('carries the answer, the usage and the timings', () => {
-    expect(concludeWith({ text: 'Hello' })).toEqual({
-      kind: 'finish',
-      ending: {
-        event: {
-          type: 'completed',
-          finish_reason: 'stop',
-          usage: USAGE,
-          timings: TIMINGS,
-          continued: 0,
-        },
-        result: { text: 'Hello', finish_reason: 'stop', continued: 0 },
-      },
-    });
-  });
-
-  it('of a cancelled job says how many tokens were made, where the engine said so', () => {
-    const outcome = { ...aborted, usage: USAGE };
-    expect(concludeWith({ outcome, stop: 'cancel' })).toMatchObject({
-      ending: { event: { ran: true, tokens: 2, usage: USAGE } },
-    });
-    expect(concludeWith({ outcome: aborted, stop: 'cancel' })).toMatchObject({
-      ending: { event: { ran: true, tokens: null, usage: null } },
-    });
-  });
-});
-
-describe('whatever happened', () => {
-  const codes = Object.keys(ERROR_TABLE) as ErrorCode[];
-  const failure: fc.Arbitrary<EngineFailure> = fc.oneof(
-    fc.integer({ min: 300, max: 599 }).map((status) => failureOfStatus(status, '')),
-    fc.constantFrom(brokenOff, gone, failureOfTimeout('headers', 1)),
-    fc.record({
-      code: fc.constantFrom(...codes),
-      message: fc.string(),
-      retryable: fc.boolean(),
-      burns: fc.constantFrom('try', 'spare', 'nothing'),
-      retryAfterMs: fc.option(fc.integer({ min: 0, max: 30_000 })),
-      engine: fc.constantFrom('gone', 'suspect', 'fine'),
-    }),
-  );
-  const given = fc.record({
-    job: fc.record({
-      failures: fc.integer({ min: 0, max: TRIES_MAX - 1 }),
-      spared: fc.integer({ min: 0, max: 3 }),
-      onInterrupt: fc.constantFrom('continue', 'fail', 'restart'),
-    }),
-    outcome: fc.record({
-      usage: fc.constantFrom(USAGE, null),
-      ending: fc.oneof(
-        fc.record({
-          kind: fc.constant('whole' as const),
-          finishReasons: fc.tuple(fc.constantFrom(...finishReasonSchema.options)),
-        }),
-        fc.record({ kind: fc.constant('failed' as const), failure }),
-        fc.constant({ kind: 'aborted' as const }),
-      ),
-    }),
-    text: fc.constantFrom('', 'text'),
-    stop: fc.constantFrom<(Stop | null)[]>(null, 'cancel', 'superseded', 'time-up', 'hand-back'),
-    random: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
-  });
-  type Given = typeof given extends fc.Arbitrary<infer Value> ? Value : never;
-
-  function holds(property: (conclusion: Conclusion, given: Given) => void): void {
-    fc.assert(
-      fc.property(given, (values) => property(concludeWith(values), values)),
-      { numRuns: 2_000 },
-    );
-  }
-
-  it('only a whole answer completes a job', () => {
-    holds((conclusion, { outcome }) => {
-      if (gist(conclusion) === 'completed') expect(outcome.ending.kind).toBe('whole');
-    });
-  });
-
-  it('a superseded attempt leaves the job alone, and no other does', () => {
-    holds((conclusion, { stop }) => {
-      expect(conclusion.kind === 'leave').toBe(stop === 'superseded');
-    });
-  });
-
-  it('a cancelled job ends cancelled', () => {
-    holds((conclusion, { stop }) => {
-      if (stop === 'cancel') expect(gist(conclusion)).toBe('cancelled');
-    });
-  });
-
-  it('the failures of a job that is tried again stay below the limit', () => {
-    holds((conclusion, { job }) => {
-      if (conclusion.kind !== 'again') return;
-      const failures = job.failures + (conclusion.burns === 'try' ? 1 : 0);
-      expect(failures).toBeLessThan(TRIES_MAX);
-      if (conclusion.burns === 'spare') expect(job.spared).toBeLessThan(2);
-      expect(conclusion.delayMs).toBeGreaterThanOrEqual(0);
-      expect(conclusion.delayMs).toBeLessThanOrEqual(30_000);
-    });
-  });
-
-  it('what must not be tried again is not', () => {
-    holds((conclusion, { outcome: { ending } }) => {
-      if (ending.kind === 'failed' && !ending.failure.retryable) {
-        expect(conclusion.kind).not.toBe('again');
-      }
-    });
-  });
-
-  it('an answer that may not restart is not tried again after its first word', () => {
-    holds((conclusion, { job, text }) => {
-      if (job.onInterrupt === 'fail' && text !== '') expect(conclusion.kind).not.toBe('again');
-    });
-  });
-
-  it('an ending is one that readers understand', () => {
-    holds((conclusion) => {
-      if (conclusion.kind !== 'finish') return;
-      const { event } = conclusion.ending;
-      expect(jobEventSchema.parse(event)).toEqual(event);
-    });
-  });
-
-  it.each([400, 401, 403, 404, 413, 422])('a %i is never tried again', (status) => {
-    expect(gist(concludeWith({ outcome: failedBy(failureOfStatus(status, '')) }))).toMatch(
-      /^failed/,
-    );
-  });
-});
 
 /** The log of one attempt, in memory. */
 function createFakeLog(answers: WriteOutcome[]) {
@@ -322,6 +49,7 @@ function createFakeLog(answers: WriteOutcome[]) {
   let ending: Ending | null = null;
   let onStop: ((reason: StopReason) => void) | null = null;
   const log: AttemptLog = {
+    tokensMade: 4,
     append: ({ text }) => void writes.push(`append ${text}`),
     async finish(given) {
       ending = given;
@@ -375,15 +103,16 @@ function createFakeEngine() {
 function startAttempt({
   job = {},
   answers = [],
-  drop,
-  running = new Map<string, (stop: Stop) => void>(),
+  claim,
+  running = new Map<string, RunningAttempt>(),
   lockLost = new AbortController(),
 }: {
   job?: Partial<ClaimedJob>;
   /** What the store answers to finish and requeue, in order; 'ok' when there is no more. */
   answers?: WriteOutcome[];
-  drop?: Extract<Claim, { kind: 'drop' }>['reason'];
-  running?: Map<string, (stop: Stop) => void>;
+  /** What the store answers instead of letting the job run. */
+  claim?: Exclude<Claim, { kind: 'run' }>;
+  running?: Map<string, RunningAttempt>;
   lockLost?: AbortController;
 } = {}) {
   const log = createFakeLog(answers);
@@ -391,13 +120,16 @@ function startAttempt({
   const metrics = createWorkerMetrics({ tier: 'fast', slots: () => ({ running: 0, free: 1 }) });
   const delivery = processJob(
     ENTRY,
-    { token: 't', signal: lockLost.signal },
+    { token: 't', signal: lockLost.signal, isAlone: false },
     {
       worker: 'w',
       claim: async () =>
-        drop === undefined
-          ? { kind: 'run', job: { ...JOB, ...job }, openLog: log.open, readSoFar: async () => null }
-          : { kind: 'drop', reason: drop },
+        claim ?? {
+          kind: 'run',
+          job: { ...JOB, ...job },
+          openLog: log.open,
+          readSoFar: async () => null,
+        },
       run: engine.run,
       running,
       random: () => 0.5,
@@ -412,7 +144,7 @@ function startAttempt({
     lockLost,
     delivery,
     metrics,
-    tell: (stop: Stop) => running.get('job_1')?.(stop),
+    tell: (stop: Stop) => running.get('job_1')?.stop(stop),
   };
 }
 
@@ -444,10 +176,24 @@ describe('processing a job', () => {
   });
 
   it('is over when the job is', async () => {
-    const { delivery, log, running } = startAttempt({ drop: 'completed' });
+    const { delivery, log, running } = startAttempt({
+      claim: { kind: 'drop', reason: 'completed' },
+    });
     expect(await delivery).toEqual({ kind: 'done' });
     expect(log.writes).toEqual([]);
     expect(running.size).toBe(0);
+  });
+
+  it('comes again while nobody knows whether its former worker lives', async () => {
+    const { delivery, log } = startAttempt({ claim: { kind: 'unclear' } });
+    expect(await delivery).toEqual({ kind: 'again', delayMs: 500 });
+    expect(log.writes).toEqual([]);
+  });
+
+  it('says that the job must run alone', async () => {
+    const { delivery, log } = startAttempt({ claim: { kind: 'alone' } });
+    expect(await delivery).toEqual({ kind: 'alone' });
+    expect(log.writes).toEqual([]);
   });
 
   it('cancels before the first word', async () => {
@@ -455,7 +201,11 @@ describe('processing a job', () => {
     attempt.tell('cancel');
     expect(await attempt.delivery).toEqual({ kind: 'done' });
     expect(attempt.log.writes).toEqual(['finish cancelled']);
-    expect(attempt.log.ending?.event).toMatchObject({ ran: true, timings: { ttft_ms: null } });
+    expect(attempt.log.ending?.event).toMatchObject({
+      ran: true,
+      tokens: 4,
+      timings: { ttft_ms: null },
+    });
   });
 
   it('cancels in the middle, told by a write', async () => {
@@ -570,7 +320,7 @@ describe('processing a job', () => {
   });
 
   it('can still be told to stop when an older attempt of it ends here', async () => {
-    const running = new Map<string, (stop: Stop) => void>();
+    const running = new Map<string, RunningAttempt>();
     const older = await startedAttempt({ running });
     const newer = await startedAttempt({ running, job: { attempt: 2 } });
     older.log.stop('superseded');

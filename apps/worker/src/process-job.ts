@@ -1,7 +1,8 @@
 /**
  * The life of one job, as its worker sees it. Read this first.
  *
- *   claim    the queue entry becomes an attempt, or is dropped because the job is over or elsewhere
+ *   claim    the queue entry becomes an attempt, or is dropped because the job is over or elsewhere,
+ *            or comes again because the job must run alone or nobody knows yet who has it
  *   run      the engine streams; every delta goes to the log of this attempt
  *   conclude by how it ended: finish the job, try it again, or give it back
  *
@@ -12,78 +13,96 @@
  * The attempt may be told to stop at any time: its job is cancelled, another attempt has taken
  * over, its time is up, or this worker is stopping.
  */
-import { fullJitterMs, jobError } from '@qarr/router-core';
-import type { JobError, Timings, Usage } from '@qarr/router-core';
 import type {
   AnswerDelta,
   AttemptLog,
-  Burns,
   Claim,
+  Claimant,
   ClaimedJob,
   Delivery,
-  Ending,
   QueueEntry,
   SoFar,
 } from '@qarr/job-store';
 import type { Logger } from '@qarr/process';
 import { createAnswer } from './answer.ts';
 import type { Answer } from './answer.ts';
-import { isContinuable } from './continuation.ts';
+import { cancelled, conclude, tokensOf } from './conclusion.ts';
+import type { Conclusion, Stop } from './conclusion.ts';
 import type { EngineOutcome } from './engine.ts';
-import type { EngineFailure } from './engine-failure.ts';
 import type { WorkerMetrics } from './metrics.ts';
 
-/** Tries that may fail, the first one included. */
-const TRIES_MAX = 3;
-const RETRY_BASE_MS = 1_000;
-const RETRY_CAP_MS = 30_000;
-/** Attempts that are spared, because no engine took the request, before they count as tries. */
-const SPARED_MAX = 2;
-/** For a failure that burns no try, when the engine does not say how long. */
-const ENGINE_BUSY_MS = 1_000;
+/** For an entry whose job may still have a worker: half a heartbeat's patience. */
+const UNCLEAR_MS = 500;
 /** Timers cannot wait longer, 24 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
-/** Why an attempt stops before its engine has finished. */
-export type Stop = 'cancel' | 'superseded' | 'time-up' | 'hand-back';
+/** An attempt that runs here, and how to tell it to stop. */
+export interface RunningAttempt {
+  readonly attempt: number;
+  readonly stop: (stop: Stop) => void;
+}
 
 export interface ProcessJobDeps {
   readonly worker: string;
-  readonly claim: (
-    entry: QueueEntry,
-    delivery: { worker: string; token: string },
-  ) => Promise<Claim>;
+  readonly claim: (entry: QueueEntry, claimant: Claimant) => Promise<Claim>;
   readonly run: (
     job: ClaimedJob & { readonly soFar: SoFar | null },
     options: { signal: AbortSignal; onDelta: (delta: AnswerDelta) => void },
   ) => Promise<EngineOutcome>;
-  /** The running jobs, so that they can be told to stop. */
-  readonly running: Map<string, (stop: Stop) => void>;
+  /** By the ids of their jobs. */
+  readonly running: Map<string, RunningAttempt>;
   readonly random: () => number;
   readonly log: Logger;
   readonly metrics: WorkerMetrics;
 }
 
+/** `alone`: the job may run only where nothing else does, and this worker has not said so. */
 export async function processJob(
   entry: QueueEntry,
-  delivery: { token: string; signal: AbortSignal },
+  delivery: { token: string; signal: AbortSignal; isAlone: boolean },
   deps: ProcessJobDeps,
-): Promise<Delivery> {
-  const claim = await deps.claim(entry, { worker: deps.worker, token: delivery.token });
-  if (claim.kind === 'drop') {
-    deps.log.info({ job: entry.jobId, reason: claim.reason }, 'entry dropped');
-    return { kind: 'done' };
+): Promise<Delivery | { kind: 'alone' }> {
+  const { token, isAlone } = delivery;
+  const claim = await deps.claim(entry, { worker: deps.worker, token, isAlone });
+  switch (claim.kind) {
+    case 'drop':
+      deps.log.info({ job: entry.jobId, reason: claim.reason }, 'entry dropped');
+      return { kind: 'done' };
+    case 'unclear':
+      deps.log.info({ job: entry.jobId }, 'its worker may live: later');
+      return { kind: 'again', delayMs: UNCLEAR_MS };
+    case 'alone':
+      return claim;
+    case 'run':
+      return runClaimed({ claim, entry, signal: delivery.signal, deps });
+    default:
+      return claim satisfies never;
   }
+}
+
+async function runClaimed({
+  claim,
+  entry,
+  signal,
+  deps,
+}: {
+  claim: Extract<Claim, { kind: 'run' }>;
+  entry: QueueEntry;
+  /** Aborted when the entry's lock is lost. */
+  signal: AbortSignal;
+  deps: ProcessJobDeps;
+}): Promise<Delivery> {
   const { job } = claim;
   const log = deps.log.child({ job: job.jobId, attempt: job.attempt });
   log.info({ queue_wait_ms: job.queueWaitMs }, 'attempt started');
   deps.metrics.started(job);
 
-  const stopping = createStopping(delivery.signal);
+  const stopping = createStopping(signal);
   const attemptLog = claim.openLog(stopping.stop);
   const runLeftMs = Math.min(job.runLeftMs, TIMER_MS_MAX);
   const timeUp = setTimeout(() => stopping.stop('time-up'), runLeftMs);
-  deps.running.set(job.jobId, stopping.stop);
+  const running: RunningAttempt = { attempt: job.attempt, stop: stopping.stop };
+  deps.running.set(job.jobId, running);
   try {
     // Only now: a log may be long, and somebody may cancel meanwhile.
     const soFar = await claim.readSoFar();
@@ -92,115 +111,46 @@ export async function processJob(
       { ...job, soFar },
       { signal: stopping.signal, onDelta: answer.add },
     );
+    const tokensMade = tokensOf({ job, soFar, outcome, attemptLog });
     const conclusion = conclude({
       job,
       outcome,
+      tokensMade,
       answer,
       stop: stopping.reason,
       random: deps.random,
     });
-    return await carryOut({ conclusion, job, entry, attemptLog, answer, outcome, log, deps });
+    return await carryOut(conclusion, {
+      job,
+      entry,
+      attemptLog,
+      answer,
+      outcome,
+      tokensMade,
+      log,
+      deps,
+    });
   } finally {
     clearTimeout(timeUp);
     // A newer attempt of the same job may run here, and must remain within reach.
-    if (deps.running.get(job.jobId) === stopping.stop) deps.running.delete(job.jobId);
+    if (deps.running.get(job.jobId) === running) deps.running.delete(job.jobId);
   }
 }
 
-/** What shall become of the job. */
-export type Conclusion =
-  | { kind: 'finish'; ending: Ending }
-  | { kind: 'again'; burns: Burns; delayMs: number; failure: EngineFailure | null }
-  /** Another attempt owns the job: not a word more from this one. */
-  | { kind: 'leave' };
-
-/** Decides. Pure, but for the answer's clock. */
-export function conclude({
-  job,
-  outcome: { ending, usage },
-  answer,
-  stop,
-  random,
-}: {
-  job: ClaimedJob;
-  outcome: EngineOutcome;
-  answer: Answer;
-  stop: Stop | null;
-  random: () => number;
-}): Conclusion {
-  const timings = answer.timings(job);
-  if (stop === 'superseded') return { kind: 'leave' };
-  if (stop === 'cancel') return cancelled({ usage, timings });
-
-  if (ending.kind === 'whole') {
-    const [finishReason, ...others] = ending.finishReasons;
-    const result = answer.result(ending.finishReasons);
-    return {
-      kind: 'finish',
-      ending: {
-        event: {
-          type: 'completed',
-          finish_reason: finishReason,
-          ...(others.length > 0 ? { finish_reasons: [finishReason, ...others] } : {}),
-          usage,
-          timings,
-          continued: result.continued,
-        },
-        result,
-      },
-    };
-  }
-  const mayGoOn = !answer.hasBegun || survivesInterruption(job);
-  if (ending.kind === 'aborted') {
-    if (stop !== 'hand-back') return failed({ error: jobError('run_timeout'), usage, timings });
-    return mayGoOn
-      ? { kind: 'again', burns: 'nothing', delayMs: 1, failure: null }
-      : failed({ error: jobError('worker_lost'), usage, timings });
-  }
-
-  const { failure } = ending;
-  const burns = burnsOf(failure, job);
-  const failures = job.failures + (burns === 'try' ? 1 : 0);
-  if (failure.retryable && mayGoOn && failures < TRIES_MAX) {
-    const backoff = { baseMs: RETRY_BASE_MS, capMs: RETRY_CAP_MS, random: random() };
-    const delayMs =
-      burns === 'try' ? fullJitterMs({ attempt: failures, ...backoff }) : ENGINE_BUSY_MS;
-    return { kind: 'again', burns, delayMs: Math.max(delayMs, failure.retryAfterMs ?? 0), failure };
-  }
-  const isInterrupted = failure.retryable && answer.hasBegun && job.onInterrupt !== 'restart';
-  const code = isInterrupted ? 'upstream_interrupted' : failure.code;
-  return failed({ error: jobError(code, failure.message), usage, timings });
+/** An attempt that has ended, and what is needed to write that down. */
+interface Ended {
+  readonly job: ClaimedJob;
+  readonly entry: QueueEntry;
+  readonly attemptLog: AttemptLog;
+  readonly answer: Answer;
+  readonly outcome: EngineOutcome;
+  readonly tokensMade: number | null;
+  readonly log: Logger;
+  readonly deps: ProcessJobDeps;
 }
 
-/** Whether another attempt may follow on one whose text was published. */
-function survivesInterruption({ onInterrupt, request }: ClaimedJob): boolean {
-  if (onInterrupt === 'continue') return isContinuable(request);
-  return onInterrupt === 'restart';
-}
-
-function burnsOf(failure: EngineFailure, job: ClaimedJob): Burns {
-  return failure.burns === 'spare' && job.spared >= SPARED_MAX ? 'try' : failure.burns;
-}
-
-async function carryOut({
-  conclusion,
-  job,
-  entry,
-  attemptLog,
-  answer,
-  outcome,
-  log,
-  deps,
-}: {
-  conclusion: Conclusion;
-  job: ClaimedJob;
-  entry: QueueEntry;
-  attemptLog: AttemptLog;
-  answer: Answer;
-  outcome: EngineOutcome;
-  log: Logger;
-  deps: ProcessJobDeps;
-}): Promise<Delivery> {
+async function carryOut(conclusion: Conclusion, ended: Ended): Promise<Delivery> {
+  const { job, entry, attemptLog, answer, outcome, tokensMade, log, deps } = ended;
   if (conclusion.kind === 'leave') {
     log.warn('attempt superseded');
     return { kind: 'done' };
@@ -208,7 +158,7 @@ async function carryOut({
   const written =
     conclusion.kind === 'finish'
       ? await attemptLog.finish(conclusion.ending)
-      : await attemptLog.requeue({ burns: conclusion.burns });
+      : await attemptLog.requeue({ burns: conclusion.burns, tokensMade });
   if (written === 'superseded') {
     log.warn('attempt superseded');
     return { kind: 'done' };
@@ -216,8 +166,8 @@ async function carryOut({
   if (written === 'cancel') {
     // The request to cancel came while the last words were on their way.
     const { usage } = outcome;
-    const instead = cancelled({ usage, timings: answer.timings(job) });
-    return carryOut({ conclusion: instead, job, entry, attemptLog, answer, outcome, log, deps });
+    const instead = cancelled({ tokens: tokensMade, usage, timings: answer.timings(job) });
+    return carryOut(instead, ended);
   }
   if (conclusion.kind === 'again') {
     const { delayMs, burns, failure } = conclusion;
@@ -228,18 +178,6 @@ async function carryOut({
   log.info({ outcome: event.type, ...event.timings }, 'job ended');
   deps.metrics.ended({ event, class: entry.class });
   return { kind: 'done' };
-}
-
-function failed(details: { error: JobError; usage: Usage | null; timings: Timings }): Conclusion {
-  return { kind: 'finish', ending: { event: { type: 'failed', ...details } } };
-}
-
-function cancelled({ usage, timings }: { usage: Usage | null; timings: Timings }): Conclusion {
-  const tokens = usage?.completion_tokens ?? null;
-  return {
-    kind: 'finish',
-    ending: { event: { type: 'cancelled', ran: true, tokens, usage, timings } },
-  };
 }
 
 /** The first reason to stop counts. */

@@ -5,6 +5,7 @@ import type {
   ClaimedJob,
   Consumer,
   Delivery,
+  JobStanding,
   QueueEntry,
   WorkerStore,
 } from '@qarr/job-store';
@@ -45,6 +46,8 @@ const gone: EngineOutcome = {
 /** The engine was busy or gone; the job is given back. */
 const BUSY: Delivery = { kind: 'again', delayMs: 1_000 };
 const BACK: Delivery = { kind: 'again', delayMs: 1 };
+/** A suspect that meets another one. */
+const SUSPECT_BACK: Delivery = { kind: 'again', delayMs: 1_000 };
 const whole: EngineOutcome = { usage: null, ending: { kind: 'whole', finishReasons: ['stop'] } };
 
 /** A queue and a store in memory; `deliver` does what the queue does. */
@@ -73,25 +76,39 @@ function createFakeStore() {
     },
     async stop() {},
   };
+  const standings = new Map<string, JobStanding | null>();
+  const suspects = new Set<string>();
   const store: WorkerStore & { waitingNow: number } = {
     waitingNow: 0,
     check: async () => ({ fatal: [], volatile: [] }),
-    claim: async ({ jobId }): Promise<Claim> => ({
-      kind: 'run',
-      job: claimedJob(jobId),
-      readSoFar: async () => null,
-      openLog: () => ({
-        append() {},
-        async finish({ event }) {
-          written.push(`${jobId} ${event.type}`);
-          return 'ok';
-        },
-        async requeue({ burns }) {
-          written.push(`${jobId} requeue ${burns}`);
-          return 'ok';
-        },
+    async claim({ jobId }, { isAlone = false }): Promise<Claim> {
+      if (suspects.has(jobId) && !isAlone) return { kind: 'alone' };
+      suspects.delete(jobId);
+      return {
+        kind: 'run',
+        job: claimedJob(jobId),
+        readSoFar: async () => null,
+        openLog: () => ({
+          tokensMade: 0,
+          append() {},
+          async finish({ event }) {
+            written.push(`${jobId} ${event.type}`);
+            return 'ok';
+          },
+          async requeue({ burns }) {
+            written.push(`${jobId} requeue ${burns}`);
+            return 'ok';
+          },
+        }),
+      };
+    },
+    look: async (jobIds) =>
+      jobIds.map((jobId) => {
+        const given = standings.get(jobId);
+        if (given !== undefined) return given;
+        const state = suspects.has(jobId) ? 'queued' : 'running';
+        return { state, attempt: 1, cancelRequested: false };
       }),
-    }),
     consume({ paused, deliver }) {
       calls.push(paused ? 'consume paused' : 'consume');
       deliverEntry = deliver;
@@ -111,6 +128,10 @@ function createFakeStore() {
     calls,
     beats,
     written,
+    /** How jobs stand, where it is not as this worker believes. */
+    standings,
+    /** Jobs that wait and must run alone. */
+    suspects,
     async deliver(jobId: string): Promise<Delivery> {
       if (deliverEntry === null) throw new Error('Nobody consumes');
       running += 1;
@@ -129,6 +150,7 @@ function claimedJob(jobId: string): ClaimedJob {
   return {
     jobId,
     attempt: 1,
+    tokensBefore: 0,
     failures: 0,
     spared: 0,
     traceparent: null,
@@ -215,6 +237,7 @@ function start({
     metrics: createWorkerMetrics({ tier: 'fast', slots: () => ({ running: 0, free: 0 }) }),
     log,
     beatMs,
+    attendMs: 1,
   });
   onTestFinished(() => worker.stop({ drainMs: 0 }));
   return { ...fake, runs, worker, signs };
@@ -241,6 +264,17 @@ async function abandoned() {
   for (const { end } of all.runs) end(gone);
   const results = await Promise.all(deliveries);
   return { ...all, results, comeBack: () => back.resolve(HERE) };
+}
+
+/** One job runs, and a suspect waits until it has ended. */
+async function emptying(options: Parameters<typeof start>[0] = {}) {
+  const all = await started(options);
+  all.suspects.add('suspect').add('other');
+  const neighbour = all.deliver('job_1');
+  await vi.waitFor(() => expect(all.runs).toHaveLength(1), PATIENCE);
+  const suspect = all.deliver('suspect');
+  await vi.waitFor(() => expect(all.calls).toContain('pause'), PATIENCE);
+  return { ...all, neighbour, suspect };
 }
 
 /** Beats fast, while jobs wait; returns how many beats there were when it gave up. */
@@ -433,6 +467,91 @@ describe('a worker whose engine is gone', () => {
     runs[0]?.end(gone);
     await expect(worker.failed).rejects.toThrow('cannot pause');
     await delivery;
+  });
+});
+
+describe('a worker that looks how its jobs stand', () => {
+  it.each<[string, JobStanding | null, string[]]>([
+    [
+      'ends one that shall be cancelled, though no message came',
+      { state: 'running', attempt: 1, cancelRequested: true },
+      ['job_1 cancelled'],
+    ],
+    ['leaves one that another has', { state: 'running', attempt: 2, cancelRequested: false }, []],
+    ['leaves one that is gone', null, []],
+  ])('%s', async (_name, standing, expected) => {
+    const { deliver, runs, standings, written, worker } = await started();
+    const deliveries = [deliver('job_1'), deliver('job_2')];
+    await vi.waitFor(() => expect(runs).toHaveLength(2), PATIENCE);
+    standings.set('job_1', standing);
+    expect(await deliveries[0]).toEqual({ kind: 'done' });
+    expect(runs[0]?.options.signal.aborted).toBe(true);
+    expect(written).toEqual(expected);
+    expect(runs[1]?.options.signal.aborted).toBe(false);
+    expect(worker.running()).toBe(1);
+  });
+
+  it('does so also while it drains', async () => {
+    const { deliver, runs, standings, written, worker } = await started();
+    const delivery = deliver('job_1');
+    await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    const stopped = worker.stop({ drainMs: NOBODY_WAITS_MS });
+    standings.set('job_1', null);
+    await stopped;
+    expect(await delivery).toEqual({ kind: 'done' });
+    expect(written).toEqual([]);
+  });
+});
+
+describe('a worker that meets a suspect', () => {
+  it('runs it when nothing else runs, and pulls nothing meanwhile', async () => {
+    const { calls, deliver, runs, written, neighbour, suspect } = await emptying();
+    expect(await deliver('job_2')).toEqual(BACK);
+    expect(await deliver('other')).toEqual(BACK);
+    expect(runs).toHaveLength(1);
+    runs[0]?.end(whole);
+    await neighbour;
+    await vi.waitFor(() => expect(runs).toHaveLength(2), PATIENCE);
+    expect(await deliver('job_2')).toEqual(BACK);
+    expect(calls.at(-1)).toBe('pause');
+    runs[1]?.end(whole);
+    expect(await suspect).toEqual({ kind: 'done' });
+    expect(written).toEqual(['job_1 completed', 'suspect completed']);
+    await vi.waitFor(() => expect(calls.at(-1)).toBe('resume'), PATIENCE);
+  });
+
+  it('gives a second one back that it met at the same moment', async () => {
+    const { deliver, runs, suspects } = await started();
+    suspects.add('suspect').add('other');
+    const [first, second] = [deliver('suspect'), deliver('other')];
+    expect(await second).toEqual(SUSPECT_BACK);
+    await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    runs[0]?.end(whole);
+    expect(await first).toEqual({ kind: 'done' });
+  });
+
+  it('gives it back when it drains, and its neighbour may finish', async () => {
+    const { runs, worker, written, neighbour, suspect } = await emptying();
+    const stopped = worker.stop({ drainMs: NOBODY_WAITS_MS });
+    expect(await suspect).toEqual(SUSPECT_BACK);
+    runs[0]?.end(whole);
+    await stopped;
+    await neighbour;
+    expect(written).toEqual(['job_1 completed']);
+  });
+
+  it('pulls again when the suspect is cancelled meanwhile', async () => {
+    const { calls, runs, standings, suspect } = await emptying();
+    standings.set('suspect', { state: 'cancelled', attempt: 2, cancelRequested: false });
+    expect(await suspect).toEqual(SUSPECT_BACK);
+    await vi.waitFor(() => expect(calls.at(-1)).toBe('resume'), PATIENCE);
+    expect(runs).toHaveLength(1);
+  });
+
+  it('is not stuck while it waits', async () => {
+    const all = await emptying({ beatMs: 1 });
+    all.store.waitingNow = 5;
+    await staysAlive(all, 2 * STUCK_AFTER_BEATS);
   });
 });
 

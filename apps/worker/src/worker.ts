@@ -7,32 +7,33 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HEARTBEAT_MS } from '@qarr/job-store';
-import type { ClaimedJob, Consumer, WorkerStore } from '@qarr/job-store';
+import type { ClaimedJob, Consumer, Delivery, QueueEntry, WorkerStore } from '@qarr/job-store';
 import { createErrorLog, within } from '@qarr/process';
 import type { Logger } from '@qarr/process';
 import { childTraceparent, parseTraceparent } from '@qarr/router-core';
 import type { WorkerStatus } from '@qarr/router-core';
+import { ATTEND_MS, startAttending, stopOf } from './attend.ts';
+import type { Held } from './attend.ts';
 import type { WorkerConfig } from './config.ts';
 import type { WorkerMetrics } from './metrics.ts';
 import { processJob } from './process-job.ts';
-import type { ProcessJobDeps, Stop } from './process-job.ts';
+import type { ProcessJobDeps, RunningAttempt } from './process-job.ts';
 import { createPulling } from './pulling.ts';
+import { createQuarantine } from './quarantine.ts';
+import { createStuckCheck } from './stuck-check.ts';
 import type { Slot } from './upstream/upstream.ts';
 import type { Upstreams } from './upstream/upstreams.ts';
 
 const IDLE_CHECK_MS = 10;
-/**
- * At so many heartbeats in a row, half a minute, jobs wait, a slot is free, and nothing has come
- * since the last one: this process is of no use. Beats are counted, not time, because a pause of
- * the process or of Redis is not its fault.
- */
-const STUCK_AFTER_BEATS = 30;
+/** A suspect that meets a worker which waits for another one, or has one: somebody else may be free. */
+const SUSPECT_BACK_MS = 1_000;
 /** What was handed back must be written before the process may end. */
 const HAND_BACK_MS = 3_000;
 /** A worker that cannot say goodbye is forgotten by itself. */
 const GOODBYE_MS = 1_000;
 /** Jobs that wait to be tried again; those beyond it may meet the same engine. */
 const FAILED_ON_MAX = 10_000;
+const BACK: Delivery = { kind: 'again', delayMs: 1 };
 /** Weight of the newest job in the moving average of the service time. */
 const SERVICE_WEIGHT = 0.2;
 
@@ -53,6 +54,7 @@ export function startWorker({
   metrics,
   log,
   beatMs = HEARTBEAT_MS,
+  attendMs = ATTEND_MS,
 }: {
   config: Pick<WorkerConfig, 'workerId' | 'host'>;
   store: WorkerStore;
@@ -61,46 +63,111 @@ export function startWorker({
   metrics: WorkerMetrics;
   log: Logger;
   beatMs?: number;
+  attendMs?: number;
 }): TierWorker {
-  const running = new Map<string, (stop: Stop) => void>();
+  const running = new Map<string, RunningAttempt>();
   const stopping = new AbortController();
   const failed = Promise.withResolvers<never>();
   const onBeatError = createErrorLog(log, 'heartbeat failed');
   /** The engine that failed a job last. */
   const failedOn = new Map<string, string>();
   let serviceMs: number | null = null;
+  /** A job that waits here until it is alone. */
+  let suspect: { readonly jobId: string; readonly giveUp: AbortController } | null = null;
 
   const consumer: Consumer = store.consume({
     // None yet: the engines' states and limits say how many.
     concurrency: 1,
     paused: true,
     async deliver(entry, delivery) {
-      const slot = stopping.signal.aborted
-        ? null
-        : upstreams.acquire({ avoid: failedOn.get(entry.jobId) });
       // A pull that was under way when the worker paused: somebody else shall have it.
-      if (slot === null) return { kind: 'again', delayMs: 1 };
+      if (stopping.signal.aborted || !quarantine.isOpen) return BACK;
+      const leave = quarantine.enter();
       try {
-        return await processJob(entry, delivery, {
-          worker: config.workerId,
-          claim: store.claim,
-          run: runOn(slot),
-          running,
-          random: Math.random,
-          log,
-          metrics,
-        });
+        const outcome = await take(entry, { ...delivery, isAlone: false });
+        return outcome.kind === 'alone' ? await takeAlone(entry, delivery) : outcome;
       } finally {
-        slot.release();
+        leave();
       }
     },
   });
+  const quarantine = createQuarantine(follow);
   const pulling = createPulling(consumer, () => {
     const { slots, jobsMax } = upstreams.capacity();
+    if (stopping.signal.aborted || !quarantine.isOpen) return 0;
     // What runs on engines that are not ready is no reason to pull.
-    return stopping.signal.aborted || slots === 0 ? 0 : jobsMax;
+    return slots === 0 ? 0 : jobsMax;
   });
-  const upstreams = connectUpstreams(() => void pulling.follow().catch(failed.reject));
+  const upstreams = connectUpstreams(follow);
+
+  function follow(): void {
+    pulling.follow().catch(failed.reject);
+  }
+
+  async function take(
+    entry: QueueEntry,
+    delivery: { token: string; signal: AbortSignal; isAlone: boolean },
+  ): Promise<Delivery | { kind: 'alone' }> {
+    const slot = upstreams.acquire({ avoid: failedOn.get(entry.jobId) });
+    // None is ready any more.
+    if (slot === null) return BACK;
+    try {
+      return await processJob(entry, delivery, {
+        worker: config.workerId,
+        claim: store.claim,
+        run: runOn(slot),
+        running,
+        random: Math.random,
+        log,
+        metrics,
+      });
+    } finally {
+      slot.release();
+    }
+  }
+
+  /** Takes a suspect when nothing else runs here, and nothing beside it. */
+  async function takeAlone(
+    entry: QueueEntry,
+    delivery: { token: string; signal: AbortSignal },
+  ): Promise<Delivery> {
+    const back: Delivery = { kind: 'again', delayMs: SUSPECT_BACK_MS };
+    if (!quarantine.isOpen) return back;
+    const giveUp = new AbortController();
+    suspect = { jobId: entry.jobId, giveUp };
+    log.warn({ job: entry.jobId, running: running.size }, 'job has ended workers: it runs alone');
+    const isAlone = await quarantine.close(
+      AbortSignal.any([stopping.signal, delivery.signal, giveUp.signal]),
+    );
+    suspect = null;
+    if (!isAlone) return back;
+    try {
+      const outcome = await take(entry, { ...delivery, isAlone: true });
+      return outcome.kind === 'alone' ? back : outcome;
+    } finally {
+      quarantine.reopen();
+    }
+  }
+
+  /** What runs here, and who waits to. */
+  function held(): Held[] {
+    const attempts = [...running].map(([jobId, { attempt, stop }]): Held => {
+      return {
+        jobId,
+        onStanding(standing) {
+          const reason = stopOf(attempt, standing);
+          if (reason !== null) stop(reason);
+        },
+      };
+    });
+    if (suspect === null) return attempts;
+    const { jobId, giveUp } = suspect;
+    // It waits as `queued`: cancelled or deleted, it need not.
+    const onStanding: Held['onStanding'] = (standing) => {
+      if (standing?.state !== 'queued') giveUp.abort();
+    };
+    return [...attempts, { jobId, onStanding }];
+  }
 
   function runOn(slot: Slot): ProcessJobDeps['run'] {
     return async (job, options) => {
@@ -140,7 +207,12 @@ export function startWorker({
 
   /** One heartbeat that fails is not the end: the next one may succeed. */
   async function beatUntilStopped(): Promise<void> {
-    const isStuck = createStuckCheck();
+    const isStuck = createStuckCheck({
+      // Who waits to be alone with a job does not pull.
+      isFree: () => quarantine.isOpen && upstreams.capacity().free > 0,
+      lastDeliveryMs: () => consumer.lastDeliveryMs,
+      waiting: store.waiting,
+    });
     while (!stopping.signal.aborted) {
       try {
         await store.beat(status());
@@ -165,26 +237,18 @@ export function startWorker({
     };
   }
 
-  /** Returns a function for each heartbeat, which is true when it has seen enough of nothing. */
-  function createStuckCheck(): () => Promise<boolean> {
-    let beats = 0;
-    let seenDeliveryMs = consumer.lastDeliveryMs;
-    return async () => {
-      const isFree = upstreams.capacity().free > 0;
-      const isStarved =
-        isFree && consumer.lastDeliveryMs === seenDeliveryMs && (await store.waiting()) > 0;
-      seenDeliveryMs = consumer.lastDeliveryMs;
-      beats = isStarved ? beats + 1 : 0;
-      return beats >= STUCK_AFTER_BEATS;
-    };
-  }
-
   /** Waits, but not longer than until the worker stops. */
   async function pause(ms: number): Promise<void> {
     await sleep(ms, null, { signal: stopping.signal }).catch(() => {});
   }
 
   const beating = beatUntilStopped();
+  const attending = startAttending({
+    held,
+    look: store.look,
+    everyMs: attendMs,
+    onError: createErrorLog(log, 'look at jobs failed'),
+  });
 
   async function untilIdle(ms: number, meanwhile: () => void = () => {}): Promise<void> {
     const deadlineMs = performance.now() + ms;
@@ -195,12 +259,12 @@ export function startWorker({
   }
 
   function handBack(): void {
-    for (const stop of running.values()) stop('hand-back');
+    for (const { stop } of running.values()) stop('hand-back');
   }
 
   return {
     failed: failed.promise,
-    cancel: (jobId) => running.get(jobId)?.('cancel'),
+    cancel: (jobId) => running.get(jobId)?.stop('cancel'),
     running: () => running.size,
     async stop({ drainMs }) {
       stopping.abort();
@@ -212,6 +276,7 @@ export function startWorker({
       // Again and again: a job may only now get its claim.
       await untilIdle(HAND_BACK_MS, handBack);
       log.info({ left: consumer.running }, 'drained');
+      attending.stop();
       await within(GOODBYE_MS, left);
       await upstreams.stop();
     },

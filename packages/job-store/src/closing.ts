@@ -1,25 +1,128 @@
 /**
- * What is left to do beside a job's own keys once it has ended.
+ * What is left to do beside a job's own keys once it has ended, or was deleted.
  *
  * It stays in the index of open jobs until all of that is done, so that the sweep does it again
  * where a process died in the middle: each step may be done twice.
  */
 import { isTerminalState } from '@qarr/router-core';
-import type { JobState } from '@qarr/router-core';
+import type { JobState, TerminalState } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
+import { markWritten } from './idempotency.ts';
 import type { Keys } from './keys.ts';
+import type { OwnerIndex } from './owner-index.ts';
+import type { Queues } from './queues.ts';
+import { DEFAULT_RETENTION } from './retention.ts';
+import { runScript } from './scripts.ts';
+
+const FIELDS = [
+  'state',
+  'deleted',
+  'tier',
+  'epoch',
+  'owner',
+  'created_at',
+  'finished_at',
+  'result_ttl_ms',
+  'idempotency_key',
+  'bound',
+  'webhook_events',
+] as const;
+import type { WebhookQueue } from './webhook-queue.ts';
 
 export interface Closing {
-  /** Nothing where the job has not ended; of one that is gone, only the indexes are tidied up. */
-  close(jobId: string): Promise<void>;
+  /**
+   * Nothing where the job has not ended; of one that is gone, only the indexes are tidied up.
+   * Returns true when nothing is left to do.
+   */
+  close(jobId: string): Promise<boolean>;
 }
 
-export function createClosing({ redis, keys }: { redis: Redis; keys: Keys }): Closing {
+export function createClosing({
+  redis,
+  keys,
+  index,
+  queues,
+  webhooks,
+}: {
+  redis: Redis;
+  keys: Keys;
+  index: OwnerIndex;
+  /** Null for a worker, which holds the entry itself and gives it up next. */
+  queues: Queues | null;
+  webhooks: Pick<WebhookQueue, 'add' | 'remove'>;
+}): Closing {
+  async function read(jobId: string) {
+    const [fields, openSince] = await Promise.all([
+      redis.hmget(keys.job(jobId), ...FIELDS),
+      redis.zscore(keys.open, jobId),
+    ]);
+    const [state, deleted, tier, epoch, owner, createdAt, finishedAt, resultTtlMs, ...rest] =
+      fields;
+    const [idempotencyKey, replicaId, webhookEvents] = rest;
+    return {
+      jobId,
+      state: (state ?? null) as JobState | null,
+      deleted: deleted ?? null,
+      tier: tier ?? '',
+      epoch: Number(epoch),
+      owner: owner ?? '',
+      createdAt: Number(createdAt),
+      keptUntil: Number(finishedAt) + Number(resultTtlMs ?? DEFAULT_RETENTION.resultMs),
+      idempotencyKey: idempotencyKey ?? null,
+      replicaId: replicaId ?? null,
+      webhookEvents: webhookEvents?.split(' ') ?? [],
+      isOpen: openSince !== null,
+    };
+  }
+  type Job = Awaited<ReturnType<typeof read>>;
+
+  async function closeEnded(job: Job & { state: TerminalState }): Promise<boolean> {
+    await index.ended(job);
+    const { jobId, owner, idempotencyKey: key } = job;
+    // Whoever submitted it may have died before: without this its key could make it once more.
+    if (key !== null) await markWritten({ redis, keys }, { owner, key, jobId });
+    if (job.replicaId !== null) await redis.srem(keys.bound(job.replicaId), jobId);
+    if (job.webhookEvents.includes(job.state)) await webhooks.add(jobId);
+    // A tier that this process does not know is for one that does.
+    const isOut = queues?.has(job.tier) ? await queues.remove(job.tier, job) : true;
+    if (isOut) await leaveIndexes(job.jobId);
+    return isOut;
+  }
+
+  async function closeDeleted(job: Job): Promise<boolean> {
+    await index.remove(job);
+    if (job.idempotencyKey !== null) {
+      const name = keys.idempotency(job.owner, job.idempotencyKey);
+      await runScript(redis, 'release', { keys: [name], args: [job.jobId] });
+    }
+    if (job.replicaId !== null) await redis.srem(keys.bound(job.replicaId), job.jobId);
+    await webhooks.remove(job.jobId);
+    if (queues === null) return false;
+    if (queues.has(job.tier) && !(await queues.erase(job.tier, job))) return false;
+    await runScript(redis, 'bury', { keys: [keys.job(job.jobId)], args: [] });
+    await leaveIndexes(job.jobId);
+    return true;
+  }
+
+  async function leaveIndexes(jobId: string): Promise<void> {
+    await redis
+      .pipeline()
+      .zrem(keys.deadlines, jobId)
+      .zrem(keys.started, jobId)
+      .zrem(keys.open, jobId)
+      .exec();
+  }
+
   return {
     async close(jobId) {
-      const state = await redis.hget(keys.job(jobId), 'state');
-      if (state !== null && !isTerminalState(state as JobState)) return;
-      await redis.pipeline().zrem(keys.open, jobId).zrem(keys.deadlines, jobId).exec();
+      const job = await read(jobId);
+      const { state } = job;
+      if (job.deleted !== null) return closeDeleted(job);
+      if (state !== null && !isTerminalState(state)) return false;
+      if (state !== null && job.isOpen) return closeEnded({ ...job, state });
+      // Gone, or closed before: nothing is done once more, such as to announce the end.
+      await leaveIndexes(jobId);
+      return true;
     },
   };
 }

@@ -28,6 +28,8 @@ const DELTA_CHARS_MAX = 8_192;
 
 export interface DeltaBuffer {
   readonly isEmpty: boolean;
+  /** Of all that was ever added; null once something came whose tokens were not told. */
+  readonly tokens: number | null;
   add(delta: AnswerDelta): void;
   /** Empties it: usually one event, several where much has come together. */
   take(): string[];
@@ -45,15 +47,21 @@ export function createDeltaBuffer(): DeltaBuffer {
   let pending: Pending[] = [];
   /** Tokens whose text the engine still holds back. */
   let idsAhead: number[] = [];
+  let tokens: number | null = 0;
 
   return {
+    get tokens() {
+      return tokens;
+    },
     get isEmpty() {
       return pending.length === 0;
     },
     add({ text, reasoning = '', tokenIds = [], ...more }) {
       idsAhead = idsAhead.concat(tokenIds);
+      if (tokens !== null) tokens += tokenIds.length;
       const isPlain = Object.values(more).every((value) => value === undefined);
       if (isPlain && text === '' && reasoning === '') return;
+      if (idsAhead.length === 0) tokens = null;
       const last = pending.at(-1);
       // Text without ids does not join text with ids: that would look as if all were told.
       const isSame = last !== undefined && last.tokenIds.length > 0 === idsAhead.length > 0;

@@ -22,6 +22,9 @@ import type { ScriptCall } from './scripts.ts';
 const RETRY_MS = 200;
 const COUNTER: Readonly<Record<Burns, string>> = { try: 'failures', spare: 'spared', nothing: '' };
 
+/** In the record, where an engine has not told its tokens. */
+const UNKNOWN = 'unknown';
+
 /** Why an attempt must stop: its job shall be cancelled, or another attempt has taken over. */
 export type StopReason = 'cancel' | 'superseded';
 export type WriteOutcome = 'ok' | StopReason;
@@ -38,12 +41,20 @@ export interface Ending {
 export type Burns = 'try' | 'spare' | 'nothing';
 
 export interface AttemptLog {
+  /**
+   * Tokens that this and earlier attempts have made, as far as their ids were told; null where they
+   * were not.
+   */
+  readonly tokensMade: number | null;
   /** Adds to the answer. Returns at once. */
   append(delta: AnswerDelta): void;
   /** Ends the job, after everything that was appended. */
   finish(ending: Ending): Promise<WriteOutcome>;
-  /** Gives the job back to its queue, after everything that was appended. */
-  requeue(options: { burns: Burns }): Promise<WriteOutcome>;
+  /**
+   * Gives the job back to its queue, after everything that was appended. `tokensMade`: where somebody
+   * knows better than the ids tell.
+   */
+  requeue(options: { burns: Burns; tokensMade?: number | null }): Promise<WriteOutcome>;
 }
 
 export interface EventLog {
@@ -51,6 +62,8 @@ export interface EventLog {
     jobId: string;
     attempt: number;
     nextSeq: number;
+    /** By earlier attempts; null where nobody knows. */
+    tokensBefore: number | null;
     /** Called at most once, from a write that was refused or that carried a cancel request. */
     onStop: (reason: StopReason) => void;
   }): AttemptLog;
@@ -60,6 +73,7 @@ interface Attempt {
   readonly jobId: string;
   readonly attempt: number;
   nextSeq: number;
+  readonly tokensBefore: number | null;
   readonly pending: DeltaBuffer;
   /** The call that is under way; it settles when it is answered. */
   underWay: Promise<void> | null;
@@ -109,7 +123,7 @@ export function createEventLog({
     const events = takePending(attempt);
     return {
       keys: [keys.job(attempt.jobId), keys.log(attempt.jobId)],
-      args: [attempt.jobId, attempt.attempt, first, ...events],
+      args: [attempt.jobId, attempt.attempt, first, tokensMade(attempt) ?? UNKNOWN, ...events],
     };
   }
 
@@ -169,17 +183,21 @@ export function createEventLog({
   }
 
   return {
-    openAttempt({ jobId, attempt: number, nextSeq, onStop }) {
+    openAttempt({ jobId, attempt: number, nextSeq, tokensBefore, onStop }) {
       const attempt: Attempt = {
         jobId,
         attempt: number,
         nextSeq,
+        tokensBefore,
         pending: createDeltaBuffer(),
         underWay: null,
         stopped: null,
         onStop,
       };
       return {
+        get tokensMade() {
+          return tokensMade(attempt);
+        },
         append(delta) {
           attempt.pending.add(delta);
           schedule(attempt);
@@ -210,18 +228,23 @@ export function createEventLog({
           else attempt.nextSeq = first;
           return outcome;
         },
-        async requeue({ burns }) {
+        async requeue({ burns, tokensMade: made = tokensMade(attempt) }) {
           await quiesce(attempt);
           if (attempt.stopped === 'superseded') return 'superseded';
           if (!attempt.pending.isEmpty) {
             const outcome = await insist('append', appendCall(attempt));
             if (outcome !== 'ok') return outcome;
           }
-          return insist('requeue', { keys: [keys.job(jobId)], args: [number, COUNTER[burns]] });
+          const args = [number, COUNTER[burns], made ?? UNKNOWN];
+          return insist('requeue', { keys: [keys.job(jobId)], args });
         },
       };
     },
   };
+}
+
+function tokensMade({ tokensBefore, pending }: Attempt): number | null {
+  return tokensBefore === null || pending.tokens === null ? null : tokensBefore + pending.tokens;
 }
 
 /** Gives what is pending its sequence numbers. */

@@ -1,11 +1,18 @@
 // For servers
 export { createProducerStore } from './producer-store.ts';
-export type { ProducerStore, QueuePlace } from './producer-store.ts';
+export type { ProducerStore } from './producer-store.ts';
+export type { KnownSubmission, QueuePlace, Submission } from './submitter.ts';
 export type { FollowOptions } from './followers.ts';
+export type { JobPage, ListCursor, ListOptions } from './listing.ts';
+export { createWebhookConsumer } from './webhook-consumer.ts';
+export type { DueWebhook, WebhookConsumer, WebhookVerdict } from './webhook-consumer.ts';
+export type { EndedJob } from './ended-job.ts';
 
 // For workers
 export { createWorkerStore } from './worker-store.ts';
-export type { Claim, ClaimedJob, Delivery, WorkerStore } from './worker-store.ts';
+export type { Delivery, WorkerStore } from './worker-store.ts';
+export type { Claim, Claimant, ClaimedJob } from './claim.ts';
+export type { JobStanding } from './standing.ts';
 export type { AttemptLog, Burns, Ending, StopReason, WriteOutcome } from './event-log.ts';
 export type { AnswerDelta } from './delta-buffer.ts';
 export type { SoFar } from './so-far.ts';

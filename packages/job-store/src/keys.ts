@@ -5,6 +5,8 @@
  * The braces are Redis Cluster hash tags: all keys of one job live in one slot, and so do all keys
  * of one tier's queue.
  */
+import type { TerminalState } from '@qarr/router-core';
+
 export interface Keys {
   /** Hash: the record of a job. */
   job(jobId: string): string;
@@ -13,16 +15,30 @@ export interface Keys {
   /** Name of a tier's BullMQ queue, and the prefix BullMQ puts before it. */
   readonly queuePrefix: string;
   queueName(tier: string): string;
+  /** Name of the BullMQ queue of webhooks, behind the same prefix. */
+  readonly webhookQueueName: string;
   /** Channel: live events for the jobs that one API replica follows. */
   replicaChannel(replicaId: string): string;
   /** Channel: requests to whoever runs a job, such as cancel. */
   readonly controlChannel: string;
   /** Hash: the heartbeats of a tier's workers. */
   workers(tier: string): string;
+  /** Hash: the job of an idempotency key, the hash of its body, and whether it has been written. */
+  idempotency(owner: string, key: string): string;
+  /** Sorted set: API replicas, by their last heartbeat. */
+  readonly replicas: string;
+  /** Set: the open jobs that are bound to connections of one API replica. */
+  bound(replicaId: string): string;
   /** Sorted set: jobs that are not terminal, by creation time. */
   readonly open: string;
-  /** Sorted set: jobs that have not been started, by queue deadline. */
+  /** Sorted set: open jobs by when their time is up: to be started, to run, to be cancelled. */
   readonly deadlines: string;
+  /** Sorted set: open jobs that have been started, by creation time. */
+  readonly started: string;
+  /** Sorted set: an owner's jobs that are open, or that have ended in this way, by creation time. */
+  jobsOf(owner: string, list: 'open' | TerminalState): string;
+  /** Sorted set: `<state> <job> <owner>` of the ended jobs, by when their record goes. */
+  readonly kept: string;
 }
 
 /** `root` is `qarr` in production; tests use one of their own each. */
@@ -34,10 +50,18 @@ export function createKeys(root = 'qarr'): Keys {
     // opening brace stands in the prefix and the closing one in the name.
     queuePrefix: `{${root}`,
     queueName: (tier) => `${tier}}`,
+    // No tier's name begins like this.
+    webhookQueueName: '_webhooks}',
     replicaChannel: (replicaId) => `${root}:api:${replicaId}`,
     controlChannel: `${root}:control`,
     workers: (tier) => `${root}:workers:${tier}`,
+    idempotency: (owner, key) => `${root}:idem:${owner}:${key}`,
+    replicas: `${root}:replicas`,
+    bound: (replicaId) => `${root}:bound:${replicaId}`,
     open: `${root}:open`,
     deadlines: `${root}:deadlines`,
+    started: `${root}:started`,
+    jobsOf: (owner, list) => `${root}:jobs:${owner}:${list}`,
+    kept: `${root}:kept`,
   };
 }

@@ -1,51 +1,74 @@
 /**
- * The job store as a server sees it: submit, look up, follow, cancel, and mend what a crash left.
+ * The job store as a server sees it: submit, look up, list, follow, cancel, delete, and mend what a
+ * crash left.
  * It fails fast: a call that Redis does not answer in time throws `queue_unavailable`.
  */
 import { QarrError } from '@qarr/router-core';
-import type { JobRecord, JobState, NewJob, TierStatus } from '@qarr/router-core';
+import type { JobRecord, JobState, TierStatus } from '@qarr/router-core';
 import { createClosing } from './closing.ts';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
+import { cancelDeadline } from './deadlines.ts';
+import { createDeletion } from './deletion.ts';
 import { createFollowers } from './followers.ts';
 import type { Followers } from './followers.ts';
+import { createIdempotency } from './idempotency.ts';
 import { createKeys } from './keys.ts';
+import { createListing } from './listing.ts';
+import type { Listing } from './listing.ts';
+import { createOwnerIndex } from './owner-index.ts';
 import { createQueues } from './queues.ts';
-import { newJobFields, parseRecord } from './record.ts';
+import { parseRecord } from './record.ts';
 import { checkRedis } from './redis-check.ts';
 import type { RedisProblems } from './redis-check.ts';
+import { createReplicas } from './replicas.ts';
 import { DEFAULT_RETENTION, DUE_EVENTS } from './retention.ts';
 import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
+import { createSubmitter } from './submitter.ts';
+import type { Submitter } from './submitter.ts';
 import { createSweeper } from './sweeper.ts';
-import { createWorkers, redisNow } from './workers.ts';
+import { createWebhookQueue } from './webhook-queue.ts';
+import { createWorkers } from './workers.ts';
 
 /** A reader that has seen nothing for this long looks at the log. */
 const FOLLOW_TICK_MS = 15_000;
-/** A queued job is given to its queue once more after this time: nothing where it is there. */
+/** A submission takes less, also on a slow Redis: a job of this age is mended if it needs it. */
 const MEND_AFTER_MS = 10_000;
-
-export interface QueuePlace {
-  /** 1 is next. */
-  readonly position: number;
-  /** Null when nobody can tell. */
-  readonly estimatedWaitMs: number | null;
-}
+/**
+ * Each command of a submission may be as slow as it may. A write that was stuck for longer is one that
+ * its client has given up, and must not appear after all. Shorter than the time after which the sweep
+ * forgets an index entry without a job.
+ */
+const CREATE_WITHIN_MS = 5_000;
+const IDEMPOTENCY_TTL_MS = 24 * 3_600_000;
+/** Longer than most interruptions of a network: its clients lose their answers. */
+const REPLICA_LOST_MS = 15_000;
 
 export interface ProducerStore {
   /** What is wrong with Redis's settings. */
   check(): Promise<RedisProblems>;
   ping(): Promise<void>;
   /**
-   * Writes the job, then its queue entry. Calling it again with the same id is safe. `placeAt` says
-   * what the client is told of its place behind `depth` jobs that wait.
+   * Writes the job, then its queue entry. Calling it again with the same id, or with another one and
+   * the same idempotency key, is safe.
    */
-  submit(job: NewJob, placeAt: (depth: number) => QueuePlace): Promise<QueuePlace>;
+  submit: Submitter['submit'];
+  /** What an idempotency key stands for; null where the job is still to be written. */
+  findByKey: Submitter['findByKey'];
   get(jobId: string): Promise<JobRecord | null>;
+  list: Listing['list'];
   follow: Followers['follow'];
   /** Cancels. Returns the state after the call, or null when there is no such job. */
   cancel(jobId: string): Promise<JobState | null>;
+  /** Deletes the job and all that is known of it. Returns false where there is no such job. */
+  delete(jobId: string): Promise<boolean>;
   status(tier: string): Promise<TierStatus>;
-  /** Expires what has waited too long and mends jobs that never reached their queue. */
+  /** How many ends of jobs are still to be announced. */
+  webhookBacklog(): Promise<number>;
+  /**
+   * Ends what is due, mends what a crash has left, and cancels what was bound to replicas that are
+   * gone.
+   */
   sweep(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -58,6 +81,10 @@ export async function createProducerStore({
   retention = DEFAULT_RETENTION,
   followTickMs = FOLLOW_TICK_MS,
   mendAfterMs = MEND_AFTER_MS,
+  createWithinMs = CREATE_WITHIN_MS,
+  idempotencyTtlMs = IDEMPOTENCY_TTL_MS,
+  replicaLostMs = REPLICA_LOST_MS,
+  passEveryMs,
   onError,
 }: {
   redisUrl: string;
@@ -70,6 +97,14 @@ export async function createProducerStore({
   retention?: Retention;
   followTickMs?: number;
   mendAfterMs?: number;
+  /** A submission whose record was not written in this time is given up. */
+  createWithinMs?: number;
+  /** How long an idempotency key stands, from its first use. */
+  idempotencyTtlMs?: number;
+  /** A replica without a heartbeat for so long counts as gone. */
+  replicaLostMs?: number;
+  /** Between two rounds of the sweep over all there is. */
+  passEveryMs?: number;
   onError: (error: Error) => void;
 }): Promise<ProducerStore> {
   const keys = createKeys(root);
@@ -85,11 +120,69 @@ export async function createProducerStore({
     tickMs: followTickMs,
     onError,
   });
-  const closing = createClosing({ redis, keys });
-  const sweeper = createSweeper({ redis, keys, queues, closing, mendAfterMs, onError });
+  const index = createOwnerIndex({ redis, keys });
+  const webhooks = createWebhookQueue({ redis, keys, onError });
+  const closing = createClosing({ redis, keys, index, queues, webhooks });
+  const deletion = createDeletion({ redis, keys, closing });
+  const listing = createListing({ redis, keys, onError });
+  const replicas = createReplicas({
+    redis,
+    keys,
+    replicaId,
+    lostAfterMs: replicaLostMs,
+    cancel,
+    onError,
+  });
+  const sweeper = createSweeper({
+    redis,
+    keys,
+    queues,
+    closing,
+    index,
+    replicas,
+    mendAfterMs,
+    passEveryMs,
+    onError,
+  });
+  const submitter = createSubmitter({
+    redis,
+    keys,
+    queues,
+    closing,
+    index,
+    idempotency: createIdempotency({ redis, keys, ttlMs: idempotencyTtlMs }),
+    replicas,
+    retention,
+    createWithinMs,
+    get: lookUp,
+  });
 
   async function lookUp(jobId: string): Promise<JobRecord | null> {
     return parseRecord(await redis.hgetall(keys.job(jobId)));
+  }
+
+  async function cancel(jobId: string): Promise<JobState | null> {
+    const reply = (await answered(
+      runScript(redis, 'cancel', {
+        keys: [keys.job(jobId), keys.log(jobId)],
+        args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun],
+      }),
+    )) as ['gone'] | [JobState, cancelAt: number];
+    const [state, cancelAt] = reply;
+    if (state === 'gone') return null;
+    if (state === 'running') {
+      const due = cancelDeadline(cancelAt);
+      await answered(
+        Promise.all([
+          redis.publish(keys.controlChannel, `cancel ${jobId}`),
+          // Where its worker does not hear of it, the sweep ends it.
+          redis.zadd(keys.deadlines, 'LT', due, jobId),
+        ]),
+      );
+    }
+    // It will not run in any case; this only tidies up, and the sweep does it again.
+    if (state === 'cancelled') await closing.close(jobId).catch(onError);
+    return state;
   }
 
   return {
@@ -99,55 +192,18 @@ export async function createProducerStore({
       await answered(redis.ping());
     },
 
-    submit: (job, placeAt) =>
-      answered(
-        (async () => {
-          const [now, depth] = await Promise.all([redisNow(redis), queues.depth(job.tier)]);
-          const place = placeAt(depth);
-          const queued = JSON.stringify({
-            type: 'queued',
-            tier: job.tier,
-            route: job.reasons,
-            position: place.position,
-            estimated_wait_ms: place.estimatedWaitMs,
-          });
-          // Indexed first, and for sure: an index entry without a job is tidied up, a job that no
-          // index knows would never be found.
-          await Promise.all([
-            redis.zadd(keys.open, now, job.id),
-            redis.zadd(keys.deadlines, now + job.queueTimeoutMs, job.id),
-          ]);
-          await runScript(redis, 'create', {
-            keys: [keys.job(job.id), keys.log(job.id)],
-            args: [job.queueTimeoutMs, queued, ...newJobFields(job, retention)],
-          });
-          await queues.add(job.tier, { jobId: job.id, epoch: 1, class: job.class });
-          return place;
-        })(),
-      ),
+    submit: (job, placeAt) => answered(submitter.submit(job, placeAt)),
+    findByKey: (owner, key) => answered(submitter.findByKey(owner, key)),
 
     get: (jobId) => answered(lookUp(jobId)),
 
+    list: (options) => answered(listing.list(options)),
+
     follow: followers.follow,
 
-    async cancel(jobId) {
-      const reply = (await answered(
-        runScript(redis, 'cancel', {
-          keys: [keys.job(jobId), keys.log(jobId)],
-          args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun],
-        }),
-      )) as ['gone'] | [JobState, string, number];
-      if (reply[0] === 'gone') return null;
-      const [state, tier, epoch] = reply;
-      if (state === 'running')
-        await answered(redis.publish(keys.controlChannel, `cancel ${jobId}`));
-      if (state === 'cancelled') {
-        // It will not run in any case; this only tidies up.
-        await queues.remove(tier, { jobId, epoch }).catch(onError);
-        await closing.close(jobId).catch(onError);
-      }
-      return state;
-    },
+    cancel,
+
+    delete: (jobId) => answered(deletion.delete(jobId)),
 
     status: (tier) =>
       answered(
@@ -157,11 +213,15 @@ export async function createProducerStore({
         })(),
       ),
 
+    webhookBacklog: () => answered(webhooks.backlog()),
+
     sweep: sweeper.sweep,
 
     async stop() {
       await followers.stop();
+      await replicas.stop();
       await queues.stop();
+      await webhooks.stop();
       await disconnect(redis);
     },
   };

@@ -13,13 +13,27 @@ export interface QueueEntry {
   readonly class: JobClass;
 }
 
+export type EntryName = Pick<QueueEntry, 'jobId' | 'epoch'>;
+
+/** Where BullMQ keeps entries. `wait` holds only those whose worker was lost: all have a priority. */
+export const QUEUE_LISTS = ['active', 'wait', 'delayed', 'prioritized'] as const;
+type QueueList = (typeof QUEUE_LISTS)[number];
+
 export interface Queues {
   /** Adds an entry; adding the same job and epoch again changes nothing while the entry lives. */
   add(tier: string, entry: QueueEntry): Promise<void>;
   /** Whether this process knows the tier, which another configuration may have or not. */
   has(tier: string): boolean;
-  /** Takes an entry out if it still waits. */
-  remove(tier: string, entry: Pick<QueueEntry, 'jobId' | 'epoch'>): Promise<void>;
+  /** Takes an entry out. Returns false where it stays, because a worker holds it. */
+  remove(tier: string, entry: EntryName): Promise<boolean>;
+  /** The same, and leaves no trace of it in what BullMQ notes besides. */
+  erase(tier: string, entry: EntryName): Promise<boolean>;
+  /** Which of these entries are in no queue. */
+  missing(entries: readonly (EntryName & { tier: string })[]): Promise<boolean[]>;
+  /** The tiers that this process knows. */
+  readonly tiers: readonly string[];
+  /** Part of one of a tier's lists: those that wait, or that a worker holds. */
+  page(tier: string, list: QueueList, range: { from: number; count: number }): Promise<EntryName[]>;
   /** How many entries wait, those that are due later included. */
   depth(tier: string): Promise<number>;
   /** How many entries could be pulled now. */
@@ -31,7 +45,7 @@ export interface Queues {
  * BullMQ copies what happens to a list of events that nobody here reads and that cannot be
  * switched off: it is kept short.
  */
-const EVENTS_KEPT = 100;
+export const EVENTS_KEPT = 100;
 
 export function createQueues({
   redis,
@@ -78,7 +92,35 @@ export function createQueues({
       });
     },
     async remove(tier, entry) {
-      await queueOf(tier).remove(entryId(entry));
+      return (await queueOf(tier).remove(entryId(entry))) === 1;
+    },
+    async erase(tier, entry) {
+      const queue = queueOf(tier);
+      const isGone = (await queue.remove(entryId(entry))) === 1;
+      if (!isGone) return false;
+      await redis.srem(queue.toKey('stalled'), entryId(entry));
+      // All of them: what is only marked as deleted stays in the memory of Redis.
+      await queue.trimEvents(0);
+      return true;
+    },
+    async missing(entries) {
+      const pipeline = redis.pipeline();
+      for (const { tier, ...entry } of entries) {
+        pipeline.exists(queueOf(tier).toKey(entryId(entry)));
+      }
+      const replies = (await pipeline.exec()) ?? [];
+      // Where nobody can tell, it counts as there.
+      return entries.map((_, index) => replies[index]?.[1] === 0);
+    },
+    tiers: [...queues.keys()],
+    async page(tier, list, { from, count: limit }) {
+      const key = queueOf(tier).toKey(list);
+      const to = from + limit - 1;
+      const isSorted = list === 'delayed' || list === 'prioritized';
+      const ids = isSorted
+        ? await redis.zrange(key, String(from), String(to))
+        : await redis.lrange(key, from, to);
+      return ids.map(entryName);
     },
     depth: (tier) => count(tier, ['wait', 'prioritized', 'delayed']),
     waiting: (tier) => count(tier, ['wait', 'prioritized']),
@@ -89,6 +131,14 @@ export function createQueues({
 }
 
 /** One queue entry per job and epoch. */
-function entryId({ jobId, epoch }: Pick<QueueEntry, 'jobId' | 'epoch'>): string {
+function entryId({ jobId, epoch }: EntryName): string {
   return epoch === 1 ? jobId : `${jobId}-${epoch}`;
+}
+
+/** The reverse: ids of jobs have no dash. */
+function entryName(id: string): EntryName {
+  const dash = id.lastIndexOf('-');
+  return dash === -1
+    ? { jobId: id, epoch: 1 }
+    : { jobId: id.slice(0, dash), epoch: Number(id.slice(dash + 1)) };
 }

@@ -1,6 +1,11 @@
 /** The record of a job: how it lies in its hash, and how it is read back. */
-import { isTerminalState, jobEventSchema, jobRecordSchema } from '@qarr/router-core';
-import type { JobRecord, NewJob } from '@qarr/router-core';
+import {
+  isTerminalState,
+  jobEventSchema,
+  jobRecordSchema,
+  jobSummarySchema,
+} from '@qarr/router-core';
+import type { JobRecord, JobSummary, NewJob } from '@qarr/router-core';
 import type { Retention } from './retention.ts';
 
 /** Fields and values in the order in which `create.lua` takes them. */
@@ -20,15 +25,58 @@ export function newJobFields(job: NewJob, retention: Retention): string[] {
     run_timeout_ms: String(job.runTimeoutMs),
     result_ttl_ms: String(retention.resultMs),
     log_ttl_ms: String(retention.logMs),
+    ...(job.idempotency === undefined ? {} : { idempotency_key: job.idempotency.key }),
     ...(job.traceparent === undefined ? {} : { traceparent: job.traceparent }),
+    ...(job.webhook === undefined
+      ? {}
+      : { webhook_url: job.webhook.url, webhook_events: job.webhook.events.join(' ') }),
   };
   return Object.entries(fields).flat();
 }
 
+/** The fields of a record that are small whatever the job: what a list shows of it. */
+export const SUMMARY_FIELDS = [
+  'id',
+  'state',
+  'owner',
+  'class',
+  'tier',
+  'requested_tier',
+  'reasons',
+  'epoch',
+  'attempt',
+  'seq',
+  'fallback',
+  'on_interrupt',
+  'dropped_messages',
+  'metadata',
+  'created_at',
+  'started_at',
+  'finished_at',
+  'queue_deadline',
+  'run_timeout_ms',
+  'cancel',
+  'final',
+] as const;
+
+type Hash = Readonly<Record<string, string | undefined>>;
+
 /** Reads a hash; null when there is none. Throws when the hash is not a record. */
-export function parseRecord(hash: Record<string, string>): JobRecord | null {
+export function parseRecord(hash: Hash): JobRecord | null {
   if (hash['state'] === undefined) return null;
-  return jobRecordSchema.parse({
+  const [request, result] = [parse(hash['request']), parse(hash['result'])];
+  return jobRecordSchema.parse({ ...summaryOf(hash), request, result });
+}
+
+/** The same of the values of `SUMMARY_FIELDS`. */
+export function parseSummary(values: readonly (string | null)[]): JobSummary | null {
+  const entries = SUMMARY_FIELDS.map((name, index) => [name, values[index] ?? undefined] as const);
+  const hash: Hash = Object.fromEntries(entries);
+  return hash['state'] === undefined ? null : jobSummarySchema.parse(summaryOf(hash));
+}
+
+function summaryOf(hash: Hash): Record<keyof JobSummary, unknown> {
+  return {
     id: hash['id'],
     state: hash['state'],
     owner: hash['owner'],
@@ -41,7 +89,6 @@ export function parseRecord(hash: Record<string, string>): JobRecord | null {
     seq: Number(hash['seq']),
     fallback: hash['fallback'],
     onInterrupt: hash['on_interrupt'],
-    request: parse(hash['request']),
     droppedMessages: Number(hash['dropped_messages']),
     metadata: parse(hash['metadata']),
     createdAt: Number(hash['created_at']),
@@ -50,14 +97,13 @@ export function parseRecord(hash: Record<string, string>): JobRecord | null {
     queueDeadline: Number(hash['queue_deadline']),
     runTimeoutMs: Number(hash['run_timeout_ms']),
     cancelRequested: hash['cancel'] === '1',
-    result: parse(hash['result']),
     ...ending(hash),
-  });
+  };
 }
 
 /** The terminal event holds how the job ended; it is stored once and read from there. */
-function ending(hash: Record<string, string>): Pick<JobRecord, 'usage' | 'timings' | 'error'> {
-  const nothing = { usage: null, timings: null, error: null };
+function ending(hash: Hash): Pick<JobRecord, 'usage' | 'timings' | 'error' | 'tokens'> {
+  const nothing = { usage: null, timings: null, error: null, tokens: null };
   const event = parse(hash['final']);
   if (event === null) return nothing;
   const final = jobEventSchema.parse(event);
@@ -66,6 +112,7 @@ function ending(hash: Record<string, string>): Pick<JobRecord, 'usage' | 'timing
     usage: final.usage,
     timings: final.timings,
     error: 'error' in final ? final.error : null,
+    tokens: 'tokens' in final ? final.tokens : (final.usage?.completion_tokens ?? null),
   };
 }
 

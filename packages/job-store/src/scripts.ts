@@ -8,13 +8,18 @@ import type { ChainableCommander, Redis } from 'ioredis';
 
 const SCRIPT_NAMES = [
   'append',
+  'bury',
   'cancel',
   'claim',
   'create',
+  'delete',
   'expire',
   'finish',
   'follow',
+  'mark-key',
+  'release',
   'requeue',
+  'take-key',
   'unfollow',
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
@@ -42,6 +47,25 @@ export async function runScript(redis: Redis, name: ScriptName, call: ScriptCall
     if (!isNoScript(error)) throw error;
     return await redis.eval(lua, call.keys.length, ...call.keys, ...call.args);
   }
+}
+
+/** Runs a script for each of these calls in one pipeline; a call that fails answers its error. */
+export async function runScriptForEach(
+  redis: Redis,
+  name: ScriptName,
+  calls: readonly ScriptCall[],
+): Promise<unknown[]> {
+  const pipeline = redis.pipeline();
+  for (const call of calls) pipeScript(pipeline, name, call);
+  const replies = (await pipeline.exec()) ?? [];
+  return Promise.all(
+    calls.map(async (call, index) => {
+      const [error, reply] = replies[index] ?? [new Error('No reply'), null];
+      if (error === null) return reply;
+      if (!isNoScript(error)) return error;
+      return runScript(redis, name, call).catch((failure: Error) => failure);
+    }),
+  );
 }
 
 /** Adds a script to a pipeline. Its reply may be a NOSCRIPT error: see `isNoScript`. */

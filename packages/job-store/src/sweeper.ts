@@ -1,20 +1,29 @@
 /**
- * The sweep: expires what has waited too long, gives jobs whose entry is missing to their queue, and
- * forgets index entries of jobs that are over. Several sweepers at once do no harm: each step is
- * one script or idempotent.
+ * The sweep: ends what nobody else has ended in time, mends what a crash has left, and forgets what
+ * is over, and cancels what was bound to replicas that are gone. Several sweepers at once do no harm: each step is one script or idempotent.
+ *
+ * Each part has a limit for one sweep, so that a sweep costs so much and no more, however many jobs
+ * there are: a pass over all of them then takes several sweeps.
  */
+import type { JobState } from '@qarr/router-core';
 import { isTerminalState } from '@qarr/router-core';
-import type { JobClass, JobState } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import type { Closing } from './closing.ts';
+import { WORKER_GRACE_MS } from './deadlines.ts';
 import type { Keys } from './keys.ts';
+import { createMending } from './mending.ts';
+import type { OwnerIndex } from './owner-index.ts';
+import { createQueueAudit } from './queue-audit.ts';
 import type { Queues } from './queues.ts';
+import type { Replicas } from './replicas.ts';
 import { DUE_EVENTS } from './retention.ts';
-import { runScript } from './scripts.ts';
+import { runScriptForEach } from './scripts.ts';
 import { redisNow } from './workers.ts';
 
-/** Jobs looked at in one sweep, of each kind. */
+/** Jobs or entries looked at in one sweep, of each kind: some milliseconds of Redis's time. */
 const SWEEP_JOBS = 500;
+/** Of those, how many are written about at once, so that nobody waits behind them. */
+const BATCH = 50;
 /** All open jobs are looked at once in so long, or more slowly where there are very many. */
 const PASS_EVERY_MS = 10_000;
 
@@ -27,83 +36,128 @@ export function createSweeper({
   keys,
   queues,
   closing,
+  index,
+  replicas,
   mendAfterMs,
+  passEveryMs = PASS_EVERY_MS,
   onError,
 }: {
   redis: Redis;
   keys: Keys;
   queues: Queues;
   closing: Closing;
-  /** An open job of this age is given to its queue once more: nothing where its entry is there. */
+  index: OwnerIndex;
+  replicas: Pick<Replicas, 'sweep'>;
+  /** Jobs younger than this are left alone: they may still be on their way to their queue. */
   mendAfterMs: number;
+  passEveryMs?: number | undefined;
   onError: (error: Error) => void;
 }): Sweeper {
-  /** Position of the pass over the open jobs, from the oldest; null between two passes. */
-  let rank: number | null = 0;
-  let nextPassMs = 0;
+  const mending = createMending({ redis, keys, queues, closing, index, onError });
+  const audit = createQueueAudit({ redis, keys, queues, onError });
+  const openPass = createPass(passEveryMs);
+  const queuePass = createPass(passEveryMs);
+  /** Position of the pass over the open jobs, from the oldest. */
+  let rank = 0;
 
   /** One job that cannot be dealt with must not keep the others from it. */
-  async function each(jobId: string, deal: (jobId: string) => Promise<void>): Promise<void> {
+  async function safely(deal: () => Promise<unknown>): Promise<void> {
     try {
-      await deal(jobId);
+      await deal();
     } catch (error) {
       onError(error as Error);
     }
   }
 
-  async function expire(jobId: string): Promise<void> {
-    const reply = (await runScript(redis, 'expire', {
+  /** Ends the jobs that are due; those that are not, after all, are looked at again when they are. */
+  async function expire(jobIds: readonly string[], now: number): Promise<void> {
+    const calls = jobIds.map((jobId) => ({
       keys: [keys.job(jobId), keys.log(jobId)],
-      args: [jobId, DUE_EVENTS.expired],
-    })) as ['gone'] | [JobState, tier: string, epoch: number, leftMs: number];
-    if (reply[0] === 'gone') return closing.close(jobId);
-    const [state, tier, epoch, leftMs] = reply;
-    if (isTerminalState(state)) await closing.close(jobId);
-    // It was started in time: only its first start has a deadline. (The index is a little early.)
-    else if (leftMs <= 0) await redis.zrem(keys.deadlines, jobId);
-    if (state === 'expired' && queues.has(tier)) await queues.remove(tier, { jobId, epoch });
-  }
-
-  async function mend(jobId: string): Promise<void> {
-    const fields = await redis.hmget(keys.job(jobId), 'state', 'tier', 'epoch', 'class');
-    const [state, tier, epoch, jobClass] = fields;
-    if (!state || !tier || isTerminalState(state as JobState)) {
-      await closing.close(jobId);
-    } else if (queues.has(tier)) {
-      // Also one that is `running`: where its entry is lost, nobody would take it over.
-      const entry = { jobId, epoch: Number(epoch), class: jobClass as JobClass };
-      await queues.add(tier, entry);
-    }
-  }
-
-  /** One page of the pass. */
-  async function mendPage(now: number): Promise<void> {
-    if (rank === null) {
-      if (performance.now() < nextPassMs) return;
-      rank = 0;
-    }
-    if (rank === 0) nextPassMs = performance.now() + PASS_EVERY_MS;
-    const page = await redis.zrange(
-      keys.open,
-      String(rank),
-      String(rank + SWEEP_JOBS - 1),
-      'WITHSCORES',
+      args: [
+        jobId,
+        WORKER_GRACE_MS,
+        DUE_EVENTS.expired,
+        DUE_EVENTS.ranTooLong,
+        DUE_EVENTS.cancelledAfterRun,
+      ],
+    }));
+    const replies = (await runScriptForEach(redis, 'expire', calls)) as ExpireReply[];
+    await Promise.all(
+      jobIds.map((jobId, at) =>
+        safely(async () => {
+          const reply = replies[at] ?? new Error('No reply');
+          if (reply instanceof Error) throw reply;
+          const [state, due] = reply;
+          if (state === 'gone') return forgetUnlessNew(jobId, now);
+          if (isTerminalState(state)) return closing.close(jobId);
+          return redis.zadd(keys.deadlines, 'XX', due, jobId);
+        }),
+      ),
     );
-    let looked = 0;
-    for (let index = 0; index < page.length; index += 2) {
-      if (Number(page[index + 1]) > now - mendAfterMs) break;
-      looked += 1;
-      await each(page[index] ?? '', mend);
+  }
+
+  /** A job is entered in the indexes before it is written: a new one may be about to be. */
+  async function forgetUnlessNew(jobId: string, now: number): Promise<void> {
+    const enteredAt = await redis.zscore(keys.open, jobId);
+    if (enteredAt === null || Number(enteredAt) <= now - mendAfterMs) await closing.close(jobId);
+  }
+
+  async function expireDue(now: number): Promise<void> {
+    const due = await redis.zrangebyscore(keys.deadlines, 0, now, 'LIMIT', 0, SWEEP_JOBS);
+    for (let at = 0; at < due.length; at += BATCH) await expire(due.slice(at, at + BATCH), now);
+  }
+
+  async function mendPage(now: number): Promise<void> {
+    if (!openPass.isDue()) return;
+    const last = rank + SWEEP_JOBS - 1;
+    const page = await redis.zrange(keys.open, String(rank), String(last), 'WITHSCORES');
+    const jobIds: string[] = [];
+    for (let at = 0; at < page.length; at += 2) {
+      if (Number(page[at + 1]) <= now - mendAfterMs) jobIds.push(page[at] ?? '');
     }
-    rank = looked === SWEEP_JOBS ? rank + SWEEP_JOBS : null;
+    for (let at = 0; at < jobIds.length; at += BATCH) {
+      const batch = jobIds.slice(at, at + BATCH);
+      // Those that have left the index make the ones behind them move up.
+      rank += batch.length - (await mending.mend(batch));
+    }
+    if (jobIds.length < SWEEP_JOBS) {
+      rank = 0;
+      openPass.end();
+    }
+  }
+
+  async function auditPage(): Promise<void> {
+    if (queuePass.isDue() && (await audit.next(SWEEP_JOBS))) queuePass.end();
   }
 
   return {
     async sweep() {
       const now = await redisNow(redis);
-      const due = await redis.zrangebyscore(keys.deadlines, 0, now, 'LIMIT', 0, SWEEP_JOBS);
-      for (const jobId of due) await each(jobId, expire);
+      await expireDue(now);
       await mendPage(now);
+      await auditPage();
+      await index.trim(now);
+      await replicas.sweep();
+    },
+  };
+}
+
+type ExpireReply = Error | ['gone'] | [JobState, due: number];
+
+/** A round over very many, in steps: the next one begins so long after this one has begun. */
+function createPass(everyMs: number) {
+  let begunMs: number | null = null;
+  let nextMs = 0;
+  return {
+    isDue(): boolean {
+      const nowMs = performance.now();
+      if (begunMs === null && nowMs < nextMs) return false;
+      begunMs ??= nowMs;
+      return true;
+    },
+    end(): void {
+      nextMs = (begunMs ?? 0) + everyMs;
+      begunMs = null;
     },
   };
 }

@@ -11,22 +11,68 @@ export const HEARTBEAT_MS = 1_000;
 /** Three missed heartbeats and some room for a busy machine. */
 const DEAD_AFTER_MS = 5_000;
 
+/** A worker whose last beat is older than this has missed beats, and cannot speak for others. */
+const REGULAR_MS = 3 * HEARTBEAT_MS;
+
+/** `unknown`: whoever asks has not seen enough to say that another is dead. */
+export type Verdict = 'alive' | 'dead' | 'unknown';
+
 export interface Workers {
   beat(tier: string, status: WorkerStatus): Promise<void>;
   leave(tier: string, workerId: string): Promise<void>;
   alive(tier: string): Promise<WorkerStatus[]>;
+  /**
+   * Whether a worker of the tier lives. After a time without Redis nobody's heartbeat is young, so
+   * only who has itself beaten regularly, for as long as it takes to count as dead, says `dead`.
+   */
+  judge(tier: string, workerId: string): Promise<Verdict>;
 }
 
-export function createWorkers({ redis, keys }: { redis: Redis; keys: Keys }): Workers {
+export function createWorkers({
+  redis,
+  keys,
+  regularForMs = DEAD_AFTER_MS,
+}: {
+  redis: Redis;
+  keys: Keys;
+  /** How long a worker must have beaten regularly before it says that another is dead. */
+  regularForMs?: number | undefined;
+}): Workers {
+  let lastBeatMs = -Infinity;
+  let regularSinceMs = Infinity;
+
+  function noteBeat(): void {
+    const nowMs = performance.now();
+    if (nowMs - lastBeatMs > REGULAR_MS) regularSinceMs = nowMs;
+    lastBeatMs = nowMs;
+  }
+
+  function isRegular(): boolean {
+    const nowMs = performance.now();
+    return nowMs - lastBeatMs <= REGULAR_MS && nowMs - regularSinceMs >= regularForMs;
+  }
+
   return {
     async beat(tier, status) {
       const key = keys.workers(tier);
       const at = await redisNow(redis);
-      await redis
+      const replies = await redis
         .pipeline()
         .hset(key, status.id, JSON.stringify({ ...status, at }))
         .pexpire(key, 10 * DEAD_AFTER_MS)
         .exec();
+      for (const [error] of replies ?? []) if (error !== null) throw error;
+      noteBeat();
+    },
+    async judge(tier, workerId) {
+      const [now, beat] = await Promise.all([
+        redisNow(redis),
+        redis.hget(keys.workers(tier), workerId),
+      ]);
+      if (beat !== null && now - (JSON.parse(beat) as { at: number }).at <= DEAD_AFTER_MS) {
+        return 'alive';
+      }
+      return isRegular() ? 'dead' : 'unknown';
     },
     async leave(tier, workerId) {
       await redis.hdel(keys.workers(tier), workerId);

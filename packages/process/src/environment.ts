@@ -44,6 +44,6 @@ export function wholeNumber(min: number, max: number) {
   return z.coerce.number(error).int(error).min(min, error).max(max, error);
 }
 
-function flag() {
+export function flag() {
   return z.stringbool({ error: 'must be true or false' });
 }

@@ -3,6 +3,7 @@ export { ConfigurationError, readDeployment, readEnvironment } from './configura
 export {
   DEFAULT_CONFIG_PATH,
   commonVariables,
+  flag,
   milliseconds,
   port,
   wholeNumber,

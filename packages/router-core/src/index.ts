@@ -14,19 +14,25 @@ export type { Deployment, TierConfig } from './deployment.ts';
 // The life of a job
 export {
   JOB_TRANSITIONS,
+  TERMINAL_STATES,
   canTransition,
   isTerminalState,
   jobRecordSchema,
   jobResultSchema,
+  jobStateSchema,
+  jobSummarySchema,
 } from './job.ts';
 export type {
   Fallback,
+  IdempotencyKey,
   JobClass,
   JobRecord,
   JobResult,
   JobState,
+  JobSummary,
   NewJob,
   OnInterrupt,
+  TerminalState,
   ToolCall,
 } from './job.ts';
 export { fullJitterMs } from './backoff.ts';
@@ -37,6 +43,8 @@ export type { TierStatus, UpstreamStatus, WorkerStatus } from './tier-status.ts'
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
 export type { ChatRequest, JobRequest } from './requests.ts';
+export { webhookOf } from './webhook-fields.ts';
+export type { JobWebhook, WebhookEvent } from './webhook-fields.ts';
 export { toEngineRequest } from './to-engine-request.ts';
 export { engineRequestSchema } from './engine-request.ts';
 export type { EngineMessage, EngineRequest } from './engine-request.ts';

@@ -62,6 +62,7 @@ describe('the record of a job', () => {
     usage: null,
     timings: null,
     error: null,
+    tokens: null,
   };
   const completed: JobRecord = {
     ...queued,

@@ -16,10 +16,15 @@ import {
   usageSchema,
 } from './events.ts';
 import { engineRequestSchema } from './engine-request.ts';
+import type { JobWebhook } from './webhook-fields.ts';
 
 const JOB_STATES = ['queued', 'running', 'completed', 'failed', 'cancelled', 'expired'] as const;
-const jobStateSchema = z.enum(JOB_STATES);
+export const jobStateSchema = z.enum(JOB_STATES, oneOf(JOB_STATES));
 export type JobState = z.infer<typeof jobStateSchema>;
+
+/** In which a job may end. */
+export const TERMINAL_STATES = ['completed', 'failed', 'cancelled', 'expired'] as const;
+export type TerminalState = (typeof TERMINAL_STATES)[number];
 
 /** From each state, the states that may follow. The Lua scripts of the job store obey this table. */
 export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
@@ -35,7 +40,7 @@ export function canTransition(from: JobState, to: JobState): boolean {
   return JOB_TRANSITIONS[from].includes(to);
 }
 
-export function isTerminalState(state: JobState): boolean {
+export function isTerminalState(state: JobState): state is TerminalState {
   return JOB_TRANSITIONS[state].length === 0;
 }
 
@@ -82,6 +87,13 @@ export const jobResultSchema = z.object({
 });
 export type JobResult = z.infer<typeof jobResultSchema>;
 
+/** What a client has named its request, so that sending it again makes no second job. */
+export interface IdempotencyKey {
+  readonly key: string;
+  /** Of the request: another one must not have the same key. */
+  readonly bodyHash: string;
+}
+
 /** A new job, as it is written. Times are durations; the store adds Redis's clock. */
 export interface NewJob {
   id: string;
@@ -101,6 +113,11 @@ export interface NewJob {
   metadata: Record<string, string>;
   /** W3C trace context of the request that made the job. */
   traceparent?: string | undefined;
+  idempotency?: IdempotencyKey | undefined;
+  /** It is cancelled when the replica that writes it is gone: its client has no other. */
+  isBound?: boolean | undefined;
+  /** Where its end is announced, if anywhere. */
+  webhook?: JobWebhook | undefined;
 }
 
 /** The record of a job. Times are milliseconds since the epoch by Redis's clock. */
@@ -130,8 +147,14 @@ export const jobRecordSchema = z.object({
   usage: usageSchema.nullable(),
   timings: timingsSchema.nullable(),
   error: jobErrorSchema.nullable(),
+  /** Tokens that were made, of a job that has ended, where somebody knows. */
+  tokens: z.int().nonnegative().nullable(),
 });
 export type JobRecord = z.infer<typeof jobRecordSchema>;
+
+/** The same without what may be large. */
+export const jobSummarySchema = jobRecordSchema.omit({ request: true, result: true });
+export type JobSummary = z.infer<typeof jobSummarySchema>;
 
 function oneOf(values: readonly string[]): string {
   return `must be one of ${values.join(', ')}`;

@@ -187,7 +187,6 @@ describe.each(Object.entries(schemas))(
       ['continue_final_message', true, false],
       ['return_token_ids', true, false],
       ['use_beam_search', true, false],
-      ['webhook_url', 'https://example.com'],
     ])('%s is refused by name, unless it is not used', (field, harmful, harmless) => {
       const [issue] = schema.safeParse({ prompt: 'Hi', [field]: harmful }).error?.issues ?? [];
       expect(issue).toMatchObject({
@@ -206,7 +205,15 @@ describe.each(Object.entries(schemas))(
 );
 
 describe('an unknown field', () => {
-  it.each(['class', 'fallback', 'on_interrupt', 'queue_timeout_ms', 'run_timeout_ms'])(
+  it.each([
+    'class',
+    'fallback',
+    'on_interrupt',
+    'queue_timeout_ms',
+    'run_timeout_ms',
+    'webhook_url',
+    'webhook_events',
+  ])(
     'is %s, of a job: refused in a chat request, which would not obey it, but not in a question',
     (name) => {
       const body = { prompt: 'Hi', [name]: 'anything' };

@@ -19,6 +19,7 @@ import { responseFormatSchema } from './response-format.ts';
 import { checkTools, toolFields } from './tools.ts';
 import type { ToolRequest } from './tools.ts';
 import { jobsOnlyFields, unsupportedFields } from './unsupported-fields.ts';
+import { checkWebhook, webhookFields } from './webhook-fields.ts';
 
 /** Far above any context window today; a larger number is a mistake or an attack. */
 const MAX_TOKENS_MAX = 1_000_000;
@@ -105,6 +106,7 @@ export const jobRequestSchema = z
       on_interrupt: onInterruptSchema.optional(),
       queue_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
       run_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
+      ...webhookFields,
       metadata: z
         .record(z.string().max(METADATA_KEY_CHARS_MAX), text(METADATA_VALUE_CHARS_MAX), {
           error: (issue) =>
@@ -126,6 +128,7 @@ export const jobRequestSchema = z
     },
   )
   .superRefine(checkTogether)
+  .superRefine(checkWebhook)
   .meta(ONE_FORM);
 export type JobRequest = z.infer<typeof jobRequestSchema>;
 

@@ -65,8 +65,6 @@ const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
   return_token_ids: (value) => value === false,
   return_prompt_text: (value) => value === false,
   return_tokens_as_token_ids: (value) => value === false,
-  // Ours, not offered yet
-  webhook_url: never,
 };
 
 /** Parts of the conversation that no tier is given. */
@@ -84,10 +82,15 @@ export const unsupportedFields = {
 
 /** A chat is a job too, but lives with its connection: these are not its client's to choose. */
 export const jobsOnlyFields = Object.fromEntries(
-  ['class', 'fallback', 'on_interrupt', 'queue_timeout_ms', 'run_timeout_ms'].map((name) => [
-    name,
-    unsupported(never, 'is a field of /v1/jobs, not of a chat'),
-  ]),
+  [
+    'class',
+    'fallback',
+    'on_interrupt',
+    'queue_timeout_ms',
+    'run_timeout_ms',
+    'webhook_url',
+    'webhook_events',
+  ].map((name) => [name, unsupported(never, 'is a field of /v1/jobs, not of a chat')]),
 );
 
 function unsupported(isHarmless: (value: unknown) => boolean, error = 'is not supported') {

@@ -1,94 +1,128 @@
 /**
  * `/v1/chat/completions`: OpenAI's surface, on top of a job that is bound to its connection. A
  * client that leaves takes its job with it, because clients retry without saying that they do, and
- * a retry must not double the work.
+ * a retry must not double the work. One that sends an `Idempotency-Key` does say so: its job goes
+ * on, and the retry gets the same answer from its beginning.
  */
-import { QarrError, chatRequestSchema, isTerminalType } from '@qarr/router-core';
+import { QarrError, chatRequestSchema, isTerminalState, isTerminalType } from '@qarr/router-core';
 import type { FastifyReply } from 'fastify';
 import type { Api, ApiDeps } from '../app.ts';
 import { createChatChunks } from '../chat-chunks.ts';
 import type { ChatChunks } from '../chat-chunks.ts';
 import { chatCompletion } from '../chat-completion.ts';
-import { setRouteHeaders } from '../route-headers.ts';
-import { routeRequest } from '../route-request.ts';
+import { watchClient } from '../client-gone.ts';
+import { idempotencyKeyOf } from '../idempotency-key.ts';
+import { setJobHeaders } from '../route-headers.ts';
 import { openEventStream } from '../sse.ts';
 import type { EventStream } from '../sse.ts';
-import { submitJob } from '../submit-job.ts';
+import { chatHeaders } from '../submit-headers.ts';
+import { acceptJob } from '../submit-job.ts';
+import type { AcceptedJob } from '../submit-job.ts';
+
+/** Bound: nobody else will ever wait for the answer. */
+type Foreground = AcceptedJob & { readonly isBound: boolean };
 
 export function registerChatRoutes(app: Api, deps: ApiDeps): void {
-  const { store, drain } = deps;
+  const { store, drain, cancels } = deps;
 
   app.post(
     '/v1/chat/completions',
     {
       schema: {
         summary: "Chat, as OpenAI's clients do it, or with prompt and system_prompt",
+        headers: chatHeaders,
         body: chatRequestSchema,
       },
     },
     async (request, reply) => {
       const { body } = request;
-      const route = await routeRequest(body, deps);
+      const idempotency = idempotencyKeyOf(request);
+      const isBound = idempotency === undefined;
       // An OpenAI stream cannot take back what it has sent; an answer in one piece can begin anew.
       const onInterrupt = body.stream === true ? 'continue' : 'restart';
       const { traceparent } = request.headers;
-      const options = { class: 'interactive', onInterrupt, traceparent } as const;
-      const { id } = await submitJob(route, options, deps);
-      request.log.info({ job: id, tier: route.tier, route: route.reasons }, 'job accepted');
-      setRouteHeaders(reply, { route, jobId: id });
-      if (body.stream !== true) return sendAnswer(id, reply);
+      const options = {
+        class: 'interactive',
+        onInterrupt,
+        traceparent,
+        idempotency,
+        isBound,
+      } as const;
+      const job = { ...(await acceptJob(body, options, deps)), isBound };
+      setJobHeaders(reply, { job, log: request.log });
+      if (body.stream !== true) return sendAnswer(job, reply);
       const chunks = createChatChunks(
-        { jobId: id, tier: route.tier, created: Math.floor(Date.now() / 1_000) },
+        { jobId: job.id, tier: job.tier, created: Math.floor(job.createdAt / 1_000) },
         { includeUsage: body.stream_options?.include_usage === true },
       );
-      return streamAnswer(id, { stream: openEventStream(reply, deps), chunks });
+      return streamAnswer(job, { stream: openEventStream(reply, deps), chunks });
     },
   );
 
   async function streamAnswer(
-    id: string,
+    { id, isBound }: Foreground,
     { stream, chunks }: { stream: EventStream; chunks: ChatChunks },
   ): Promise<void> {
     const signal = AbortSignal.any([stream.signal, drain.over]);
+    let last = 0;
     let hasEnded = false;
     try {
       for await (const events of store.follow(id, { after: 0, signal })) {
+        if (events[0]?.seq !== last + 1) await stream.write(await storedText(id, { last, chunks }));
+        last = events.at(-1)?.seq ?? last;
         hasEnded = isTerminalType(events.at(-1)?.type ?? '');
         await stream.write(chunks.frames(events));
         if (chunks.isOver) break;
       }
       // The reader has left, this server stops, or what comes is another sample: nobody reads on.
       const goodbye = chunks.isOver ? '' : chunks.errorFrame(new QarrError('shutting_down'));
-      await Promise.all([stream.write(goodbye), hasEnded ? null : store.cancel(id)]);
+      await stream.write(goodbye);
     } catch (error) {
       const problem = error instanceof QarrError ? error : new QarrError('internal_error');
       app.log.warn({ job: id, cause: problem.code }, 'stream ended');
       if (!chunks.isOver) await stream.write(chunks.errorFrame(problem));
     }
+    if (isBound && !hasEnded) await cancels.owe(id);
     stream.close();
   }
 
-  async function sendAnswer(id: string, reply: FastifyReply) {
-    const gone = new AbortController();
-    const onClose = () => gone.abort();
-    if (reply.raw.destroyed) onClose();
-    reply.raw.once('close', onClose);
-    const signal = AbortSignal.any([gone.signal, drain.over]);
+  /** For a reader that comes when the log has been removed, but the result is still there. */
+  async function storedText(
+    id: string,
+    { last, chunks }: { last: number; chunks: ChatChunks },
+  ): Promise<string> {
+    if (last > 0) {
+      throw new QarrError('internal_error', {
+        message:
+          'The events of this job have been removed meanwhile; its result may still be there.',
+      });
+    }
+    const record = await store.get(id);
+    return record?.result ? chunks.stored(record.result) : '';
+  }
+
+  async function sendAnswer({ id, status, isBound }: Foreground, reply: FastifyReply) {
+    const client = watchClient(reply);
+    const signal = AbortSignal.any([client.gone, drain.over]);
     try {
-      for await (const _events of store.follow(id, { after: 0, signal })) {
-        // Following ends by itself after the terminal event.
+      if (!isTerminalState(status)) {
+        for await (const _events of store.follow(id, { after: 0, signal })) {
+          // Following ends by itself after the terminal event.
+        }
       }
-      if (signal.aborted) await store.cancel(id);
-      if (gone.signal.aborted) return reply.hijack();
+      if (signal.aborted && isBound) await cancels.owe(id);
+      if (client.gone.aborted) return reply.hijack();
       if (signal.aborted) throw new QarrError('shutting_down');
       const record = await store.get(id);
       if (record === null) throw new QarrError('job_not_found');
+      // With the same key it would be the same failure.
+      if (!isBound && record.state !== 'completed') reply.header('x-should-retry', 'false');
       const answer = chatCompletion(record);
       const continued = record.result?.continued ?? 0;
       if (continued > 0) reply.header('x-qarr-continued', continued);
       return await reply.send(answer);
     } finally {
-      reply.raw.off('close', onClose);
+      client.stop();
     }
   }
 }

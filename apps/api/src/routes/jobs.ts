@@ -6,12 +6,16 @@ import { z } from 'zod';
 import type { Api } from '../app.ts';
 import type { ApiDeps } from '../app.ts';
 import { wholeNumberFrom } from '../error-replies.ts';
+import { holdAnswer } from '../hold.ts';
+import { idempotencyKeyOf } from '../idempotency-key.ts';
 import { streamJobEvents } from '../job-events.ts';
 import { jobObject, jobObjectSchema, jobUrls } from '../job-object.ts';
-import { setRouteHeaders } from '../route-headers.ts';
-import { routeRequest } from '../route-request.ts';
+import { waitPreferred } from '../prefer.ts';
+import { setJobHeaders } from '../route-headers.ts';
 import { openEventStream } from '../sse.ts';
-import { submitJob } from '../submit-job.ts';
+import { jobHeaders } from '../submit-headers.ts';
+import { acceptJob } from '../submit-job.ts';
+import { acceptWebhook } from '../webhooks/accept-webhook.ts';
 
 /** A worker stops its engine within a second; a receipt waits a little longer than that. */
 const CANCEL_WAIT_MS = 3_000;
@@ -23,10 +27,11 @@ const ID_CHARS_MAX = 64;
 const acceptedSchema = z.object({
   id: z.string(),
   object: z.literal('job'),
-  status: z.literal('queued'),
+  status: jobObjectSchema.shape.status,
   tier: z.string(),
   route: z.array(z.string()),
-  position: z.int(),
+  /** Null for a job that was there already. */
+  position: z.int().nullable(),
   estimated_wait_ms: z.number().nullable(),
   dropped_messages: z.int(),
   urls: jobObjectSchema.shape.urls,
@@ -42,22 +47,24 @@ const receiptSchema = z.object({
 });
 
 export function registerJobRoutes(app: Api, deps: ApiDeps): void {
-  const { store, drain } = deps;
+  const { store, drain, config } = deps;
 
   app.post(
     '/v1/jobs',
     {
       schema: {
         summary: 'Submit a job',
+        headers: jobHeaders,
         body: jobRequestSchema,
-        response: { 202: acceptedSchema },
+        response: { 200: jobObjectSchema, 202: acceptedSchema },
       },
     },
     async (request, reply) => {
       const { body } = request;
-      const route = await routeRequest(body, deps);
-      const submitted = await submitJob(
-        route,
+      const webhook = acceptWebhook(body, config.webhooks);
+      const waitS = waitPreferred(request.raw, config.limits);
+      const job = await acceptJob(
+        body,
         {
           class: body.class ?? 'standard',
           fallback: body.fallback,
@@ -65,24 +72,35 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
           queueTimeoutMs: body.queue_timeout_ms,
           runTimeoutMs: body.run_timeout_ms,
           metadata: body.metadata,
+          webhook,
           traceparent: request.headers['traceparent'],
+          idempotency: idempotencyKeyOf(request),
+          isBound: false,
         },
         deps,
       );
-      const { tier, reasons } = route;
-      request.log.info({ job: submitted.id, tier, route: reasons }, 'job accepted');
-      const urls = jobUrls(submitted.id, request);
-      setRouteHeaders(reply, { route, jobId: submitted.id });
+      const urls = jobUrls(job.id, request);
+      setJobHeaders(reply, { job, log: request.log });
       reply.header('location', urls.self);
+      let { status } = job;
+      if (waitS !== undefined) {
+        reply.header('preference-applied', `wait=${waitS}`);
+        const held = await holdAnswer(job.id, { waitMs: waitS * 1_000, reply }, deps);
+        if (held.kind === 'client_gone') return reply.hijack();
+        if (held.record !== null && isTerminalState(held.record.state)) {
+          return reply.code(200).send(jobObject(held.record, request));
+        }
+        status = held.record?.state ?? status;
+      }
       return reply.code(202).send({
-        id: submitted.id,
+        id: job.id,
         object: 'job',
-        status: 'queued',
-        tier: route.tier,
-        route: route.reasons,
-        position: submitted.position,
-        estimated_wait_ms: submitted.estimatedWaitMs,
-        dropped_messages: route.droppedMessages,
+        status,
+        tier: job.tier,
+        route: job.reasons,
+        position: job.place?.position ?? null,
+        estimated_wait_ms: job.place?.estimatedWaitMs ?? null,
+        dropped_messages: job.droppedMessages,
         urls,
       });
     },
@@ -159,9 +177,9 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
 }
 
 function receipt(record: JobRecord): z.infer<typeof receiptSchema> {
-  const { id, state, attempt, usage } = record;
+  const { id, state, attempt } = record;
   const ran = attempt > 0;
-  const tokens = ran ? (usage?.completion_tokens ?? null) : 0;
+  const tokens = ran ? record.tokens : 0;
   return { id, object: 'job.cancellation', status: state, ran, tokens };
 }
 

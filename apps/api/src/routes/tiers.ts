@@ -89,7 +89,7 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
     async (request, reply) => {
       const route = await routeRequest(request.body, deps);
       const { tier, reasons, features, fits } = route;
-      setRouteHeaders(reply, { route });
+      setRouteHeaders(reply, route);
       return {
         tier,
         reasons,

@@ -40,6 +40,7 @@ export function startApi({
       PORT: String(port),
       OPS_PORT: String(config.opsPort),
       QARR_DRAIN_MS: String(DRAIN_MS.api),
+      ...(config.webhookSecrets === null ? {} : { QARR_WEBHOOK_SECRETS: config.webhookSecrets }),
     },
     whenItEnds: 'restart',
   });

@@ -243,6 +243,22 @@ describe('an engine in doubt', () => {
   });
 });
 
+describe('an incident that many jobs see', () => {
+  // Counted one by one the last of them would lead to minutes of rest, though the first is short.
+  it.each<[string, EngineFailure]>([
+    ['the engine dies', failureOfConnection('ECONNRESET', { reached: 'text' })],
+    ['it stands still', failureOfTimeout('idle', 1)],
+  ])('is one failure: %s', async (_name, failure) => {
+    const { url } = await startEngine();
+    const { upstream, becomes } = watch(url);
+    await becomes('ready');
+    const slots = Array.from({ length: 32 }, () => upstream.acquire());
+    for (const slot of slots) slot.report(failed(failure));
+    expect(upstream.isReady).toBe(false);
+    await becomes('ready');
+  });
+});
+
 describe('an engine that is silent', () => {
   it('is asked for a token now and then', async () => {
     const engine = await startEngine();

@@ -88,7 +88,10 @@ export function createUpstream({
   /** What the present state does; it ends with the state. */
   let step = new AbortController();
   let lastIdentity: Identity | null = null;
-  /** Counts how often it was warmed: a report on an earlier life of it is no news. */
+  /**
+   * Counts how often it was lost and warmed: a report on an earlier life of it is no news. What
+   * befalls many jobs at once is so one failure, not one for each of them.
+   */
   let life = 0;
   let running = 0;
   let peak = 0;
@@ -122,10 +125,8 @@ export function createUpstream({
     state = transition(before, event);
     if (state === before || stopping.signal.aborted) return;
     step.abort();
-    if (state.kind === 'warming') {
-      life += 1;
-      lastIdentity = state.identity;
-    }
+    if (state.kind === 'gone' || state.kind === 'warming') life += 1;
+    if (state.kind === 'warming') lastIdentity = state.identity;
     if (state.kind === 'ready') seenMs = performance.now();
     logTransition({ from: before, to: state, model: modelName() });
     onChange();

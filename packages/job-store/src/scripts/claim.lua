@@ -1,20 +1,29 @@
 -- A worker takes a job: checks that the queue entry is current, and begins the next attempt.
 --
 -- An entry that is delivered while the job is `running` means that the queue has given up its
--- former worker, which is fenced off from here on.
+-- former worker, which is fenced off from here on. That counts as a death only where the worker is
+-- dead: one that was slow, or cut off from Redis, has not been ended by the job. Who claims is asked
+-- ('judge'), and answers with a second call.
+--
+-- A job that may only die once more must run alone, so that its next death is its own fault.
 --
 -- KEYS  1 job, 2 log
 -- ARGV  1 job id, 2 epoch of the entry, 3 worker, 4 token of this delivery, 5 deaths allowed,
---       then the terminal events that may be due: 6 `expired`, 7 `cancelled` unrun, 8 `cancelled`
---       after a run, 9 `failed` by run time, 10 `failed` by poison, 11 `failed` by a lost worker
+--       6 '1' if nothing else runs on this worker and nothing will, 7 the former worker that was
+--       asked for or '', 8 'alive' or 'dead', then the terminal events that may be due:
+--       9 `expired`, 10 `cancelled` unrun, 11 `cancelled` after a run, 12 `failed` by run time,
+--       13 `failed` by poison, 14 `failed` by a lost worker
 -- RETURN {'run', attempt, next seq, failures, spared, now, created_at, started_at,
 --         run_timeout_ms, on_interrupt, request, traceparent or '', continued, 1 if there is text
---         in the log that this attempt carries on, or 0}
+--         in the log that this attempt carries on, or 0, tokens made so far or '' if unknown}
+--     or {'judge', former worker}
+--     or {'alone'}
 --     or {'drop', 'gone' | 'stale' | <terminal state>}
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'epoch', 'attempt', 'seq', 'failures', 'deaths',
   'followers', 'cancel', 'claim', 'streamed', 'on_interrupt', 'tier', 'created_at', 'started_at',
-  'queue_deadline', 'run_timeout_ms', 'request', 'spared', 'traceparent', 'continued')
+  'queue_deadline', 'run_timeout_ms', 'request', 'spared', 'traceparent', 'continued',
+  'worker', 'tokens_made')
 local state, epoch, claimed_by = record[1], record[2], record[9]
 if not state then
   return { 'drop', 'gone' }
@@ -33,11 +42,14 @@ local created_at, started_at = tonumber(record[13]), tonumber(record[14] or now)
 local queue_deadline, run_timeout_ms, request = tonumber(record[15]), tonumber(record[16]), record[17]
 local spared, traceparent, continued = tonumber(record[18] or 0), record[19] or '', tonumber(record[20] or 0)
 
+local former, tokens_made = record[21] or '', record[22]
+
 local has_text = streamed == '1' or streamed == '2'
 
 local function run()
   return { 'run', attempt, seq + 1, failures, spared, now, created_at, started_at,
-    run_timeout_ms, on_interrupt, request, traceparent, continued, has_text and streamed ~= '0' and 1 or 0 }
+    run_timeout_ms, on_interrupt, request, traceparent, continued, has_text and streamed ~= '0' and 1 or 0,
+    tonumber(tokens_made) or '' }
 end
 
 -- This very delivery has claimed it already; its answer was lost on the way.
@@ -52,25 +64,41 @@ local function drop(terminal_state, json)
 end
 
 if cancel == '1' then
-  return drop('cancelled', attempt == 0 and ARGV[7] or ARGV[8])
+  return drop('cancelled', cancelled_event(attempt, tokens_made, ARGV[10], ARGV[11]))
 end
 if attempt == 0 and now >= queue_deadline then
-  return drop('expired', ARGV[6])
+  return drop('expired', ARGV[9])
 end
 if attempt > 0 and now >= started_at + run_timeout_ms then
-  return drop('failed', ARGV[9])
+  return drop('failed', ARGV[12])
 end
 if state == 'running' then
-  deaths = deaths + 1
+  if former ~= ARGV[7] then
+    return { 'judge', former }
+  end
+  if ARGV[8] == 'dead' then
+    deaths = deaths + 1
+  end
   if deaths >= tonumber(ARGV[5]) then
-    return drop('failed', ARGV[10])
+    return drop('failed', ARGV[13])
   end
   if has_text and on_interrupt == 'fail' then
-    return drop('failed', ARGV[11])
+    return drop('failed', ARGV[14])
   end
+end
+if deaths == tonumber(ARGV[5]) - 1 and ARGV[6] ~= '1' then
+  if state == 'running' then
+    redis.call('HSET', KEYS[1], 'state', 'queued', 'deaths', deaths)
+    redis.call('HDEL', KEYS[1], 'claim')
+  end
+  return { 'alone' }
 end
 
 attempt = attempt + 1
+-- A record without it that has run is of before it could be known.
+if attempt == 1 then
+  tokens_made = '0'
+end
 if has_text and on_interrupt == 'continue' then
   -- Counted once for text that is new: '2' says that its joint has been counted.
   if streamed == '1' then
@@ -86,5 +114,6 @@ seq = seq + 1
 local started = cjson.encode({ type = 'started', tier = tier, worker = ARGV[3], attempt = attempt })
 followers = emit(KEYS[2], ARGV[1], seq, 'started', started, followers)
 redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'seq', seq, 'deaths', deaths,
-  'started_at', started_at, 'worker', ARGV[3], 'claim', ARGV[4], 'streamed', streamed or '0', 'continued', continued, 'followers', followers)
+  'started_at', started_at, 'worker', ARGV[3], 'claim', ARGV[4], 'streamed', streamed or '0', 'continued', continued,
+  'tokens_made', tokens_made or 'unknown', 'followers', followers)
 return run()

@@ -1,23 +1,38 @@
--- Writes a new job and its first event. A second call with the same id changes nothing.
+-- Writes a new job and its first event. Where there is a job with this id, nothing changes.
+--
+-- A call that comes late is refused: whoever sent it has been told that its outcome is unknown, and
+-- meanwhile the job may have been written by another call, have ended, and have been removed.
 --
 -- KEYS  1 job, 2 log
--- ARGV  1 queue timeout (ms), 2 `queued` event, 3.. field, value, field, value, …
--- RETURN {1 if created or 0 if it existed, created_at, queue_deadline}
+-- ARGV  1 queue timeout (ms), 2 latest time of this call (ms since the epoch), 3 `queued` event,
+--       4.. field, value, field, value, …
+-- RETURN {'created' or 'existed', state, tier, epoch, class, created_at}, {'late'}, or {'deleted'}
+--     when the job existed and is being removed
 
-local existing = redis.call('HMGET', KEYS[1], 'created_at', 'queue_deadline')
+local function as_written(outcome)
+  local record = redis.call('HMGET', KEYS[1], 'state', 'tier', 'epoch', 'class', 'created_at')
+  return { outcome, record[1], record[2], tonumber(record[3]), record[4], tonumber(record[5]) }
+end
+
+local existing = redis.call('HMGET', KEYS[1], 'state', 'deleted')
 if existing[1] then
-  return { 0, tonumber(existing[1]), tonumber(existing[2]) }
+  return as_written('existed')
+end
+if existing[2] then
+  return { 'deleted' }
 end
 
 local now = now_ms()
-local deadline = now + tonumber(ARGV[1])
+if now > tonumber(ARGV[2]) then
+  return { 'late' }
+end
 local fields = {
   'state', 'queued', 'epoch', 1, 'attempt', 0, 'failures', 0, 'deaths', 0, 'seq', 1,
-  'created_at', now, 'queue_deadline', deadline,
+  'created_at', now, 'queue_deadline', now + tonumber(ARGV[1]),
 }
-for i = 3, #ARGV do
+for i = 4, #ARGV do
   fields[#fields + 1] = ARGV[i]
 end
 redis.call('HSET', KEYS[1], unpack(fields))
-redis.call('XADD', KEYS[2], '0-1', 't', 'queued', 'd', ARGV[2])
-return { 1, now, deadline }
+redis.call('XADD', KEYS[2], '0-1', 't', 'queued', 'd', ARGV[3])
+return as_written('created')

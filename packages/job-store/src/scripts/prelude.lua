@@ -10,15 +10,9 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- Appends one event to the log and publishes it to each follower. `ids` are the tokens of a delta;
--- they stay in the log, for whoever carries the answer on.
--- A channel that nobody listens to any more is dropped. Returns the followers that remain.
-local function emit(log_key, job_id, seq, event_type, json, followers, ids)
-  if ids and ids ~= '' then
-    redis.call('XADD', log_key, '0-' .. seq, 't', event_type, 'd', json, 'i', ids)
-  else
-    redis.call('XADD', log_key, '0-' .. seq, 't', event_type, 'd', json)
-  end
+-- Publishes an event to each follower. A channel that nobody listens to any more is dropped.
+-- Returns the followers that remain.
+local function publish(job_id, seq, event_type, json, followers)
   if not followers or followers == '' then
     return ''
   end
@@ -32,13 +26,35 @@ local function emit(log_key, job_id, seq, event_type, json, followers, ids)
   return table.concat(remaining, ' ')
 end
 
+-- Appends one event to the log and publishes it. `ids` are the tokens of a delta; they stay in the
+-- log, for whoever carries the answer on. Returns the followers that remain.
+local function emit(log_key, job_id, seq, event_type, json, followers, ids)
+  if ids and ids ~= '' then
+    redis.call('XADD', log_key, '0-' .. seq, 't', event_type, 'd', json, 'i', ids)
+  else
+    redis.call('XADD', log_key, '0-' .. seq, 't', event_type, 'd', json)
+  end
+  return publish(job_id, seq, event_type, json, followers)
+end
+
+-- The `cancelled` event of a job that no worker ends: `unrun` and `after_run` are its two forms.
+-- How many tokens were made is said only where the record has a number.
+local function cancelled_event(attempt, tokens_made, unrun, after_run)
+  if tonumber(attempt) == 0 then
+    return unrun
+  end
+  local event = cjson.decode(after_run)
+  event.tokens = tonumber(tokens_made) or cjson.null
+  return cjson.encode(event)
+end
+
 -- Writes the terminal event and state. `seq` is the number of that event. Nothing follows it.
 -- The record says how long it and its log are kept; one of before it could has the defaults.
 local function conclude(job_key, log_key, job_id, seq, state, json, followers)
   local kept = redis.call('HMGET', job_key, 'result_ttl_ms', 'log_ttl_ms')
   emit(log_key, job_id, seq, state, json, followers)
   redis.call('HSET', job_key, 'state', state, 'seq', seq, 'finished_at', now_ms(), 'final', json)
-  redis.call('HDEL', job_key, 'followers', 'claim', 'cancel')
+  redis.call('HDEL', job_key, 'followers', 'claim', 'cancel', 'cancel_at')
   redis.call('PEXPIRE', job_key, kept[1] or 86400000)
   redis.call('PEXPIRE', log_key, kept[2] or 3600000)
 end

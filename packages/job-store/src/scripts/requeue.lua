@@ -2,7 +2,8 @@
 -- stops. The queue entry stays the same, so the epoch does too.
 --
 -- KEYS  1 job
--- ARGV  1 attempt, 2 the counter to raise: 'failures', 'spared' or '' (handed back)
+-- ARGV  1 attempt, 2 the counter to raise: 'failures', 'spared' or '' (handed back), 3 tokens that
+--       this and earlier attempts have made, or 'unknown'
 -- RETURN 'ok', 'cancel' (refused, because the job shall be cancelled) or 'superseded' (refused)
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancel')
@@ -21,6 +22,6 @@ end
 if ARGV[2] ~= '' then
   redis.call('HINCRBY', KEYS[1], ARGV[2], 1)
 end
-redis.call('HSET', KEYS[1], 'state', 'queued')
+redis.call('HSET', KEYS[1], 'state', 'queued', 'tokens_made', ARGV[3])
 redis.call('HDEL', KEYS[1], 'claim')
 return 'ok'

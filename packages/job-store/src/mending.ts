@@ -1,0 +1,158 @@
+/**
+ * A page of the open jobs, looked at for what a crash may have left: an entry that never reached
+ * its queue, an index that was not told, an end that was not closed. What there is to know of a
+ * page is read at once; only what is wrong costs more.
+ */
+import { isTerminalState } from '@qarr/router-core';
+import type { JobClass, JobState } from '@qarr/router-core';
+import type { ChainableCommander, Redis } from 'ioredis';
+import type { Closing } from './closing.ts';
+import { cancelDeadline, runDeadline } from './deadlines.ts';
+import type { Keys } from './keys.ts';
+import type { OwnerIndex } from './owner-index.ts';
+import type { Queues } from './queues.ts';
+
+export interface Mending {
+  /** Returns how many of these jobs have left the index of open jobs. */
+  mend(jobIds: readonly string[]): Promise<number>;
+}
+
+interface OpenJob {
+  readonly jobId: string;
+  readonly tier: string;
+  readonly epoch: number;
+  readonly class: JobClass;
+  readonly owner: string;
+  readonly createdAt: number;
+  readonly hasStarted: boolean;
+  readonly due: number;
+}
+
+export function createMending({
+  redis,
+  keys,
+  queues,
+  closing,
+  index,
+  onError,
+}: {
+  redis: Redis;
+  keys: Keys;
+  queues: Queues;
+  closing: Closing;
+  index: OwnerIndex;
+  onError: (error: Error) => void;
+}): Mending {
+  /** Null for a job that is over or gone; left out where it cannot be read. */
+  async function read(jobIds: readonly string[]): Promise<Map<string, OpenJob | null>> {
+    const replies = await pipelined(jobIds, (pipeline, jobId) =>
+      pipeline.hmget(
+        keys.job(jobId),
+        'state',
+        'tier',
+        'epoch',
+        'class',
+        'owner',
+        'created_at',
+        'attempt',
+        'queue_deadline',
+        'started_at',
+        'run_timeout_ms',
+        'cancel',
+        'cancel_at',
+      ),
+    );
+    const jobs = new Map<string, OpenJob | null>();
+    for (const [at, jobId] of jobIds.entries()) {
+      const [error, values] = replies[at] ?? [new Error('No reply'), null];
+      if (error === null) jobs.set(jobId, openJob(jobId, values as (string | null)[]));
+      // One job that cannot be read must not keep the others from being looked at.
+      else onError(error);
+    }
+    return jobs;
+  }
+
+  async function pipelined<Item>(
+    items: readonly Item[],
+    add: (pipeline: ChainableCommander, item: Item) => void,
+  ): Promise<[Error | null, unknown][]> {
+    const pipeline = redis.pipeline();
+    for (const item of items) add(pipeline, item);
+    return (await pipeline.exec()) ?? [];
+  }
+
+  /** What is wrong with each of these jobs, as what to do about it. */
+  async function repairsFor(jobs: readonly OpenJob[]): Promise<Map<string, (() => unknown)[]>> {
+    const known = jobs.filter(({ tier }) => queues.has(tier));
+    const [missing, scores] = await Promise.all([
+      queues.missing(known),
+      pipelined(jobs, (pipeline, { jobId, owner }) => {
+        pipeline.zscore(keys.deadlines, jobId).zscore(keys.jobsOf(owner, 'open'), jobId);
+        pipeline.zscore(keys.started, jobId);
+      }),
+    ]);
+    const isMissing = new Set(known.filter((_, at) => missing[at]).map(({ jobId }) => jobId));
+    const repairs = new Map<string, (() => unknown)[]>();
+    for (const [at, job] of jobs.entries()) {
+      const [due, opened, started] = [0, 1, 2].map((part) => scores[3 * at + part]?.[1] ?? null);
+      const todo: (() => unknown)[] = [];
+      // Also one that is `running`: where its entry is lost, nobody would take it over.
+      if (isMissing.has(job.jobId)) todo.push(() => queues.add(job.tier, job));
+      if (due === null || Number(due) > job.due) {
+        todo.push(() => redis.zadd(keys.deadlines, job.due, job.jobId));
+      }
+      if (opened === null) todo.push(() => index.opened(job));
+      if (started === null && job.hasStarted) {
+        todo.push(() => redis.zadd(keys.started, job.createdAt, job.jobId));
+      }
+      if (todo.length > 0) repairs.set(job.jobId, todo);
+    }
+    return repairs;
+  }
+
+  async function safely<Result>(deal: () => Promise<Result>): Promise<Result | null> {
+    try {
+      return await deal();
+    } catch (error) {
+      onError(error as Error);
+      return null;
+    }
+  }
+
+  return {
+    async mend(jobIds) {
+      const jobs = await read(jobIds);
+      const over = [...jobs].filter(([, job]) => job === null).map(([jobId]) => jobId);
+      const closed = await Promise.all(over.map((jobId) => safely(() => closing.close(jobId))));
+      const repairs = await repairsFor([...jobs.values()].filter((job) => job !== null));
+      for (const [jobId, todo] of repairs) {
+        await safely(async () => {
+          for (const repair of todo) await repair();
+          // It may have ended meanwhile, and been closed before this.
+          await closing.close(jobId);
+        });
+      }
+      return closed.filter(Boolean).length;
+    },
+  };
+}
+
+function openJob(jobId: string, values: readonly (string | null)[]): OpenJob | null {
+  const [state, tier, epoch, jobClass, owner, createdAt, attempt, ...times] = values;
+  if (!state || !tier || isTerminalState(state as JobState)) return null;
+  const [queueDeadline, startedAt, runTimeoutMs, cancel, cancelAt] = times;
+  const hasStarted = Number(attempt) > 0;
+  const due = hasStarted
+    ? runDeadline({ startedAt: Number(startedAt), runTimeoutMs: Number(runTimeoutMs) })
+    : Number(queueDeadline);
+  return {
+    jobId,
+    tier,
+    epoch: Number(epoch),
+    class: jobClass as JobClass,
+    owner: owner ?? '',
+    createdAt: Number(createdAt),
+    hasStarted,
+    due: cancel === '1' ? Math.min(due, cancelDeadline(Number(cancelAt ?? 0))) : due,
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * Which jobs an owner has: one sorted set of those that are open and one for each way to end, by
+ * creation time. Nothing in them outlives its record: `qarr:kept` says when each of those goes.
+ */
+import { TERMINAL_STATES } from '@qarr/router-core';
+import type { TerminalState } from '@qarr/router-core';
+import type { Redis } from 'ioredis';
+import type { Keys } from './keys.ts';
+
+/** Entries that one command takes away: well below a millisecond of Redis's time. */
+const TRIM_PAGE = 500;
+/** Pages in one go. With a sweep each second that is more than any Redis sees jobs end. */
+const TRIM_PAGES_MAX = 20;
+
+interface EndedJob {
+  readonly jobId: string;
+  readonly owner: string;
+  readonly state: TerminalState;
+  readonly createdAt: number;
+  /** When its record goes, by Redis's clock. */
+  readonly keptUntil: number;
+}
+
+export interface OwnerIndex {
+  opened(job: { jobId: string; owner: string; createdAt: number }): Promise<void>;
+  ended(job: EndedJob): Promise<void>;
+  /** Forgets the job, however it ended. */
+  remove(job: { jobId: string; owner: string }): Promise<void>;
+  /** Forgets the jobs whose record has gone by `now`, in bounded steps. */
+  trim(now: number): Promise<void>;
+}
+
+export function createOwnerIndex({ redis, keys }: { redis: Redis; keys: Keys }): OwnerIndex {
+  async function remove({ jobId, owner }: { jobId: string; owner: string }): Promise<void> {
+    const pipeline = redis.pipeline().zrem(keys.jobsOf(owner, 'open'), jobId);
+    for (const state of TERMINAL_STATES) {
+      pipeline.zrem(keys.jobsOf(owner, state), jobId);
+      pipeline.zrem(keys.kept, keptMember({ jobId, owner, state }));
+    }
+    await pipeline.exec();
+  }
+
+  return {
+    async opened({ jobId, owner, createdAt }) {
+      await redis.zadd(keys.jobsOf(owner, 'open'), createdAt, jobId);
+    },
+    async ended({ jobId, owner, state, createdAt, keptUntil }) {
+      // Listed as ended before it is no longer open, so that no reader misses it.
+      const replies = await redis
+        .pipeline()
+        .zadd(keys.jobsOf(owner, state), createdAt, jobId)
+        .zadd(keys.kept, keptUntil, keptMember({ jobId, owner, state }))
+        .zrem(keys.jobsOf(owner, 'open'), jobId)
+        .hget(keys.job(jobId), 'state')
+        .exec();
+      // Deleted meanwhile: by somebody who may have looked here before it was entered.
+      if (replies?.[3]?.[1] !== state) await remove({ jobId, owner });
+    },
+    remove,
+    async trim(now) {
+      for (let page = 0; page < TRIM_PAGES_MAX; page += 1) {
+        const members = await redis.zrangebyscore(keys.kept, 0, now, 'LIMIT', 0, TRIM_PAGE);
+        if (members.length === 0) return;
+        const pipeline = redis.pipeline();
+        for (const [key, jobIds] of groupByIndex(members, keys)) pipeline.zrem(key, ...jobIds);
+        await pipeline.exec();
+        // Last: what was not forgotten comes again.
+        await redis.zrem(keys.kept, ...members);
+        if (members.length < TRIM_PAGE) return;
+      }
+    },
+  };
+}
+
+function keptMember({ jobId, owner, state }: Pick<EndedJob, 'jobId' | 'owner' | 'state'>): string {
+  return `${state} ${jobId} ${owner}`;
+}
+
+/** The jobs of these members by the index they are in. */
+function groupByIndex(members: readonly string[], keys: Keys): Map<string, string[]> {
+  const groups = new Map<string, string[]>();
+  for (const member of members) {
+    const [state = '', jobId = '', ...owner] = member.split(' ');
+    const key = keys.jobsOf(owner.join(' '), state as TerminalState);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [jobId]);
+    else group.push(jobId);
+  }
+  return groups;
+}

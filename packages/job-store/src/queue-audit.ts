@@ -1,0 +1,80 @@
+/**
+ * Looks through the queues for entries whose job is over or gone, which nobody else would find where
+ * their tier has no worker: they would count as waiting. So many are looked at in one go.
+ */
+import { isTerminalState } from '@qarr/router-core';
+import type { JobState } from '@qarr/router-core';
+import type { Redis } from 'ioredis';
+import type { Keys } from './keys.ts';
+import { QUEUE_LISTS } from './queues.ts';
+import type { EntryName, Queues } from './queues.ts';
+
+export interface QueueAudit {
+  /** Looks at the next so many entries. Returns true at the end of the last queue. */
+  next(count: number): Promise<boolean>;
+}
+
+export function createQueueAudit({
+  redis,
+  keys,
+  queues,
+  onError,
+}: {
+  redis: Redis;
+  keys: Keys;
+  queues: Queues;
+  onError: (error: Error) => void;
+}): QueueAudit {
+  const places = queues.tiers.flatMap((tier) => QUEUE_LISTS.map((list) => ({ tier, list })));
+  let place = 0;
+  let from = 0;
+
+  /** The entries that no job needs. */
+  async function orphansAmong(entries: readonly EntryName[]): Promise<EntryName[]> {
+    const pipeline = redis.pipeline();
+    for (const { jobId } of entries) pipeline.hmget(keys.job(jobId), 'state', 'epoch');
+    const replies = (await pipeline.exec()) ?? [];
+    return entries.filter(({ epoch }, at) => {
+      const [error, values] = replies[at] ?? [new Error('No reply'), null];
+      // What cannot be read is not known to be over.
+      if (error !== null) return false;
+      const [state, current] = values as (string | null)[];
+      return !state || isTerminalState(state as JobState) || epoch < Number(current);
+    });
+  }
+
+  async function erase(tier: string, entries: readonly EntryName[]): Promise<number> {
+    let erased = 0;
+    for (const entry of entries) {
+      try {
+        // One that a worker holds stays: it is about to give it up.
+        if (await queues.erase(tier, entry)) erased += 1;
+      } catch (error) {
+        onError(error as Error);
+      }
+    }
+    return erased;
+  }
+
+  return {
+    async next(count) {
+      for (let left = count; left > 0;) {
+        const at = places[place];
+        if (at === undefined) {
+          place = 0;
+          return true;
+        }
+        const entries = await queues.page(at.tier, at.list, { from, count: left });
+        const orphans = entries.length === 0 ? [] : await orphansAmong(entries);
+        const erased = await erase(at.tier, orphans);
+        from += entries.length - erased;
+        if (entries.length < left) {
+          place += 1;
+          from = 0;
+        }
+        left -= entries.length;
+      }
+      return false;
+    },
+  };
+}

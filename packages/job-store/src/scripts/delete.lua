@@ -1,0 +1,27 @@
+-- Deletes all that a job holds, in any state; the readers of one that has not ended are told that
+-- it was cancelled. What remains is a note, without a state and so no job to anybody, of what is
+-- left to remove elsewhere.
+--
+-- KEYS  1 job, 2 log
+-- ARGV  1 job id, 2 `cancelled` event of a job that never ran, 3 of one that ran
+-- RETURN 'gone' or the state before the call
+
+local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'seq', 'followers', 'tokens_made')
+local state = record[1]
+if not state then
+  return 'gone'
+end
+if not TERMINAL[state] then
+  local json = cancelled_event(record[2], record[5], ARGV[2], ARGV[3])
+  publish(ARGV[1], tonumber(record[3]) + 1, 'cancelled', json, record[4])
+end
+local names = { 'tier', 'epoch', 'owner', 'idempotency_key', 'bound' }
+local values = redis.call('HMGET', KEYS[1], unpack(names))
+redis.call('UNLINK', KEYS[1], KEYS[2])
+redis.call('HSET', KEYS[1], 'deleted', state)
+for i, name in ipairs(names) do
+  if values[i] then
+    redis.call('HSET', KEYS[1], name, values[i])
+  end
+end
+return state

@@ -1,0 +1,89 @@
+/**
+ * A way to Redis that ends after so many commands: a process that uses it is as good as killed
+ * between two of its writes. What it sent before has been carried out, whatever it knows of it.
+ */
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+
+export interface CrashPoint {
+  readonly url: string;
+  /** Lets so many more commands pass; then nothing passes any more. */
+  crashAfter(commands: number): void;
+  readonly crashed: Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
+  const { hostname, port } = new URL(redisUrl);
+  const clients = new Set<Socket>();
+  let left = Number.POSITIVE_INFINITY;
+  const crashed = Promise.withResolvers<void>();
+  let isOver = false;
+
+  function crash(): void {
+    isOver = true;
+    crashed.resolve();
+    for (const client of clients) client.destroy();
+  }
+
+  const server = createServer((client) => {
+    if (isOver) {
+      client.destroy();
+      return;
+    }
+    const upstream = connect(Number(port), hostname);
+    let waiting = Buffer.alloc(0);
+    clients.add(client);
+    for (const socket of [client, upstream]) socket.setNoDelay(true).on('error', () => {});
+    upstream.on('close', () => client.destroy());
+    client.on('close', () => {
+      clients.delete(client);
+      // What was let through shall arrive.
+      upstream.end();
+    });
+    upstream.pipe(client);
+    client.on('data', (bytes: Buffer) => {
+      waiting = Buffer.concat([waiting, bytes]);
+      for (let end = endOfCommand(waiting); end !== null; end = endOfCommand(waiting)) {
+        if (left === 0) {
+          crash();
+          return;
+        }
+        left -= 1;
+        upstream.write(waiting.subarray(0, end));
+        waiting = waiting.subarray(end);
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+
+  return {
+    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    crashAfter: (commands) => void (left = commands),
+    crashed: crashed.promise,
+    async stop() {
+      crash();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** Where the first command ends: a list of counted strings. Null where it is not whole yet. */
+function endOfCommand(bytes: Buffer): number | null {
+  const first = lineAt(bytes, 0);
+  if (first === null) return null;
+  let at = first.end;
+  for (let argument = 0; argument < first.number; argument += 1) {
+    const length = lineAt(bytes, at);
+    if (length === null) return null;
+    at = length.end + length.number + 2;
+  }
+  return at <= bytes.length ? at : null;
+}
+
+/** A line such as `$12`. */
+function lineAt(bytes: Buffer, at: number): { number: number; end: number } | null {
+  const end = bytes.indexOf('\r\n', at);
+  if (end === -1) return null;
+  return { number: Number(bytes.toString('latin1', at + 1, end)), end: end + 2 };
+}

@@ -1,0 +1,202 @@
+/**
+ * Processes that die between any two of their commands, and several sweepers at once. In the end the
+ * world is as if nobody had died: each job has what its state needs, and nothing else is there.
+ */
+import { randomUUID } from 'node:crypto';
+import { createProducerStore, createWorkerStore } from '@qarr/job-store';
+import type { AttemptLog, ProducerStore, WorkerStore } from '@qarr/job-store';
+import type { JobState, NewJob } from '@qarr/router-core';
+import fc from 'fast-check';
+import { expect, inject, it } from 'vitest';
+import { createCrashPoint } from '../harness/crash-point.ts';
+import { checkLog, readLog } from '../harness/job-log.ts';
+import { createStores, newJob } from '../harness/store.ts';
+import type { Stores } from '../harness/store.ts';
+
+const WORLDS = 20;
+const SWEEPERS = 4;
+const FIRST = () => ({ position: 1, estimatedWaitMs: null });
+/** More than any of these lives sends. */
+const COMMANDS_MAX = 16;
+const BULLMQ_KEYS = ['events', 'id', 'meta', 'pc', 'prioritized', 'marker'];
+
+const LIVES = [
+  'submit',
+  'cancel queued',
+  'cancel running',
+  'cancel handed back',
+  'finish',
+  'delete queued',
+  'delete running',
+  'delete completed',
+  'expire',
+] as const;
+type Life = (typeof LIVES)[number];
+
+interface Fate {
+  readonly life: Life;
+  /** Commands that are carried out before the process dies. */
+  readonly commands: number;
+}
+
+const fate: fc.Arbitrary<Fate> = fc.record({
+  life: fc.constantFrom(...LIVES),
+  commands: fc.nat(COMMANDS_MAX),
+});
+
+it('leave nothing half-done, wherever they die', async () => {
+  const everyCommand = Array.from({ length: COMMANDS_MAX + 1 }, (_, commands) => commands);
+  await mendAll(LIVES.flatMap((life) => everyCommand.map((commands) => ({ life, commands }))));
+});
+
+it('leave nothing half-done, in whatever company', async () => {
+  const fates = fc.array(fate, { minLength: 1, maxLength: 16 });
+  await fc.assert(fc.asyncProperty(fates, mendAll), { numRuns: WORLDS });
+});
+
+async function mendAll(fates: readonly Fate[]): Promise<void> {
+  const stores = createStores();
+  const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+  const jobs = await Promise.all(
+    fates.map(async (one) => {
+      const job = newJob(one.life === 'expire' ? { queueTimeoutMs: 1 } : {});
+      await live({ job, fate: one, healthy: { store, worker }, stores });
+      return job;
+    }),
+  );
+  const sweepers = await Promise.all(
+    Array.from({ length: SWEEPERS }, () => stores.producer({ mendAfterMs: 0, passEveryMs: 0 })),
+  );
+  for (let round = 0; round < 2; round += 1) {
+    await Promise.all(sweepers.map((sweeper) => sweeper.sweep()));
+  }
+  await expectConsistent({ stores, store, jobs });
+  expect(stores.errors).toEqual([]);
+}
+
+/** Leads a job to where its fate begins, with processes that live, and then lets one die. */
+async function live({
+  job,
+  fate: { life, commands },
+  healthy,
+  stores: { root },
+}: {
+  job: NewJob;
+  fate: Fate;
+  healthy: { store: ProducerStore; worker: WorkerStore };
+  stores: Stores;
+}): Promise<void> {
+  const options = { root, onError: () => {} };
+  const dyingStore = (redisUrl: string) =>
+    createProducerStore({ ...options, redisUrl, tiers: ['fast'], replicaId: randomUUID() });
+  if (life === 'submit' || life === 'expire') {
+    return dying({ open: dyingStore, commands, act: (store) => store.submit(job, FIRST) });
+  }
+  await healthy.store.submit(job, FIRST);
+  if (life === 'finish') {
+    return dying({
+      open: (redisUrl) =>
+        createWorkerStore({ ...options, redisUrl, tier: 'fast', onCancel: () => {} }),
+      commands,
+      act: async (worker) => complete(await claim(worker, job)),
+    });
+  }
+  if (!life.endsWith('queued')) {
+    const log = await claim(healthy.worker, job);
+    if (life === 'cancel handed back') await log.requeue({ burns: 'nothing' });
+    if (life === 'delete completed') await complete(log);
+  }
+  return dying({
+    open: dyingStore,
+    commands,
+    act: (store) => (life.startsWith('cancel') ? store.cancel(job.id) : store.delete(job.id)),
+  });
+}
+
+async function dying<Store extends { stop(): Promise<void> }>({
+  open,
+  commands,
+  act,
+}: {
+  open: (redisUrl: string) => Promise<Store>;
+  commands: number;
+  act: (store: Store) => Promise<unknown>;
+}): Promise<void> {
+  const point = await createCrashPoint(inject('redisUrl'));
+  const store = await open(point.url);
+  point.crashAfter(commands);
+  // It may never be answered: a worker waits for Redis for ever.
+  const acted = act(store).catch(() => {});
+  await Promise.race([acted, point.crashed]);
+  await point.stop();
+  await store.stop();
+}
+
+async function claim(worker: WorkerStore, job: NewJob): Promise<AttemptLog> {
+  const entry = { jobId: job.id, epoch: 1, class: job.class };
+  const claimed = await worker.claim(entry, { worker: 'w', token: randomUUID() });
+  if (claimed.kind !== 'run') throw new Error('dropped');
+  return claimed.openLog(() => {});
+}
+
+async function complete(log: AttemptLog): Promise<void> {
+  const timings = { queue_wait_ms: 1, ttft_ms: 1, run_ms: 1 };
+  await log.finish({
+    event: { type: 'completed', finish_reason: 'stop', usage: null, timings },
+    result: { text: '', finish_reason: 'stop' },
+  });
+}
+
+async function expectConsistent({
+  stores,
+  store,
+  jobs,
+}: {
+  stores: Stores;
+  store: ProducerStore;
+  jobs: readonly NewJob[];
+}): Promise<void> {
+  const { redis, root } = stores;
+  const standing = await Promise.all(
+    jobs.map(async ({ id }) => ({ id, record: await store.get(id) })),
+  );
+  const open = standing.filter(({ record }) => record !== null && !isOver(record.state));
+  const idsOf = (some: typeof standing) => some.map(({ id }) => id).toSorted();
+  const inState = (state: JobState) =>
+    idsOf(standing.filter(({ record }) => record?.state === state));
+  const members = async (key: string) => (await redis.zrange(key, '0', '-1')).toSorted();
+
+  expect(await members(`{${root}:fast}:prioritized`)).toEqual(idsOf(open));
+  expect(await members(`${root}:open`)).toEqual(idsOf(open));
+  expect(await members(`${root}:deadlines`)).toEqual(idsOf(open));
+  expect(await members(`${root}:jobs:anonymous:open`)).toEqual(idsOf(open));
+  expect(await members(`${root}:started`)).toEqual(
+    idsOf(open.filter(({ record }) => Number(record?.attempt) > 0)),
+  );
+  const kept: string[] = [];
+  for (const state of ['completed', 'failed', 'cancelled', 'expired'] as const) {
+    expect(await members(`${root}:jobs:anonymous:${state}`)).toEqual(inState(state));
+    kept.push(...inState(state).map((id) => `${state} ${id} anonymous`));
+  }
+  expect(await members(`${root}:kept`)).toEqual(kept.toSorted());
+
+  const there = standing.filter(({ record }) => record !== null);
+  for (const { id } of there) checkLog(await readLog({ ...stores, jobId: id }));
+  const expected = new Set([
+    ...there.flatMap(({ id }) => [`${root}:{${id}}:job`, `${root}:{${id}}:log`]),
+    ...open.map(({ id }) => `{${root}:fast}:${id}`),
+    ...BULLMQ_KEYS.map((name) => `{${root}:fast}:${name}`),
+    ...BULLMQ_KEYS.map((name) => `{${root}:precise}:${name}`),
+    `{${root}:_webhooks}:meta`,
+    ...['open', 'deadlines', 'started', 'kept', 'replicas'].map((name) => `${root}:${name}`),
+    ...['open', 'completed', 'failed', 'cancelled', 'expired'].map(
+      (list) => `${root}:jobs:anonymous:${list}`,
+    ),
+  ]);
+  const names = await redis.keys(`*${root}*`);
+  expect(names.filter((name) => !expected.has(name))).toEqual([]);
+}
+
+function isOver(state: JobState): boolean {
+  return state !== 'queued' && state !== 'running';
+}

@@ -1,0 +1,220 @@
+/** One idempotency key makes one job, wherever whoever submits it dies or is cut off. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { ProducerStore, Submission } from '@qarr/job-store';
+import type { NewJob } from '@qarr/router-core';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { createStores, newJob } from '../harness/store.ts';
+import type { Stores } from '../harness/store.ts';
+import { startTcpProxy } from '../harness/tcp-proxy.ts';
+import { waitUntil } from '../harness/wait-until.ts';
+
+const FIRST = () => ({ position: 1, estimatedWaitMs: null });
+const COMPLETED = {
+  event: {
+    type: 'completed',
+    finish_reason: 'stop',
+    usage: null,
+    timings: { queue_wait_ms: 1, ttft_ms: 2, run_ms: 3 },
+  },
+  result: { text: 'Hello', finish_reason: 'stop' },
+} as const;
+/** Each breaks a little later than the one before, up to about all that the submissions send. */
+const ROUNDS = 16;
+const BYTES_PER_ROUND = 4_000;
+const KEYS = 20;
+const REUSED = { kind: 'refused', code: 'idempotency_key_reused' };
+const GONE = { kind: 'refused', code: 'idempotent_job_gone' };
+
+function keyed(fields: Partial<NewJob> = {}, key = 'a key', bodyHash = 'body'): NewJob {
+  return newJob({ idempotency: { key, bodyHash }, ...fields });
+}
+
+function idemName({ root }: Stores, key = 'a key'): string {
+  return `${root}:idem:anonymous:${key}`;
+}
+
+async function jobIds({ redis, root }: Stores): Promise<string[]> {
+  const names = await redis.keys(`${root}:*:job`);
+  return names.map((name) => /\{(job_\w+)\}/.exec(name)?.[1] ?? '');
+}
+
+/** What is undone to get to the state after a crash, from the last write to the first. */
+const WRITES = {
+  mark: ({ stores }: { stores: Stores; id: string }) =>
+    stores.redis.hset(idemName(stores), 'written', '0'),
+  entry: async ({ stores: { redis, root }, id }: { stores: Stores; id: string }) => {
+    await redis.del(`{${root}:fast}:${id}`);
+    await redis.zrem(`{${root}:fast}:prioritized`, id);
+  },
+  record: ({ stores: { redis, root }, id }: { stores: Stores; id: string }) =>
+    redis.del(`${root}:{${id}}:job`, `${root}:{${id}}:log`),
+  indexes: async ({ stores: { redis, root }, id }: { stores: Stores; id: string }) => {
+    await redis.zrem(`${root}:open`, id);
+    await redis.zrem(`${root}:deadlines`, id);
+  },
+} as const;
+
+describe('a submission with a key that died', () => {
+  it.each([
+    ['marking the key', ['mark']],
+    ['the queue entry', ['mark', 'entry']],
+    ['the record', ['mark', 'entry', 'record']],
+    ['the indexes', ['mark', 'entry', 'record', 'indexes']],
+  ] as const)('before %s is finished by the next one, under the same id', async (_name, undone) => {
+    const stores = createStores();
+    const [first, second, worker] = await Promise.all([
+      stores.producer(),
+      stores.producer(),
+      stores.worker(),
+    ]);
+    const job = keyed();
+    expect(await first.submit(job, FIRST)).toMatchObject({ kind: 'created', jobId: job.id });
+    for (const write of undone) await WRITES[write]({ stores, id: job.id });
+
+    const again = await second.submit(keyed(), FIRST);
+    expect(idOf(again)).toBe(job.id);
+    expect(await jobIds(stores)).toEqual([job.id]);
+    expect(await stores.redis.hget(idemName(stores), 'written')).toBe('1');
+    expect(await stores.redis.zrange(`${stores.root}:open`, '0', '-1')).toEqual([job.id]);
+    expect((await second.status('fast')).depth).toBe(1);
+    const delivered: string[] = [];
+    worker.consume({
+      concurrency: 1,
+      paused: false,
+      async deliver(entry, { token }) {
+        const claim = await worker.claim(entry, { worker: 'w', token });
+        if (claim.kind === 'run') await claim.openLog(() => {}).finish(COMPLETED);
+        delivered.push(entry.jobId);
+        return { kind: 'done' };
+      },
+    });
+    await waitUntil('it has run', () => delivered.length > 0);
+    expect(await second.get(job.id)).toMatchObject({ state: 'completed', attempt: 1 });
+  });
+
+  it('is found by its key, with the queue entry that it lacks', async () => {
+    const stores = createStores();
+    const store = await stores.producer();
+    const job = keyed();
+    await store.submit(job, FIRST);
+    for (const write of ['mark', 'entry'] as const) await WRITES[write]({ stores, id: job.id });
+    expect((await store.status('fast')).depth).toBe(0);
+    expect(await store.findByKey('anonymous', { key: 'a key', bodyHash: 'body' })).toMatchObject({
+      kind: 'attached',
+      record: { id: job.id },
+    });
+    expect((await store.status('fast')).depth).toBe(1);
+    expect(await stores.redis.hget(idemName(stores), 'written')).toBe('1');
+  });
+});
+
+describe('a key', () => {
+  it('is refused with another body, and stands for its time', async () => {
+    const stores = createStores();
+    const store = await stores.producer({ idempotencyTtlMs: 5_000 });
+    await store.submit(keyed(), FIRST);
+    const other = { key: 'a key', bodyHash: 'other' };
+    expect(await store.findByKey('anonymous', other)).toEqual(REUSED);
+    expect(await store.submit(newJob({ idempotency: other }), FIRST)).toEqual(REUSED);
+    expect(await jobIds(stores)).toHaveLength(1);
+    const leftMs = await stores.redis.pttl(idemName(stores));
+    expect(leftMs).toBeGreaterThan(0);
+    expect(leftMs).toBeLessThanOrEqual(5_000);
+    // Somebody else's is another one.
+    expect(await store.findByKey('somebody', other)).toBeNull();
+  });
+
+  it('never makes a second job of one that ran and is gone, though its writer died', async () => {
+    const stores = createStores();
+    const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const job = keyed();
+    await store.submit(job, FIRST);
+    await WRITES.mark({ stores, id: job.id });
+    const entry = { jobId: job.id, epoch: 1, class: job.class };
+    const claim = await worker.claim(entry, { worker: 'w', token: 't' });
+    if (claim.kind !== 'run') throw new Error('dropped');
+    await claim.openLog(() => {}).finish(COMPLETED);
+    await waitUntil(
+      'the worker has closed it',
+      async () => (await stores.redis.zcard(`${stores.root}:open`)) === 0,
+    );
+    await WRITES.record({ stores, id: job.id });
+    expect(await store.submit(keyed(), FIRST)).toEqual(GONE);
+    expect(await store.findByKey('anonymous', { key: 'a key', bodyHash: 'body' })).toEqual(GONE);
+    expect(await jobIds(stores)).toEqual([]);
+  });
+});
+
+it('writes no job over one that is being removed', async () => {
+  const stores = createStores();
+  const store = await stores.producer();
+  const job = newJob();
+  await stores.redis.hset(`${stores.root}:{${job.id}}:job`, 'deleted', 'completed');
+  expect(await store.submit(job, FIRST)).toEqual(GONE);
+  expect(await store.get(job.id)).toBeNull();
+});
+
+it('writes no record after the time in which its client has been answered', async () => {
+  const stores = createStores();
+  const store = await stores.producer({ createWithinMs: 50 });
+  const blocked = new Int32Array(new SharedArrayBuffer(4));
+  const late = store.submit(newJob(), () => {
+    // The process stands still between two of its commands.
+    Atomics.wait(blocked, 0, 0, 100);
+    return FIRST();
+  });
+  await expect(late).rejects.toMatchObject({ code: 'queue_unavailable' });
+  expect(await jobIds(stores)).toEqual([]);
+});
+
+it('makes one job per key, however the connections of those who submit break', async () => {
+  const redisUrl = new URL(inject('redisUrl'));
+  const stores = createStores();
+  const proxy = await startTcpProxy({ targetPort: Number(redisUrl.port) });
+  onTestFinished(() => proxy.stop());
+  const sound = await stores.producer();
+  redisUrl.port = String(proxy.port);
+  const shaky = await stores.producer({ redisUrl: redisUrl.href });
+  const ids: string[] = [];
+  let unanswered = 0;
+  let recovered = 0;
+
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const names = Array.from({ length: KEYS }, (_, index) => `key ${round}-${index}`);
+    await waitUntil('it is connected', () =>
+      shaky.ping().then(
+        () => true,
+        () => false,
+      ),
+    );
+    const bytesMax = proxy.counts.bytesUp + round * BYTES_PER_ROUND;
+    const submitting = Promise.all(names.map((name) => submitted(shaky, name)));
+    const over = new AbortController();
+    void submitting.then(() => over.abort());
+    while (!over.signal.aborted && proxy.counts.bytesUp < bytesMax) await nextTurn();
+    proxy.reset();
+    const first = await submitting;
+    const written = new Set(await jobIds(stores));
+    const second = await Promise.all(names.map((name) => submitted(sound, name)));
+    for (const [index, id] of first.entries()) {
+      if (id !== null) expect(second[index]).toBe(id);
+      else if (written.has(second[index] ?? '')) recovered += 1;
+      else unanswered += 1;
+    }
+    for (const id of second) ids.push(id ?? 'unanswered');
+  }
+  expect((await jobIds(stores)).toSorted()).toEqual(ids.toSorted());
+  // They were cut off before their jobs were written, and after.
+  expect([unanswered > 0, recovered > 0]).toEqual([true, true]);
+});
+
+/** The id of the job, or null where the store does not say. */
+async function submitted(store: ProducerStore, key: string): Promise<string | null> {
+  const submission = await store.submit(keyed({}, key), FIRST).catch(() => null);
+  return submission === null ? null : idOf(submission);
+}
+
+function idOf(submission: Submission): string {
+  if (submission.kind === 'refused') throw new Error(submission.code);
+  return submission.kind === 'created' ? submission.jobId : submission.record.id;
+}
