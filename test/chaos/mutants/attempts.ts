@@ -90,7 +90,7 @@ export const ATTEMPT_MUTANTS: readonly Mutant[] = [
     breaks: 'the usage is one token too high',
     edits: [
       {
-        file: 'apps/worker/src/process-job.ts',
+        file: 'apps/worker/src/conclusion.ts',
         text: 'usage,\n          timings,\n          continued: result.continued,',
         replacement:
           'usage: usage && { ...usage, completion_tokens: usage.completion_tokens + 1, total_tokens: usage.total_tokens + 1 },\n          timings,\n          continued: result.continued,',

@@ -149,4 +149,28 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     expected: ['I20'],
     faults: [],
   },
+  {
+    name: 'a key is taken anew each time',
+    breaks: 'a submission that is sent again makes another job',
+    edits: [
+      { file: `${LUA}/take-key.lua`, text: 'if taken[1] then', replacement: 'if false then' },
+    ],
+    expected: ['I11'],
+    faults: [],
+    mix: { keys: true },
+  },
+  {
+    name: 'a log outlives its deletion',
+    breaks: 'a job is deleted, and its answer is not',
+    edits: [
+      {
+        file: `${LUA}/delete.lua`,
+        text: "redis.call('UNLINK', KEYS[1], KEYS[2])",
+        replacement: "redis.call('UNLINK', KEYS[1])",
+      },
+    ],
+    expected: ['I20'],
+    faults: [],
+    mix: { deletes: true },
+  },
 ];
