@@ -1,5 +1,5 @@
 /** Bugs in how a job begins, is read, and ends. */
-import { LUA, STORE } from './mutant.ts';
+import { INATTENTIVE, LUA, STORE } from './mutant.ts';
 import type { Mutant } from './mutant.ts';
 
 export const JOB_MUTANTS: readonly Mutant[] = [
@@ -63,6 +63,7 @@ export const JOB_MUTANTS: readonly Mutant[] = [
         text: 'onCancel: (jobId) => worker?.cancel(jobId),',
         replacement: 'onCancel: () => {},',
       },
+      INATTENTIVE,
     ],
     expected: ['I13'],
     faults: [],
