@@ -19,9 +19,9 @@ const PLAN: RunPlan = {
   mix: {
     gentle: false,
     tiers: FULL_WORLD.tiers.map(({ name }) => name),
-    keys: false,
-    deletes: false,
-    lists: false,
+    keys: true,
+    deletes: true,
+    lists: true,
     maxTokens: [1, 200],
     endless: 0.5,
   },

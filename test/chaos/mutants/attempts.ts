@@ -1,7 +1,7 @@
 /** Bugs in what an attempt writes, and in how one follows on another. */
 import { cutAnswers } from '../nemesis/engine-faults.ts';
 import { freezeBusiest } from '../nemesis/process-faults.ts';
-import { LUA, STORE } from './mutant.ts';
+import { INATTENTIVE, LUA, STORE } from './mutant.ts';
 import type { Mutant } from './mutant.ts';
 
 /**
@@ -13,7 +13,7 @@ export const FROZEN_RUN = {
   pauseMs: [1_500, 1_500],
   mix: { maxTokens: [500, 600], endless: 1 },
   loadMs: 5_500,
-  perSecond: 5,
+  perSecond: 7,
 } as const;
 
 export const ATTEMPT_MUTANTS: readonly Mutant[] = [
@@ -43,7 +43,8 @@ export const ATTEMPT_MUTANTS: readonly Mutant[] = [
         replacement: "if false then\n  return 'superseded'",
       },
       { file: `${LUA}/finish.lua`, text: 'if first ~= seq + 1 then', replacement: 'if false then' },
-      // Else it would not come so far: each append, and its queue, tell it that it was superseded.
+      // Else it would not come so far: each append, its queue and a look tell it of its successor.
+      INATTENTIVE,
       {
         file: `${STORE}/consumer.ts`,
         text: "worker.cancelJob(id, 'lock lost')",
@@ -90,7 +91,7 @@ export const ATTEMPT_MUTANTS: readonly Mutant[] = [
     breaks: 'the usage is one token too high',
     edits: [
       {
-        file: 'apps/worker/src/process-job.ts',
+        file: 'apps/worker/src/conclusion.ts',
         text: 'usage,\n          timings,\n          continued: result.continued,',
         replacement:
           'usage: usage && { ...usage, completion_tokens: usage.completion_tokens + 1, total_tokens: usage.total_tokens + 1 },\n          timings,\n          continued: result.continued,',

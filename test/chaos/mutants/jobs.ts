@@ -1,5 +1,5 @@
 /** Bugs in how a job begins, is read, and ends. */
-import { LUA, STORE } from './mutant.ts';
+import { INATTENTIVE, LUA, STORE } from './mutant.ts';
 import type { Mutant } from './mutant.ts';
 
 export const JOB_MUTANTS: readonly Mutant[] = [
@@ -63,6 +63,7 @@ export const JOB_MUTANTS: readonly Mutant[] = [
         text: 'onCancel: (jobId) => worker?.cancel(jobId),',
         replacement: 'onCancel: () => {},',
       },
+      INATTENTIVE,
     ],
     expected: ['I13'],
     faults: [],
@@ -148,5 +149,29 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     ],
     expected: ['I20'],
     faults: [],
+  },
+  {
+    name: 'a key is taken anew each time',
+    breaks: 'a submission that is sent again makes another job',
+    edits: [
+      { file: `${LUA}/take-key.lua`, text: 'if taken[1] then', replacement: 'if false then' },
+    ],
+    expected: ['I11'],
+    faults: [],
+    mix: { keys: true },
+  },
+  {
+    name: 'a log outlives its deletion',
+    breaks: 'a job is deleted, and its answer is not',
+    edits: [
+      {
+        file: `${LUA}/delete.lua`,
+        text: "redis.call('UNLINK', KEYS[1], KEYS[2])",
+        replacement: "redis.call('UNLINK', KEYS[1])",
+      },
+    ],
+    expected: ['I20'],
+    faults: [],
+    mix: { deletes: true },
   },
 ];

@@ -20,6 +20,13 @@ export interface Mutant {
   readonly pauseMs?: readonly [min: number, max: number];
 }
 
+/** A worker never looks how its jobs stand, which would make up for what else it is not told. */
+export const INATTENTIVE: Edit = {
+  file: 'apps/worker/src/attend.ts',
+  text: 'export const ATTEND_MS = 1_000;',
+  replacement: 'export const ATTEND_MS = 1_000_000;',
+};
+
 /** A worker that is gone is noticed within seconds, so that a run may be short. No bug. */
 export const HASTE: readonly Edit[] = [
   {
