@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import { QarrError, errorBody } from '@qarr/router-core';
 import type { HttpLimits } from './config.ts';
 import type { Drain } from './drain.ts';
+import { LentSocket } from './lent-socket.ts';
 
 /** Headers are a few hundred bytes; long ones are attacks. */
 export const HEADER_BYTES_MAX = 16_384;
@@ -79,6 +80,7 @@ export function createConnections({
     watch(server) {
       // Beyond the limit of open files the system would close connections without telling anybody.
       server.maxConnections = Math.min(limits.connectionsMax, openFilesMax() - FILES_RESERVED);
+      lendSockets(server);
       server.on('drop', () => onDropped(new Error('EMFILE too many connections')));
       server.prependListener('request', (request, response) => {
         latest.set(request.socket, response);
@@ -91,6 +93,16 @@ export function createConnections({
       });
     },
   };
+}
+
+/** Lets the server work on a stand-in for each socket, which can be taken back from it. */
+function lendSockets(server: Server): void {
+  const listeners = server.listeners('connection');
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    const lent = new LentSocket(socket);
+    for (const listener of listeners) Reflect.apply(listener, server, [lent]);
+  });
 }
 
 /** How many files and sockets this process may have open. */

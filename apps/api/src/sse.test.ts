@@ -25,7 +25,11 @@ async function open({
     streamOpened: () => void (counts.opened += 1),
     streamClosed: () => void (counts.closed += 1),
   };
-  const eventStreams = createEventStreams({ limits, metrics, over: over.signal });
+  const eventStreams = createEventStreams({
+    limits,
+    metrics,
+    drain: { over: over.signal, enter: () => () => {} },
+  });
   onTestFinished(() => eventStreams.stop());
   const streams: EventStream[] = [];
   const app = Fastify({ forceCloseConnections: true });

@@ -4,13 +4,14 @@
  *
  * There may be ten thousand streams, nearly all of them idle: what each holds is kept small.
  */
-import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { HttpLimits } from './config.ts';
+import type { Drain } from './drain.ts';
 import { createHeartbeats } from './heartbeats.ts';
 import type { Heartbeats } from './heartbeats.ts';
 import type { ApiMetrics } from './metrics.ts';
+import { createStreamBody } from './stream-body.ts';
+import type { StreamBody } from './stream-body.ts';
 
 /**
  * A comment with ONE newline: it belongs to the event that follows. An empty line after it would
@@ -28,20 +29,24 @@ export interface EventStream {
 }
 
 export interface EventStreams {
-  /** Takes over the reply: status 200 and headers leave at once. */
+  /**
+   * Takes over the reply: status 200 and headers leave at once. Whoever goes on writing should keep
+   * neither the request nor the reply: they are all that is left of what the server had for them.
+   */
   open(reply: FastifyReply): EventStream;
+  /** Closes what is still open, also where a reader is stuck. */
   stop(): void;
 }
 
 export function createEventStreams({
   limits,
   metrics,
-  over,
+  drain,
 }: {
   limits: Pick<HttpLimits, 'heartbeatMs' | 'readerStuckMs'>;
   metrics: Pick<ApiMetrics, 'streamOpened' | 'streamClosed'>;
-  /** Aborted when what is open must end; a goodbye can still be written. */
-  over: AbortSignal;
+  /** When it is over, what is open must end; a goodbye can still be written. */
+  drain: Pick<Drain, 'enter' | 'over'>;
 }): EventStreams {
   const streams = new Set<Stream>();
   const heartbeats = createHeartbeats<Stream>({
@@ -56,7 +61,7 @@ export function createEventStreams({
       metrics.streamClosed();
     },
   };
-  over.addEventListener('abort', () => {
+  drain.over.addEventListener('abort', () => {
     for (const stream of streams) stream.end();
   });
 
@@ -70,16 +75,23 @@ export function createEventStreams({
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-cache, no-transform',
         'x-accel-buffering': 'no',
+        // The server lets go of the connection: it does not know where the next request begins.
+        connection: 'close',
       });
       // Sent by themselves, the headers are kept as one string, not as the many they were made of.
       response.flushHeaders();
-      const stream = new Stream(response, context);
+      const body = createStreamBody(response);
+      body.onClose(drain.enter());
+      const stream = new Stream(body, context);
       streams.add(stream);
       stream.begin();
-      if (over.aborted) stream.end();
+      if (drain.over.aborted) stream.end();
       return stream;
     },
-    stop: () => heartbeats.stop(),
+    stop() {
+      heartbeats.stop();
+      for (const stream of streams) stream.destroy();
+    },
   };
 }
 
@@ -90,13 +102,13 @@ interface Context {
 }
 
 class Stream implements EventStream {
-  readonly #response: ServerResponse;
+  readonly #body: StreamBody;
   readonly #context: Context;
   readonly #leaving = new AbortController();
   #isGone = false;
 
-  constructor(response: ServerResponse, context: Context) {
-    this.#response = response;
+  constructor(body: StreamBody, context: Context) {
+    this.#body = body;
     this.#context = context;
   }
 
@@ -105,15 +117,14 @@ class Stream implements EventStream {
   }
 
   begin(): void {
-    // Some proxies forward headers only together with the first bytes.
-    this.#response.write(HEARTBEAT);
     this.#context.heartbeats.add(this);
-    if (this.#response.destroyed) this.#leave();
-    else this.#response.once('close', () => this.#leave());
+    this.#body.onClose(() => this.#leave());
+    // Some proxies forward headers only together with the first bytes.
+    this.beat();
   }
 
   beat(): void {
-    if (!this.#response.writableNeedDrain) this.#response.write(HEARTBEAT);
+    if (!this.#body.needsDrain) this.#body.write(HEARTBEAT);
   }
 
   end(): void {
@@ -121,22 +132,23 @@ class Stream implements EventStream {
   }
 
   async write(text: string): Promise<void> {
-    if (text === '' || this.#isGone) return;
-    // As bytes: for a string that waits, Node sets three bytes aside for each character.
-    if (this.#response.write(Buffer.from(text))) return;
-    const { socket } = this.#response;
+    if (text === '' || this.#isGone || this.#body.write(text)) return;
     // Node destroys a socket that has taken none of what waits for so long.
-    socket?.setTimeout(this.#context.readerStuckMs);
-    await once(this.#response, 'drain', { signal: this.#leaving.signal }).catch(() => {});
-    socket?.setTimeout(0);
+    this.#body.setTimeout(this.#context.readerStuckMs);
+    await this.#body.drained(this.#leaving.signal);
+    this.#body.setTimeout(0);
   }
 
   close(): void {
     this.#context.heartbeats.remove(this);
     if (this.#isGone) return;
-    this.#response.end();
+    this.#body.end();
     // When all is on its way, Node sets the time of an idle connection instead.
-    this.#response.socket?.setTimeout(this.#context.readerStuckMs);
+    this.#body.setTimeout(this.#context.readerStuckMs);
+  }
+
+  destroy(): void {
+    this.#body.destroy();
   }
 
   #leave(): void {

@@ -54,7 +54,9 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
         { jobId: job.id, tier: job.tier, created: Math.floor(job.createdAt / 1_000) },
         { includeUsage: body.stream_options?.include_usage === true },
       );
-      return streamAnswer(job, { stream: streams.open(reply), chunks });
+      // Not awaited: that would keep the request and the reply as long as the job goes on.
+      void streamAnswer(job, { stream: streams.open(reply), chunks });
+      return reply;
     },
   );
 

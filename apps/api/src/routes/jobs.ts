@@ -135,13 +135,9 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
       // Nothing will ever follow: this status tells an EventSource not to come back.
       if (isTerminalState(state) && after === seq) return reply.code(204).send();
       const stream = streams.open(reply);
-      try {
-        await streamJobEvents(stream, store.follow(id, { after, signal: stream.signal }));
-      } catch (error) {
-        const cause = error instanceof QarrError ? error.code : 'internal_error';
-        request.log.warn({ job: id, cause }, 'stream ended');
-        stream.close();
-      }
+      const events = store.follow(id, { after, signal: stream.signal });
+      // Not awaited: that would keep the request and the reply as long as the job goes on.
+      void streamJobEvents({ id, stream, log: request.log }, events);
       return reply;
     },
   );

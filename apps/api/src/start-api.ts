@@ -1,0 +1,124 @@
+/** What an API replica is made of, and in which order it starts and stops. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createProducerStore } from '@qarr/job-store';
+import type { ProducerStore } from '@qarr/job-store';
+import {
+  createErrorLog,
+  createLogger,
+  createStopper,
+  portProblem,
+  requireSafeRedis,
+  startOpsServer,
+} from '@qarr/process';
+import type { Running } from '@qarr/process';
+import { buildApp } from './app.ts';
+import { readConfig } from './config.ts';
+import { createDrain } from './drain.ts';
+import { createApiMetrics } from './metrics.ts';
+import { createOwedCancels } from './owed-cancels.ts';
+import { createEventStreams } from './sse.ts';
+import { watchTiers } from './tier-watch.ts';
+import type { TierWatch } from './tier-watch.ts';
+import { createTokenizer } from './tokenizer.ts';
+import { startWebhooks } from './webhooks/start-webhooks.ts';
+import { webhookWarnings } from './webhooks/webhook-config.ts';
+
+const SWEEP_MS = 1_000;
+
+export async function startApi(): Promise<Running> {
+  const config = readConfig();
+  const log = createLogger({ name: 'api', level: config.logLevel });
+  const stopper = createStopper();
+  const drain = createDrain();
+
+  const store = await createProducerStore({
+    redisUrl: config.redisUrl,
+    tiers: config.deployment.tiers.map((tier) => tier.name),
+    replicaId: randomUUID(),
+    retention: config.retention,
+    memoryPercentMax: config.memoryPercentMax,
+    followTickMs: config.limits.heartbeatMs,
+    idempotencyTtlMs: config.idempotencyTtlMs,
+    replicaLostMs: config.replicaLostMs,
+    onError: createErrorLog(log, 'redis'),
+  });
+  stopper.add(() => store.stop());
+  const warnings = [
+    ...requireSafeRedis(await store.check(), { allowVolatile: config.allowVolatileRedis, log }),
+    ...webhookWarnings(config.webhooks, log),
+  ];
+
+  const watch: TierWatch = watchTiers({ store, policy: config.deployment.policy });
+  stopper.add(() => watch.stop());
+  const metrics = createApiMetrics({
+    statuses: () => watch.statuses(),
+    memory: () => store.memory(),
+    webhookBacklog: () => store.webhookBacklog(),
+  });
+  const ops = await startOpsServer({
+    host: config.host,
+    port: config.opsPort,
+    registry: metrics.registry,
+  });
+  stopper.add(() => ops.stop());
+  stopper.add(sweepUntilStopped(store));
+  const webhooks = await startWebhooks({
+    config: config.webhooks,
+    redisUrl: config.redisUrl,
+    count: metrics.webhook,
+    log,
+  });
+
+  const cancels = createOwedCancels({
+    cancel: store.cancel,
+    owedMax: config.owedCancelsMax,
+    onForgotten: (job) => log.warn({ job }, 'too many jobs are to be cancelled: this one goes on'),
+  });
+  stopper.add(() => cancels.stop());
+
+  const streams = createEventStreams({ limits: config.limits, metrics, drain });
+
+  const app = await buildApp(
+    {
+      config,
+      store,
+      watch,
+      tokenizer: createTokenizer(),
+      drain,
+      streams,
+      cancels,
+      warnings,
+      limits: config.limits,
+      metrics,
+    },
+    log,
+  );
+  try {
+    await app.listen({ host: config.host, port: config.port });
+  } catch (error) {
+    throw portProblem(error, { variable: 'PORT', host: config.host, port: config.port });
+  }
+  stopper.add(() => app.close());
+  // The server waits for every connection, also for those of readers that are stuck.
+  stopper.add(() => streams.stop());
+  stopper.add(async () => {
+    const { drainMs } = config;
+    await Promise.all([drain.stop({ drainMs }), webhooks?.stop({ graceMs: drainMs })]);
+  });
+  log.info({ address: app.server.address(), ops_port: ops.port }, 'api started');
+  return { stop: stopper.stop };
+}
+
+/** Every replica sweeps; doing it twice does no harm. */
+function sweepUntilStopped(store: ProducerStore): () => void {
+  const stopping = new AbortController();
+  void (async () => {
+    while (!stopping.signal.aborted) {
+      // Redis is gone for now: the next sweep does it.
+      await store.sweep().catch(() => {});
+      await sleep(SWEEP_MS, null, { signal: stopping.signal }).catch(() => {});
+    }
+  })();
+  return () => stopping.abort();
+}
