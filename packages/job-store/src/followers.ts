@@ -20,8 +20,11 @@ import { LiveBuffer, parseLiveMessage } from './live-buffer.ts';
 import { runScript } from './scripts.ts';
 import { createTurns } from './turns.ts';
 
-/** Bytes of events per reading of the log; the last of them may go beyond by one event. */
-const PAGE_BYTES = 24_576;
+/**
+ * Bytes of events per reading of the log; the last of them may go beyond by one event. A page is what
+ * waits for each reader that is stuck.
+ */
+const PAGE_BYTES = 8_192;
 /**
  * Readings under way at once. They share a connection with those who submit: thousands of readers
  * that read at once would make each other, and them, miss their time.
