@@ -63,14 +63,21 @@ it('does not read what the server does not take', async () => {
   expect([socket.bytesRead, read < MUCH.length / 10]).toEqual([read, true]);
 });
 
-it('tells the server when a reader does not take, and when it has taken', async () => {
+it.each([
+  ['in one piece', { 'content-length': MUCH.length + 'the end'.length }],
+  ['in chunks', {}],
+])('tells the server when a reader has taken, and not before (%s)', async (_name, headers) => {
   const answered = Promise.withResolvers<ServerResponse>();
   const { client, arrived } = await serve((_request, response) => answered.resolve(response));
   client.pause();
   client.write(GET);
   const response = await answered.promise;
+  response.writeHead(200, headers);
+  response.flushHeaders();
   expect(response.write(MUCH)).toBe(false);
   const drained = once(response, 'drain');
+  await sleep(50);
+  expect(response.writableNeedDrain).toBe(true);
   client.resume();
   await drained;
   response.end('the end');
