@@ -133,7 +133,7 @@ export async function createProducerStore({
   const index = createOwnerIndex({ redis, keys });
   const webhooks = createWebhookQueue({ redis, keys, onError });
   const closing = createClosing({ redis, keys, index, queues, webhooks });
-  const deletion = createDeletion({ redis, keys, closing });
+  const deletion = createDeletion({ redis, keys, closing, onError });
   const listing = createListing({ redis, keys, onError });
   const replicas = createReplicas({
     redis,
@@ -214,7 +214,7 @@ export async function createProducerStore({
 
     cancel,
 
-    delete: (jobId) => answered(deletion.delete(jobId)),
+    delete: deletion.delete,
 
     status: (tier) =>
       answered(
