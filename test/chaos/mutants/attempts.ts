@@ -10,10 +10,11 @@ import type { Mutant } from './mutant.ts';
  */
 export const FROZEN_RUN = {
   faults: [freezeBusiest({ ms: 3_500 })],
-  pauseMs: [1_500, 1_500],
+  pauseMs: [2_000, 2_000],
   mix: { maxTokens: [500, 600], endless: 1 },
-  loadMs: 5_500,
-  perSecond: 7,
+  loadMs: 6_000,
+  // Few enough for one worker: what it has no place for is not taken over.
+  perSecond: 3,
 } as const;
 
 export const ATTEMPT_MUTANTS: readonly Mutant[] = [
