@@ -10,6 +10,27 @@ const DELTAS = 1_500;
 const KILL_EVERY_MS = 500;
 
 describe('following', () => {
+  it('gives the end alone, with its number, when the log has outlived its retention', async () => {
+    const stores = createStores();
+    const [producer, worker] = await Promise.all([stores.producer(), stores.worker()]);
+    const job = newJob();
+    await producer.submit(job, () => ({ position: 1, estimatedWaitMs: null }));
+    const { log } = await claim(worker, job);
+    log.append({ text: 'a' });
+    await complete(log);
+    const whole = await readLog(stores, job);
+    await stores.redis.del(`${stores.root}:{${job.id}}:log`);
+
+    for (const after of [0, 2]) {
+      const seen: string[] = [];
+      const { signal } = new AbortController();
+      for await (const events of producer.follow(job.id, { after, signal })) {
+        seen.push(...events.map(line));
+      }
+      expect(seen).toEqual([whole.at(-1)]);
+    }
+  });
+
   it('gives every late and repeated follower the log, byte for byte, while pub/sub is killed twice a second', async () => {
     const stores = createStores();
     const [first, second, worker] = await Promise.all([
@@ -59,6 +80,10 @@ async function write(log: AttemptLog): Promise<void> {
     if (index % 7 === 0) await turn();
     if (index % 50 === 0) await sleep(100);
   }
+  await complete(log);
+}
+
+async function complete(log: AttemptLog): Promise<void> {
   const outcome = await log.finish({
     event: {
       type: 'completed',

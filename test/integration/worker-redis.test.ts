@@ -74,7 +74,7 @@ async function idle() {
   await waitUntil('it waits', async () =>
     String(await stores.redis.client('LIST')).includes('cmd=bzpopmin'),
   );
-  return { redis, worker };
+  return { redis, stores, worker };
 }
 
 describe('a store whose Redis does not answer any more', () => {
@@ -87,8 +87,9 @@ describe('a store whose Redis does not answer any more', () => {
   });
 
   it('can be left when that is gone', async () => {
-    const { redis, worker } = await idle();
+    const { redis, stores, worker } = await idle();
     await redis.stop();
+    await waitUntil('that is noticed', () => stores.redis.status !== 'ready');
     await canBeLeft(worker);
   });
 });

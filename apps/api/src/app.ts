@@ -1,6 +1,7 @@
 /** The shape of the API: what every request passes through, and the routes. Read this first. */
 import swagger from '@fastify/swagger';
 import type { ProducerStore } from '@qarr/job-store';
+import { createErrorLog } from '@qarr/process';
 import type { Logger } from '@qarr/process';
 import { QarrError } from '@qarr/router-core';
 import Fastify, { LogController } from 'fastify';
@@ -20,6 +21,7 @@ import { registerHealthRoutes } from './routes/health.ts';
 import { registerJobRoutes } from './routes/jobs.ts';
 import { registerKeptJobRoutes } from './routes/kept-jobs.ts';
 import { registerTierRoutes } from './routes/tiers.ts';
+import type { EventStreams } from './sse.ts';
 import type { TierWatch } from './tier-watch.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -33,6 +35,7 @@ export interface ApiDeps {
   readonly watch: TierWatch;
   readonly tokenizer: Tokenizer;
   readonly drain: Drain;
+  readonly streams: EventStreams;
   readonly cancels: OwedCancels;
   readonly limits: HttpLimits;
   readonly metrics: ApiMetrics;
@@ -50,7 +53,10 @@ export type Api = FastifyInstance<
 
 export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   const { limits } = deps;
-  const connections = createConnections(deps);
+  const connections = createConnections({
+    ...deps,
+    onDropped: createErrorLog(log, 'connection closed unanswered'),
+  });
   const loggerInstance: FastifyBaseLogger = log;
   const app = Fastify({
     loggerInstance,

@@ -17,10 +17,12 @@ describe('the configuration', () => {
       port: 8_080,
       opsPort: 9_464,
       redisUrl: 'redis://127.0.0.1:6379',
+      memoryPercentMax: 80,
       drainMs: 25_000,
       logLevel: 'info',
       limits: {
         bodyBytesMax: 10_485_760,
+        connectionsMax: 16_384,
         requestTimeoutMs: 30_000,
         heartbeatMs: 15_000,
         readerStuckMs: 60_000,

@@ -16,9 +16,15 @@ import type { WebhookConfig } from './webhooks/webhook-config.ts';
 export const environmentSchema = z.object({
   ...commonVariables,
   PORT: port().default(8080).describe('The port for users; 0 takes any free port'),
+  QARR_REDIS_MEMORY_PERCENT: wholeNumber(1, 100)
+    .default(80)
+    .describe("Above so much of Redis's maxmemory no job is admitted"),
   QARR_BODY_BYTES_MAX: wholeNumber(1_024, 1_073_741_824)
     .default(10_485_760)
     .describe('Largest body of a request, in bytes'),
+  QARR_CONNECTIONS_MAX: wholeNumber(1, 1_000_000)
+    .default(16_384)
+    .describe('Connections at once, as far as the limit of open files allows; more are closed'),
   QARR_REQUEST_TIMEOUT_MS: milliseconds(1, 600_000)
     .default(30_000)
     .describe('How long a request may take to arrive, in ms'),
@@ -68,6 +74,7 @@ export interface ApiConfig {
   readonly opsPort: number;
   readonly redisUrl: string;
   readonly allowVolatileRedis: boolean;
+  readonly memoryPercentMax: number;
   readonly drainMs: number;
   readonly logLevel: string;
   readonly limits: HttpLimits;
@@ -82,6 +89,7 @@ export interface ApiConfig {
 
 export interface HttpLimits {
   readonly bodyBytesMax: number;
+  readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
   readonly heartbeatMs: number;
   readonly readerStuckMs: number;
@@ -101,10 +109,12 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
     opsPort: variables.OPS_PORT,
     redisUrl: variables.REDIS_URL,
     allowVolatileRedis: variables.QARR_ALLOW_VOLATILE_REDIS,
+    memoryPercentMax: variables.QARR_REDIS_MEMORY_PERCENT,
     drainMs: variables.QARR_DRAIN_MS,
     logLevel: variables.LOG_LEVEL,
     limits: {
       bodyBytesMax: variables.QARR_BODY_BYTES_MAX,
+      connectionsMax: variables.QARR_CONNECTIONS_MAX,
       requestTimeoutMs: variables.QARR_REQUEST_TIMEOUT_MS,
       heartbeatMs: variables.QARR_HEARTBEAT_MS,
       readerStuckMs: variables.QARR_READER_STUCK_MS,

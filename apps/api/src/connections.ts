@@ -11,6 +11,13 @@ import type { Drain } from './drain.ts';
 
 /** Headers are a few hundred bytes; long ones are attacks. */
 export const HEADER_BYTES_MAX = 16_384;
+/**
+ * A connection with more than this unsent is waited for, which counts for each of hundreds of readers
+ * that are stuck: a quarter of Node's default.
+ */
+const UNSENT_BYTES_MAX = 16_384;
+/** Open files that are no connections of clients: Redis, tokenizers, the ops port, the log. */
+const FILES_RESERVED = 64;
 /** How often the server looks for requests that take too long to arrive. */
 const CHECK_MS = 1_000;
 /** Of a body that was answered before it was read: this much is read and thrown away. */
@@ -35,15 +42,19 @@ export function newRequestId(): string {
 export function createConnections({
   limits,
   drain,
+  onDropped,
 }: {
-  limits: Pick<HttpLimits, 'requestTimeoutMs'>;
+  limits: Pick<HttpLimits, 'connectionsMax' | 'requestTimeoutMs'>;
   drain: Pick<Drain, 'enter'>;
+  /** A connection was closed unanswered, because there are too many. */
+  onDropped: (error: Error) => void;
 }): Connections {
   const latest = new WeakMap<Socket, ServerResponse>();
 
   return {
     serverOptions: {
       maxHeaderSize: HEADER_BYTES_MAX,
+      highWaterMark: UNSENT_BYTES_MAX,
       // Fastify sets it later, which is too late: Node derives the time for headers from it, and
       // swaps the two where that is the longer.
       requestTimeout: limits.requestTimeoutMs,
@@ -66,10 +77,13 @@ export function createConnections({
     },
 
     watch(server) {
+      // Beyond the limit of open files the system would close connections without telling anybody.
+      server.maxConnections = Math.min(limits.connectionsMax, openFilesMax() - FILES_RESERVED);
+      server.on('drop', () => onDropped(new Error('EMFILE too many connections')));
       server.prependListener('request', (request, response) => {
         latest.set(request.socket, response);
         response.once('close', drain.enter());
-        response.once('finish', () => boundUnreadBody(request));
+        if (hasBody(request)) response.once('finish', () => boundUnreadBody(request));
       });
       // An expectation may be ignored; Node's own answer to it would not be JSON.
       server.on('checkExpectation', (request, response) => {
@@ -79,9 +93,25 @@ export function createConnections({
   };
 }
 
+/** How many files and sockets this process may have open. */
+function openFilesMax(): number {
+  const report = process.report.getReport() as { userLimits?: UserLimits };
+  const soft = report.userLimits?.open_files?.soft;
+  // Where there is no limit it is a word.
+  return typeof soft === 'number' ? soft : Number.POSITIVE_INFINITY;
+}
+
+interface UserLimits {
+  readonly open_files?: { readonly soft: number | string };
+}
+
 /** Whether something of the answer is on its way, so that another one would get mixed with it. */
 function isInTheMiddle(response: ServerResponse): boolean {
   return response.headersSent && !(response.writableFinished && response.req.complete);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
 }
 
 /**

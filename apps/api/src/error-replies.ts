@@ -8,6 +8,8 @@ import type { ApiMetrics } from './metrics.ts';
 
 /** When to come back after a failure that will pass by itself. */
 const RETRY_AFTER_MS = 1_000;
+/** The same where room is made only by jobs that end and are forgotten. */
+const STORAGE_RETRY_AFTER_MS = 10_000;
 /** Of a name in a request that an answer may repeat. */
 const NAME_CHARS_MAX = 64;
 
@@ -54,8 +56,10 @@ export function sendError(
   // Official clients try 409 and 5xx again by themselves.
   if (!retryable) reply.header('x-should-retry', 'false');
   if (httpStatus === 503) {
-    reply.header('retry-after', Math.ceil(RETRY_AFTER_MS / 1_000));
-    reply.header('retry-after-ms', RETRY_AFTER_MS);
+    const isFull = error.code === 'storage_full';
+    const retryAfterMs = isFull ? STORAGE_RETRY_AFTER_MS : RETRY_AFTER_MS;
+    reply.header('retry-after', Math.ceil(retryAfterMs / 1_000));
+    reply.header('retry-after-ms', retryAfterMs);
   }
   return reply.code(httpStatus).type('application/json; charset=utf-8').send(errorBody(error));
 }

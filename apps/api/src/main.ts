@@ -18,17 +18,20 @@ import { readConfig } from './config.ts';
 import { createDrain } from './drain.ts';
 import { createApiMetrics } from './metrics.ts';
 import { createOwedCancels } from './owed-cancels.ts';
+import { createEventStreams } from './sse.ts';
 import { watchTiers } from './tier-watch.ts';
 import type { TierWatch } from './tier-watch.ts';
 import { createTokenizer } from './tokenizer.ts';
 import { startWebhooks } from './webhooks/start-webhooks.ts';
 import { webhookWarnings } from './webhooks/webhook-config.ts';
+import { boundYoungGeneration } from './young-generation.ts';
 
 const SWEEP_MS = 1_000;
 
 process.exit(await runProcess('qarr-api', start));
 
 async function start(): Promise<Running> {
+  boundYoungGeneration();
   const config = readConfig();
   const log = createLogger({ name: 'api', level: config.logLevel });
   const stopper = createStopper();
@@ -39,6 +42,7 @@ async function start(): Promise<Running> {
     tiers: config.deployment.tiers.map((tier) => tier.name),
     replicaId: randomUUID(),
     retention: config.retention,
+    memoryPercentMax: config.memoryPercentMax,
     followTickMs: config.limits.heartbeatMs,
     idempotencyTtlMs: config.idempotencyTtlMs,
     replicaLostMs: config.replicaLostMs,
@@ -54,6 +58,7 @@ async function start(): Promise<Running> {
   stopper.add(() => watch.stop());
   const metrics = createApiMetrics({
     statuses: () => watch.statuses(),
+    memory: () => store.memory(),
     webhookBacklog: () => store.webhookBacklog(),
   });
   const ops = await startOpsServer({
@@ -77,6 +82,9 @@ async function start(): Promise<Running> {
   });
   stopper.add(() => cancels.stop());
 
+  const streams = createEventStreams({ limits: config.limits, metrics, over: drain.over });
+  stopper.add(() => streams.stop());
+
   const app = await buildApp(
     {
       config,
@@ -84,6 +92,7 @@ async function start(): Promise<Running> {
       watch,
       tokenizer: createTokenizer(),
       drain,
+      streams,
       cancels,
       warnings,
       limits: config.limits,

@@ -1,4 +1,5 @@
 /** What the API counts. Names and labels are bounded. */
+import type { RedisMemory } from '@qarr/job-store';
 import type { ErrorCode, TierStatus } from '@qarr/router-core';
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import type { WebhookOutcome } from './webhooks/deliver.ts';
@@ -14,9 +15,11 @@ export interface ApiMetrics {
 
 export function createApiMetrics({
   statuses,
+  memory = () => null,
   webhookBacklog,
 }: {
   statuses: () => readonly TierStatus[];
+  memory?: () => RedisMemory | null;
   webhookBacklog: () => Promise<number>;
 }): ApiMetrics {
   const registry = new Registry();
@@ -50,6 +53,20 @@ export function createApiMetrics({
     },
   });
   depth.reset();
+  const memoryBytes = new Gauge({
+    name: 'qarr_redis_memory_bytes',
+    help: 'Memory of Redis: used, and the limit above which no job is admitted, where it has one',
+    labelNames: ['kind'] as const,
+    registers,
+    collect() {
+      this.reset();
+      const known = memory();
+      if (known === null) return;
+      this.set({ kind: 'used' }, known.usedBytes);
+      this.set({ kind: 'limit' }, known.limitBytes);
+    },
+  });
+  memoryBytes.reset();
   const webhooks = new Counter({
     name: 'qarr_webhook_deliveries_total',
     help: 'Deliveries of webhooks, and webhooks that were given up, by outcome',

@@ -1,9 +1,10 @@
 import { connect } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { openEventStream } from './sse.ts';
+import { createEventStreams } from './sse.ts';
 import type { EventStream } from './sse.ts';
 
 /** More than sockets and streams buffer. */
@@ -18,15 +19,18 @@ async function open({
   handle?: (stream: EventStream, raw: NodeJS.WritableStream) => void;
 } = {}) {
   const limits = { heartbeatMs: 50, readerStuckMs };
+  const over = new AbortController();
   const counts = { opened: 0, closed: 0 };
   const metrics = {
     streamOpened: () => void (counts.opened += 1),
     streamClosed: () => void (counts.closed += 1),
   };
+  const eventStreams = createEventStreams({ limits, metrics, over: over.signal });
+  onTestFinished(() => eventStreams.stop());
   const streams: EventStream[] = [];
   const app = Fastify({ forceCloseConnections: true });
   app.get('/', async (_request, reply) => {
-    const stream = openEventStream(reply, { limits, metrics });
+    const stream = eventStreams.open(reply);
     streams.push(stream);
     handle(stream, reply.raw);
   });
@@ -38,7 +42,7 @@ async function open({
   await once(socket, 'readable');
   const [stream] = streams;
   if (stream === undefined) throw new Error('No stream');
-  return { stream, socket, counts };
+  return { stream, socket, counts, over };
 }
 
 async function untilText(socket: Socket, part: string): Promise<string> {
@@ -48,6 +52,15 @@ async function untilText(socket: Socket, part: string): Promise<string> {
     if (text.includes(part)) break;
   }
   return text;
+}
+
+async function take(socket: Socket, bytes: number): Promise<void> {
+  let left = bytes;
+  while (left > 0) {
+    const chunk = socket.read() as Buffer | null;
+    if (chunk === null) await once(socket, 'readable');
+    left -= chunk?.length ?? 0;
+  }
 }
 
 async function gone({ signal }: EventStream): Promise<void> {
@@ -78,6 +91,32 @@ describe('an event stream', () => {
     await stream.write(MUCH);
     await gone(stream);
     expect(counts.closed).toBe(1);
+  });
+
+  it('bears with a reader that takes little, but takes', async () => {
+    const { stream, socket } = await open({ readerStuckMs: 400 });
+    socket.pause();
+    const written = stream.write(MUCH);
+    let isWritten = false;
+    void written.then(() => (isWritten = true));
+    // Three times as long as a reader may take nothing.
+    for (let round = 0; round < 12; round += 1) {
+      await sleep(100);
+      await take(socket, MUCH.length / 40);
+    }
+    expect([isWritten, stream.signal.aborted]).toEqual([false, false]);
+    socket.resume();
+    await written;
+    expect(stream.signal.aborted).toBe(false);
+  });
+
+  it('ends when the server does, and still takes a goodbye', async () => {
+    const { stream, socket, over } = await open();
+    over.abort();
+    expect(stream.signal.aborted).toBe(true);
+    await stream.write('goodbye');
+    stream.close();
+    expect(await untilText(socket, 'goodbye')).toContain('goodbye');
   });
 
   it('goes on when a slow reader has taken it', async () => {

@@ -12,6 +12,16 @@ const RECONNECT_MS_MAX = 200;
 /** A producer's command that takes longer has an unknown outcome: the caller is told so. */
 const PRODUCER_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 2_000;
+/**
+ * A connection on which an answer is due and nothing comes for so long leads nowhere, whatever the
+ * system says of it: it is replaced. A worker's longest command blocks for 5 s, and what an
+ * interrupted command has done is not known, so a Redis that is only slow must not lose its workers.
+ */
+const PRODUCER_SILENCE_MS = 3_000;
+const WORKER_SILENCE_MS = 7_500;
+/** A subscriber waits for nothing: it asks for an answer so often, and misses it after so long. */
+const PING_EVERY_MS = 1_500;
+const SUBSCRIBER_SILENCE_MS = 2_500;
 /** A process that starts does not wait longer than this for Redis. */
 const START_TIMEOUT_MS = 3_000;
 /** The same for a Redis that is there but may be reading its data. */
@@ -31,6 +41,7 @@ export function connectProducer({ redisUrl, onError }: ConnectionOptions): Redis
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     commandTimeout: PRODUCER_TIMEOUT_MS,
+    socketTimeout: PRODUCER_SILENCE_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy,
     reconnectOnError: isReadOnly,
@@ -42,6 +53,7 @@ export function connectProducer({ redisUrl, onError }: ConnectionOptions): Redis
 export function connectWorker({ redisUrl, onError }: ConnectionOptions): Redis {
   const redis = new Redis(redisUrl, {
     maxRetriesPerRequest: null,
+    socketTimeout: WORKER_SILENCE_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy,
     reconnectOnError: isReadOnly,
@@ -74,6 +86,7 @@ export async function subscribe({
   const redis = new Redis(redisUrl, {
     autoResubscribe: false,
     maxRetriesPerRequest: null,
+    socketTimeout: SUBSCRIBER_SILENCE_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy,
   });
@@ -97,16 +110,22 @@ export async function subscribe({
     onReady();
   }
   redis.on('ready', () => void subscribeAnew());
+  const pinging = setInterval(() => {
+    // What is wrong with the connection is an event of it.
+    if (redis.status === 'ready') redis.ping().catch(() => {});
+  }, PING_EVERY_MS);
   const isStanding = await stands.promise;
   clearTimeout(tooLate);
   if (!isStanding) {
     clearTimeout(retry);
+    clearInterval(pinging);
     redis.disconnect();
     throw new Error(`Redis does not let this process subscribe to ${channel}; check its ACL`);
   }
   return {
     async stop() {
       clearTimeout(retry);
+      clearInterval(pinging);
       redis.disconnect();
     },
   };

@@ -16,13 +16,12 @@ import type { Redis } from 'ioredis';
 import { subscribe } from './connections.ts';
 import type { ConnectionOptions } from './connections.ts';
 import type { Keys } from './keys.ts';
-import { createLiveBuffer, parseLiveMessage } from './live-buffer.ts';
-import type { LiveBuffer } from './live-buffer.ts';
+import { LiveBuffer, parseLiveMessage } from './live-buffer.ts';
 import { runScript } from './scripts.ts';
 import { createTurns } from './turns.ts';
 
 /** Bytes of events per reading of the log; the last of them may go beyond by one event. */
-const PAGE_BYTES = 65_536;
+const PAGE_BYTES = 24_576;
 /**
  * Readings under way at once. They share a connection with those who submit: thousands of readers
  * that read at once would make each other, and them, miss their time.
@@ -104,7 +103,7 @@ export async function createFollowers({
   );
 
   function join(jobId: string): Cursor {
-    const cursor = { jobId, buffer: createLiveBuffer(), wake: () => {}, readAtMs: 0 };
+    const cursor = { jobId, buffer: new LiveBuffer(), wake: () => {}, readAtMs: 0 };
     const group = cursors.get(jobId) ?? new Set();
     cursors.set(jobId, group.add(cursor));
     return cursor;
@@ -133,7 +132,10 @@ export async function createFollowers({
     const endTurn = await turns.take(signal);
     if (endTurn === null) return null;
     try {
-      return await readPage(cursor, last);
+      const page = await readPage(cursor, last);
+      // Within the turn: while Redis is gone, a few try for all.
+      if (page === null) await pause(RETRY_MS, signal);
+      return page;
     } finally {
       endTurn();
     }
@@ -162,19 +164,17 @@ export async function createFollowers({
   }
 
   return {
-    async *follow(jobId, { after, signal: leaving }) {
-      const signal = AbortSignal.any([leaving, stopping.signal]);
+    async *follow(jobId, { after, signal }) {
       const cursor = join(jobId);
       let last = after;
       let isOver = false;
       const onAbort = () => cursor.wake();
       signal.addEventListener('abort', onAbort);
       try {
-        while (!signal.aborted && !isOver) {
+        while (!signal.aborted && !stopping.signal.aborted && !isOver) {
           let events: LoggedEvent[];
           if (cursor.buffer.isBehind) {
             const page = await readLog(cursor, { last, signal });
-            if (page === null) await pause(RETRY_MS, signal);
             events = page?.events ?? [];
             isOver = page?.hasEnded ?? false;
           } else {
@@ -196,6 +196,7 @@ export async function createFollowers({
 
     async stop() {
       stopping.abort();
+      everyCursor((cursor) => cursor.wake());
       clearInterval(ticker);
       await subscription.stop();
     },

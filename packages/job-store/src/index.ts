@@ -1,6 +1,7 @@
 // For servers
 export { createProducerStore } from './producer-store.ts';
 export type { ProducerStore } from './producer-store.ts';
+export type { RedisMemory } from './memory-guard.ts';
 export type { KnownSubmission, QueuePlace, Submission } from './submitter.ts';
 export type { FollowOptions } from './followers.ts';
 export type { JobPage, ListCursor, ListOptions } from './listing.ts';

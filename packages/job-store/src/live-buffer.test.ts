@@ -1,11 +1,11 @@
 import type { LoggedEvent } from '@qarr/router-core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createLiveBuffer, parseLiveMessage } from './live-buffer.ts';
+import { LiveBuffer, parseLiveMessage } from './live-buffer.ts';
 
 describe('a live buffer', () => {
   it('is behind the log until that is read', () => {
-    const buffer = createLiveBuffer();
+    const buffer = new LiveBuffer();
     expect(buffer.isBehind).toBe(true);
     buffer.push(event(1));
     expect(buffer.take(0)).toEqual([]);
@@ -69,7 +69,7 @@ describe('a live message', () => {
 });
 
 function caughtUp() {
-  const buffer = createLiveBuffer();
+  const buffer = new LiveBuffer();
   buffer.catchingUp();
   return buffer;
 }

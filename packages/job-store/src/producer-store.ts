@@ -3,8 +3,8 @@
  * crash left.
  * It fails fast: a call that Redis does not answer in time throws `queue_unavailable`.
  */
-import { QarrError } from '@qarr/router-core';
 import type { JobRecord, JobState, TierStatus } from '@qarr/router-core';
+import { answered } from './answered.ts';
 import { createClosing } from './closing.ts';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
 import { cancelDeadline } from './deadlines.ts';
@@ -15,6 +15,8 @@ import { createIdempotency } from './idempotency.ts';
 import { createKeys } from './keys.ts';
 import { createListing } from './listing.ts';
 import type { Listing } from './listing.ts';
+import { createMemoryGuard } from './memory-guard.ts';
+import type { RedisMemory } from './memory-guard.ts';
 import { createOwnerIndex } from './owner-index.ts';
 import { createQueues } from './queues.ts';
 import { parseRecord } from './record.ts';
@@ -34,6 +36,8 @@ import { createWorkers } from './workers.ts';
 const FOLLOW_TICK_MS = 15_000;
 /** A submission takes less, also on a slow Redis: a job of this age is mended if it needs it. */
 const MEND_AFTER_MS = 10_000;
+/** Of Redis's memory: the rest is for the answers of jobs that were admitted. */
+const MEMORY_PERCENT_MAX = 80;
 /**
  * Each command of a submission may be as slow as it may. A write that was stuck for longer is one that
  * its client has given up, and must not appear after all. Shorter than the time after which the sweep
@@ -63,6 +67,8 @@ export interface ProducerStore {
   /** Deletes the job and all that is known of it. Returns false where there is no such job. */
   delete(jobId: string): Promise<boolean>;
   status(tier: string): Promise<TierStatus>;
+  /** How full Redis is; null when it has no limit. As of the last submission or sweep. */
+  memory(): RedisMemory | null;
   /** How many ends of jobs are still to be announced. */
   webhookBacklog(): Promise<number>;
   /**
@@ -81,6 +87,7 @@ export async function createProducerStore({
   retention = DEFAULT_RETENTION,
   followTickMs = FOLLOW_TICK_MS,
   mendAfterMs = MEND_AFTER_MS,
+  memoryPercentMax = MEMORY_PERCENT_MAX,
   createWithinMs = CREATE_WITHIN_MS,
   idempotencyTtlMs = IDEMPOTENCY_TTL_MS,
   replicaLostMs = REPLICA_LOST_MS,
@@ -97,6 +104,8 @@ export async function createProducerStore({
   retention?: Retention;
   followTickMs?: number;
   mendAfterMs?: number;
+  /** Above so much of Redis's `maxmemory` no job is admitted. */
+  memoryPercentMax?: number;
   /** A submission whose record was not written in this time is given up. */
   createWithinMs?: number;
   /** How long an idempotency key stands, from its first use. */
@@ -112,6 +121,7 @@ export async function createProducerStore({
   await whenReady(redis);
   const queues = createQueues({ redis, keys, tiers, onError });
   const workers = createWorkers({ redis, keys });
+  const guard = createMemoryGuard({ redis, percentMax: memoryPercentMax });
   const followers = await createFollowers({
     redisUrl,
     redis,
@@ -155,6 +165,7 @@ export async function createProducerStore({
     retention,
     createWithinMs,
     get: lookUp,
+    guard,
   });
 
   async function lookUp(jobId: string): Promise<JobRecord | null> {
@@ -213,9 +224,13 @@ export async function createProducerStore({
         })(),
       ),
 
+    memory: guard.latest,
     webhookBacklog: () => answered(webhooks.backlog()),
 
-    sweep: sweeper.sweep,
+    async sweep() {
+      await guard.refresh();
+      await sweeper.sweep();
+    },
 
     async stop() {
       await followers.stop();
@@ -225,15 +240,4 @@ export async function createProducerStore({
       await disconnect(redis);
     },
   };
-}
-
-/** A failure of Redis, whatever it was, is one thing to a caller: the outcome is unknown. */
-async function answered<T>(promise: Promise<T>): Promise<T> {
-  try {
-    return await promise;
-  } catch (error) {
-    // A record that cannot be read is no failure of Redis.
-    if (error instanceof QarrError || (error as Error).name === 'ZodError') throw error;
-    throw new QarrError('queue_unavailable', { cause: error });
-  }
 }

@@ -43,7 +43,8 @@ export async function checkRedis(redis: Redis): Promise<RedisProblems> {
   return { fatal, volatile };
 }
 
-function parseInfo(info: string): Map<string, string> {
+/** Reads what `INFO` says. */
+export function parseInfo(info: string): Map<string, string> {
   const lines = info.split('\r\n').filter((line) => line.includes(':'));
   return new Map(
     lines.map((line) => {

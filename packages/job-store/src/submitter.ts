@@ -15,6 +15,7 @@ import type { Redis } from 'ioredis';
 import type { Closing } from './closing.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Keys } from './keys.ts';
+import type { MemoryGuard } from './memory-guard.ts';
 import type { OwnerIndex } from './owner-index.ts';
 import type { Queues } from './queues.ts';
 import { newJobFields } from './record.ts';
@@ -64,6 +65,7 @@ export function createSubmitter({
   retention,
   createWithinMs,
   get,
+  guard,
 }: {
   redis: Redis;
   keys: Keys;
@@ -76,8 +78,24 @@ export function createSubmitter({
   /** A record is written within so long of the beginning, or not at all. */
   createWithinMs: number;
   get: (jobId: string) => Promise<JobRecord | null>;
+  guard: Pick<MemoryGuard, 'admit'>;
 }): Submitter {
-  async function write(job: NewJob, placeAt: (depth: number) => QueuePlace): Promise<Submission> {
+  type PlaceAt = (depth: number) => QueuePlace;
+
+  async function write(job: NewJob, placeAt: PlaceAt): Promise<Submission> {
+    const fields = newJobFields(job, retention);
+    const written = await guard.admit(Buffer.byteLength(fields.join('')));
+    try {
+      return await writeAdmitted(job, { fields, placeAt });
+    } finally {
+      written();
+    }
+  }
+
+  async function writeAdmitted(
+    job: NewJob,
+    { fields, placeAt }: { fields: readonly string[]; placeAt: PlaceAt },
+  ): Promise<Submission> {
     const [now, depth] = await Promise.all([redisNow(redis), queues.depth(job.tier)]);
     const place = placeAt(depth);
     const queued = JSON.stringify({
@@ -95,13 +113,7 @@ export function createSubmitter({
     const bound = job.isBound === true ? ['bound', replicas.replicaId] : [];
     const reply = (await runScript(redis, 'create', {
       keys: [keys.job(job.id), keys.log(job.id)],
-      args: [
-        job.queueTimeoutMs,
-        now + createWithinMs,
-        queued,
-        ...newJobFields(job, retention),
-        ...bound,
-      ],
+      args: [job.queueTimeoutMs, now + createWithinMs, queued, ...fields, ...bound],
     })) as CreateReply;
     if (reply[0] === 'late') throw new QarrError('queue_unavailable');
     if (reply[0] === 'deleted') return GONE;

@@ -48,6 +48,7 @@ export const ERROR_TABLE = {
     true,
     'The queue does not answer. A job that was being submitted may or may not exist.',
   ),
+  storage_full: row(503, 'server_error', true, 'The queue has no room for another job now.'),
   shutting_down: row(503, 'server_error', true, 'This server is stopping.'),
   queue_timeout: row(504, 'server_error', true, 'The job waited too long to be started.'),
   run_timeout: row(504, 'server_error', true, 'The job ran too long.'),

@@ -13,7 +13,6 @@ import { chatCompletion } from '../chat-completion.ts';
 import { watchClient } from '../client-gone.ts';
 import { idempotencyKeyOf } from '../idempotency-key.ts';
 import { setJobHeaders } from '../route-headers.ts';
-import { openEventStream } from '../sse.ts';
 import type { EventStream } from '../sse.ts';
 import { chatHeaders } from '../submit-headers.ts';
 import { acceptJob } from '../submit-job.ts';
@@ -23,7 +22,7 @@ import type { AcceptedJob } from '../submit-job.ts';
 type Foreground = AcceptedJob & { readonly isBound: boolean };
 
 export function registerChatRoutes(app: Api, deps: ApiDeps): void {
-  const { store, drain, cancels } = deps;
+  const { store, drain, cancels, streams } = deps;
 
   app.post(
     '/v1/chat/completions',
@@ -55,7 +54,7 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
         { jobId: job.id, tier: job.tier, created: Math.floor(job.createdAt / 1_000) },
         { includeUsage: body.stream_options?.include_usage === true },
       );
-      return streamAnswer(job, { stream: openEventStream(reply, deps), chunks });
+      return streamAnswer(job, { stream: streams.open(reply), chunks });
     },
   );
 
@@ -63,7 +62,7 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
     { id, isBound }: Foreground,
     { stream, chunks }: { stream: EventStream; chunks: ChatChunks },
   ): Promise<void> {
-    const signal = AbortSignal.any([stream.signal, drain.over]);
+    const { signal } = stream;
     let last = 0;
     let hasEnded = false;
     try {

@@ -6,6 +6,8 @@ const readinessSchema = z.object({
   ready: z.boolean(),
   redis: z.boolean(),
   stopping: z.boolean(),
+  /** Redis has no room for another job; what was accepted goes on. */
+  storage_full: z.boolean(),
   /** Settings that were allowed though they weaken the promise. */
   warnings: z.array(z.string()),
   /** Which tiers have a live worker that pulls. */
@@ -32,10 +34,17 @@ export function registerHealthRoutes(app: Api, { store, watch, drain, warnings }
           .map(({ name, workers }) => [name, workers.some(({ breaker }) => breaker === 'closed')]),
       );
       const stopping = drain.isStopping;
+      const memory = store.memory();
+      const storageFull = memory !== null && memory.usedBytes >= memory.limitBytes;
       const ready = redis && !stopping && Object.values(tiers).includes(true);
-      return reply
-        .code(ready ? 200 : 503)
-        .send({ ready, redis, stopping, tiers, warnings: [...warnings] });
+      return reply.code(ready ? 200 : 503).send({
+        ready,
+        redis,
+        stopping,
+        storage_full: storageFull,
+        tiers,
+        warnings: [...warnings],
+      });
     },
   );
 }

@@ -12,7 +12,6 @@ import { streamJobEvents } from '../job-events.ts';
 import { jobObject, jobObjectSchema, jobUrls } from '../job-object.ts';
 import { waitPreferred } from '../prefer.ts';
 import { setJobHeaders } from '../route-headers.ts';
-import { openEventStream } from '../sse.ts';
 import { jobHeaders } from '../submit-headers.ts';
 import { acceptJob } from '../submit-job.ts';
 import { acceptWebhook } from '../webhooks/accept-webhook.ts';
@@ -47,7 +46,7 @@ const receiptSchema = z.object({
 });
 
 export function registerJobRoutes(app: Api, deps: ApiDeps): void {
-  const { store, drain, config } = deps;
+  const { store, streams, config } = deps;
 
   app.post(
     '/v1/jobs',
@@ -135,10 +134,9 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
       }
       // Nothing will ever follow: this status tells an EventSource not to come back.
       if (isTerminalState(state) && after === seq) return reply.code(204).send();
-      const stream = openEventStream(reply, deps);
-      const signal = AbortSignal.any([stream.signal, drain.over]);
+      const stream = streams.open(reply);
       try {
-        await streamJobEvents(stream, store.follow(id, { after, signal }));
+        await streamJobEvents(stream, store.follow(id, { after, signal: stream.signal }));
       } catch (error) {
         const cause = error instanceof QarrError ? error.code : 'internal_error';
         request.log.warn({ job: id, cause }, 'stream ended');

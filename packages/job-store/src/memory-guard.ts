@@ -1,0 +1,80 @@
+/**
+ * Closes admission while Redis has still room: a Redis that is full refuses the writes of running
+ * jobs too, and a job whose lock cannot be renewed is run twice and lost.
+ *
+ * Each admission asks Redis how full it is, all of one moment together, which costs Redis 5 us
+ * against some 150 of a submission. What this process has admitted and not written yet counts as
+ * well; what other replicas write in that moment has its room in the part that is never given away.
+ */
+import { QarrError } from '@qarr/router-core';
+import type { Redis } from 'ioredis';
+import { parseInfo } from './redis-check.ts';
+
+/** What a job takes besides its content: record, log, queue entry, indexes. */
+const JOB_BYTES = 4_096;
+
+export interface RedisMemory {
+  readonly usedBytes: number;
+  /** Above it no job is admitted. */
+  readonly limitBytes: number;
+}
+
+export interface MemoryGuard {
+  /**
+   * Admits a job with so much content, or throws `storage_full`. Call what is returned when the job
+   * is written, or is not.
+   */
+  admit(contentBytes: number): Promise<() => void>;
+  /** The last reading; null when Redis has no limit, or has not been asked. */
+  latest(): RedisMemory | null;
+  refresh(): Promise<void>;
+}
+
+export function createMemoryGuard({
+  redis,
+  percentMax,
+}: {
+  redis: Redis;
+  /** Of Redis's `maxmemory`. */
+  percentMax: number;
+}): MemoryGuard {
+  let latest: RedisMemory | null | undefined;
+  let underWay: Promise<unknown> = Promise.resolve();
+  let next: Promise<void> | null = null;
+  let admittedBytes = 0;
+
+  async function read(): Promise<void> {
+    const info = parseInfo(await redis.info('memory'));
+    const number = (name: string) => Number(info.get(name) ?? 0);
+    const limitBytes = (number('maxmemory') * percentMax) / 100;
+    // Buffers that Redis does not count against its limit either.
+    const usedBytes = number('used_memory') - number('mem_not_counted_for_evict');
+    latest = limitBytes === 0 ? null : { usedBytes, limitBytes };
+  }
+
+  /** A reading that begins after this call; one serves all who wait for it. */
+  function refresh(): Promise<void> {
+    next ??= underWay.then(() => {
+      next = null;
+      const reading = read();
+      underWay = reading.catch(() => {});
+      return reading;
+    });
+    return next;
+  }
+
+  return {
+    latest: () => latest ?? null,
+    refresh,
+    async admit(contentBytes) {
+      // Whether there is a limit at all is looked at by whoever refreshes now and then.
+      if (latest !== null) await refresh();
+      const bytes = contentBytes + JOB_BYTES;
+      if (latest && latest.usedBytes + admittedBytes + bytes > latest.limitBytes) {
+        throw new QarrError('storage_full');
+      }
+      admittedBytes += bytes;
+      return () => void (admittedBytes -= bytes);
+    },
+  };
+}
