@@ -16,6 +16,8 @@ export interface Mutant {
   readonly faults: readonly Fault[];
   readonly mix?: Partial<LoadMix>;
   readonly loadMs?: number;
+  /** For how long clients come, where that is not as long. */
+  readonly arrivalsMs?: number;
   readonly perSecond?: number;
   readonly pauseMs?: readonly [min: number, max: number];
 }
