@@ -4,6 +4,8 @@ const redis = 'test/harness/global-redis.ts';
 
 export default defineConfig({
   test: {
+    // Most tests wait for processes rather than work; by itself a runner would leave one core idle.
+    maxWorkers: 2,
     projects: [
       {
         test: {
@@ -36,8 +38,10 @@ export default defineConfig({
           name: 'chaos',
           include: ['test/chaos/**/*.test.ts'],
           testTimeout: 60_000,
-          // Each file starts whole systems of processes, and there may be two cores.
+          // Each file starts whole systems of processes, and there may be two cores: one after another,
+          // when all others are done.
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -47,8 +51,8 @@ export default defineConfig({
           globalSetup: [redis],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // Each file starts a whole stack of processes, and there may be two cores.
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
     ],
