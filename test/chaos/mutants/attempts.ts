@@ -10,12 +10,16 @@ import type { Mutant } from './mutant.ts';
  * are in the middle of one.
  */
 export const FROZEN_RUN = {
-  faults: [freezeBusiest({ ms: 3_500 })],
+  // It draws many jobs, and few that are cancelled or short.
+  seed: 'nothing',
+  faults: [freezeBusiest({ ms: 4_500 })],
   pauseMs: [2_000, 2_000],
-  mix: { maxTokens: [500, 600], endless: 1 },
+  mix: { maxTokens: [300, 350], endless: 1 },
   arrivalsMs: 1_900,
-  loadMs: 6_000,
-  perSecond: 8,
+  loadMs: 7_000,
+  perSecond: 6,
+  // Slowly, so that two such runs at once leave the machine time to notice.
+  timeScale: 2,
 } as const;
 
 export const ATTEMPT_MUTANTS: readonly Mutant[] = [
