@@ -31,6 +31,9 @@ export default defineConfig({
           include: ['test/conformance/**/*.test.ts'],
           globalSetup: [redis],
           testTimeout: 60_000,
+          // It keeps two cores busy with the engines of all personas.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
       {
