@@ -296,6 +296,7 @@ describe('the sweep forgets', () => {
     expect(await store.delete(job.id)).toBe(true);
     expect(await store.get(job.id)).toBeNull();
     await store.sweep();
+    expect(await stores.redis.pttl(`${stores.root}:{${job.id}}:job`)).toBeGreaterThan(0);
     // As long as it is held, the sweep knows that there is something left to do.
     expect(await stores.redis.zcard(`${stores.root}:open`)).toBe(1);
     release.resolve();

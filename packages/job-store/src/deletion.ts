@@ -17,6 +17,8 @@ import { runScript } from './scripts.ts';
 /** A worker lets go of an entry when its engine has stopped, within a second. The sweep waits on. */
 const RELEASE_WAIT_MS = 3_000;
 const RELEASE_CHECK_MS = 20;
+/** Longer than all that is left of a job lives by itself: nobody needs the note after that. */
+const NOTE_MS = 2 * 24 * 3_600_000;
 
 export interface Deletion {
   /** Returns false where there is no such job. Throws where it is not known whether it is deleted. */
@@ -37,11 +39,12 @@ export function createDeletion({
   async function deleteContent(jobId: string): Promise<'gone' | JobState> {
     const [exists, createdAt] = await redis.hmget(keys.job(jobId), 'state', 'created_at');
     if (!exists) return 'gone';
-    // A job that has ended is in this index no more.
-    await redis.zadd(keys.open, 'NX', Number(createdAt), jobId);
+    // A job that has ended is in this index no more. A Redis that is full refuses it: then what is
+    // left goes now, or by its own time.
+    await redis.zadd(keys.open, 'NX', Number(createdAt), jobId).catch(onError);
     const state = (await runScript(redis, 'delete', {
       keys: [keys.job(jobId), keys.log(jobId)],
-      args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun],
+      args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun, NOTE_MS],
     })) as 'gone' | JobState;
     if (state === 'running') await redis.publish(keys.controlChannel, `cancel ${jobId}`);
     return state;

@@ -180,7 +180,11 @@ export async function createProducerStore({
       }),
     )) as ['gone'] | [JobState, cancelAt: number];
     const [state, cancelAt] = reply;
-    if (state === 'gone') return null;
+    if (state === 'gone') {
+      // It was bound before it should have been written, and was not.
+      await replicas.unbind(jobId).catch(onError);
+      return null;
+    }
     if (state === 'running') {
       const due = cancelDeadline(cancelAt);
       await answered(
