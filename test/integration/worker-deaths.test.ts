@@ -23,19 +23,24 @@ describe('a job that is taken over', () => {
   });
 
   it('has its own time to run, however long it waited to be alone, up to as long again', async () => {
-    const { store, worker } = await begun();
+    const { store, worker, stores } = await begun();
     const RUN_MS = 1_000;
-    const [patient, forgotten] = [
+    const [patient, forgotten, swept] = [
+      await submitted(store, { runTimeoutMs: RUN_MS }),
       await submitted(store, { runTimeoutMs: RUN_MS }),
       await submitted(store, { runTimeoutMs: RUN_MS }),
     ];
-    for (const job of [patient, forgotten]) {
+    for (const job of [patient, forgotten, swept]) {
       for (const name of ['a', 'b']) await run(worker, job, name);
       expect(await claim(worker, job, { name: 'c' })).toEqual({ kind: 'alone' });
     }
+    // The sweep leaves a worker 10 s more: for this one they are nearly over.
+    const startedAt = Date.now() - RUN_MS - 10_000 + RUN_MS / 2;
+    await stores.redis.hset(`${stores.root}:{${swept.id}}:job`, 'started_at', startedAt);
+    await stores.redis.zadd(`${stores.root}:deadlines`, 1, swept.id);
     await sleep(RUN_MS + 100);
-    // Its time would be over by now, and the sweep thinks so too.
     await store.sweep();
+    expect((await store.get(swept.id))?.state).toBe('queued');
     expect((await run(worker, patient, 'c', { isAlone: true })).job.runLeftMs).toBeGreaterThan(0);
     await sleep(RUN_MS);
     expect(await claim(worker, forgotten, { name: 'c', isAlone: true })).toEqual(DROPPED);
