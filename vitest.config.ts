@@ -4,6 +4,8 @@ const redis = 'test/harness/global-redis.ts';
 
 export default defineConfig({
   test: {
+    // Most tests wait for processes rather than work; by itself a runner would leave one core idle.
+    maxWorkers: 2,
     projects: [
       {
         test: {
@@ -29,6 +31,9 @@ export default defineConfig({
           include: ['test/conformance/**/*.test.ts'],
           globalSetup: [redis],
           testTimeout: 60_000,
+          // It keeps two cores busy with the engines of all personas.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -36,8 +41,10 @@ export default defineConfig({
           name: 'chaos',
           include: ['test/chaos/**/*.test.ts'],
           testTimeout: 60_000,
-          // Each file starts whole systems of processes, and there may be two cores.
+          // Each file starts whole systems of processes, and there may be two cores: one after another,
+          // when all others are done.
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -47,8 +54,8 @@ export default defineConfig({
           globalSetup: [redis],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // Each file starts a whole stack of processes, and there may be two cores.
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

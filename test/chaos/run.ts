@@ -29,7 +29,9 @@ const READY_TIMEOUT_MS = 60_000;
 
 export interface RunPlan {
   readonly seed: string;
+  /** Of faults, and of clients who come; or those come only for the first part of it. */
   readonly loadMs: number;
+  readonly arrivalsMs?: number;
   /** After the faults, until every job is over. */
   readonly quietMs: number;
   /** After that, until every reader has seen it. */
@@ -106,8 +108,10 @@ async function runIn(
     onError,
   });
   const nemesis = startNemesisOf(plan, { world, history, onError });
-  await sleep(plan.loadMs);
+  const { loadMs, arrivalsMs = loadMs } = plan;
+  await sleep(arrivalsMs);
   const clients = load.stop();
+  await sleep(loadMs - arrivalsMs);
   await nemesis.stop();
   await world.heal();
   history.record({ t: 'phase', phase: 'quiet' });

@@ -67,7 +67,12 @@ describe('a client that prefers to wait', () => {
     const attempt = await worker.next();
     const response = await waiting;
     expect([response.status, response.headers.get('preference-applied')]).toEqual([202, 'wait=1']);
-    expect(await response.json()).toMatchObject({ id: attempt.job.jobId, status: 'running' });
+    expect(await response.json()).toMatchObject({
+      id: attempt.job.jobId,
+      status: 'running',
+      position: null,
+      estimated_wait_ms: null,
+    });
     await attempt.complete();
   });
 

@@ -72,6 +72,7 @@ describe('without a worker', () => {
         ready: false,
         redis: true,
         stopping: false,
+        storage_full: false,
         warnings: [],
         tiers: { fast: false, balanced: false, precise: false },
       },
@@ -253,8 +254,10 @@ describe('/openapi.json', () => {
       Object.keys(item).map((method) => `${method} ${path}`),
     );
     expect(routes.toSorted()).toEqual([
+      'delete /v1/jobs/{id}',
       'get /healthz',
       'get /readyz',
+      'get /v1/jobs',
       'get /v1/jobs/{id}',
       'get /v1/jobs/{id}/events',
       'get /v1/models',

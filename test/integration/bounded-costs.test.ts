@@ -14,6 +14,8 @@ afterAll(() => server.stop());
 /** More than are looked at for one page. */
 const FEW = 600;
 const MANY = 3_000;
+/** What a store does by the clock, whatever else it is asked for. */
+const HEARTBEATS = new Set(['time', 'ping', 'zadd', 'pexpire']);
 const PAGE = { owner: 'anonymous', limit: 20, after: null } as const;
 
 it('a page of the list, with very many that have ended and that wait for each that runs', async () => {
@@ -114,7 +116,11 @@ async function costs(store: ProducerStore, redis: Redis): Promise<Record<string,
 async function commandCounts(redis: Redis): Promise<Record<string, number>> {
   const stats = await redis.info('commandstats');
   const calls = [...stats.matchAll(/cmdstat_([\w|]+):calls=(\d+)/g)];
-  return Object.fromEntries(calls.map(([, name = '', count]) => [name, Number(count)]));
+  return Object.fromEntries(
+    calls
+      .map(([, name = '', count]) => [name, Number(count)] as const)
+      .filter(([name]) => !HEARTBEATS.has(name)),
+  );
 }
 
 async function sentBytes(redis: Redis): Promise<number> {

@@ -1,8 +1,10 @@
-/** Redis fills up: the API closes in time, so that no worker meets a Redis that is full. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+/** Redis fills up: the API closes in time, and where Redis is full all the same, jobs can still end. */
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { openStream, postJson, startApiWorld } from '../harness/api.ts';
 import type { ApiProcess, ApiWorld } from '../harness/api.ts';
 import { startEngineProcess } from '../harness/engine-process.ts';
+import { startRedisServer } from '../harness/redis-server.ts';
+import { createStores, newJob } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { startWorkerProcess } from '../harness/worker-process.ts';
 
@@ -115,4 +117,33 @@ it('admits again when there is room', async () => {
     const response = await postJson(`${world.api.url}/v1/jobs`, { prompt: 'Hello' });
     return response.status === 202;
   });
+});
+
+it('that is full lets jobs be cancelled and deleted, and those that run end', async () => {
+  const server = await startRedisServer();
+  onTestFinished(() => server.stop());
+  const { redis, ...stores } = createStores({ redisUrl: server.url });
+  const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
+  const jobs = Array.from({ length: 4 }, () => newJob());
+  const [ended = newJob(), queued = newJob(), waiting = newJob(), running = newJob()] = jobs;
+  for (const job of jobs) await store.submit(job, () => ({ position: 1, estimatedWaitMs: null }));
+  await store.cancel(ended.id);
+  const entry = { jobId: running.id, epoch: 1, class: running.class };
+  const claimed = await worker.claim(entry, { worker: 'w', token: 't' });
+  if (claimed.kind !== 'run') throw new Error(`not claimed: ${claimed.kind}`);
+  await redis.config('SET', 'maxmemory', 1);
+  await expect(redis.set('anything', 'x')).rejects.toThrow('OOM');
+
+  expect(await store.delete(ended.id)).toBe(true);
+  expect(await store.delete(queued.id)).toBe(true);
+  expect(await store.cancel(waiting.id)).toBe('cancelled');
+  const log = claimed.openLog(() => {});
+  log.append({ text: 'Hello' });
+  const timings = { queue_wait_ms: 1, ttft_ms: 1, run_ms: 1 };
+  const event = { type: 'completed', finish_reason: 'stop', usage: null, timings } as const;
+  expect(await log.finish({ event, result: { text: 'Hello', finish_reason: 'stop' } })).toBe('ok');
+  expect(await store.get(ended.id)).toBeNull();
+  expect(await store.get(queued.id)).toBeNull();
+  expect((await store.get(running.id))?.state).toBe('completed');
+  await redis.config('SET', 'maxmemory', 0);
 });

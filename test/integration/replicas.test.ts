@@ -91,3 +91,15 @@ async function sweepFor(store: ProducerStore, ms: number): Promise<void> {
     await sleep(10);
   }
 }
+
+it('binds nothing that was never written', async () => {
+  const stores = createStores();
+  const { redis, root } = stores;
+  // Each write of it is too late.
+  const store = await stores.producer({ replicaId: 'here', createWithinMs: -1 });
+  const job = newJob({ isBound: true });
+  await expect(store.submit(job, FIRST)).rejects.toMatchObject({ code: 'queue_unavailable' });
+  expect(await redis.smembers(`${root}:bound:here`)).toEqual([job.id]);
+  expect(await store.cancel(job.id)).toBeNull();
+  expect(await redis.exists(`${root}:bound:here`)).toBe(0);
+});

@@ -1,5 +1,5 @@
 /** One idempotency key makes one job, wherever whoever submits it dies or is cut off. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { ProducerStore, Submission } from '@qarr/job-store';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
@@ -22,6 +22,9 @@ const COMPLETED = {
 const ROUNDS = 16;
 const BYTES_PER_ROUND = 4_000;
 const KEYS = 20;
+/** About one in ten would lose both entries. */
+const RACES = 200;
+const LONG_AGO_MS = 11_000;
 const REUSED = { kind: 'refused', code: 'idempotency_key_reused' };
 const GONE = { kind: 'refused', code: 'idempotent_job_gone' };
 
@@ -53,6 +56,31 @@ const WRITES = {
     await redis.zrem(`${root}:deadlines`, id);
   },
 } as const;
+
+it('keeps a job in the indexes that a sweep forgets at the moment in which it is written', async () => {
+  const stores = createStores();
+  const { redis, root } = stores;
+  const [store, sweeper] = await Promise.all([stores.producer(), stores.producer()]);
+  for (let round = 0; round < RACES; round += 1) {
+    // A first try died long ago, before the record.
+    const job = keyed({}, `key ${round}`);
+    await redis.hset(
+      idemName(stores, `key ${round}`),
+      'job',
+      job.id,
+      'body',
+      'body',
+      'written',
+      '0',
+    );
+    await redis.zadd(`${root}:open`, Date.now() - LONG_AGO_MS, job.id);
+    await redis.zadd(`${root}:deadlines`, Date.now() - 1, job.id);
+    const later = sleep(round % 5).then(() => store.submit(job, FIRST));
+    await Promise.all([later, sweeper.sweep()]);
+    expect(await redis.zscore(`${root}:open`, job.id)).not.toBeNull();
+    expect(await redis.zscore(`${root}:deadlines`, job.id)).not.toBeNull();
+  }
+});
 
 describe('a submission with a key that died', () => {
   it.each([

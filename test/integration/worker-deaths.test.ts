@@ -1,4 +1,5 @@
 /** Which of a job's workers count as dead, and what becomes of a job that they died of. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Claim, WorkerStore } from '@qarr/job-store';
 import { jobError } from '@qarr/router-core';
 import type { NewJob, WorkerStatus } from '@qarr/router-core';
@@ -19,6 +20,31 @@ describe('a job that is taken over', () => {
     await run(worker, job, 'c', { isAlone: true });
     expect(await claim(worker, job, { name: 'd', isAlone: true })).toEqual(DROPPED);
     expect((await store.get(job.id))?.error).toEqual(jobError('poison'));
+  });
+
+  it('has its own time to run, however long it waited to be alone, up to as long again', async () => {
+    const { store, worker, stores } = await begun();
+    const RUN_MS = 1_000;
+    const [patient, forgotten, swept] = [
+      await submitted(store, { runTimeoutMs: RUN_MS }),
+      await submitted(store, { runTimeoutMs: RUN_MS }),
+      await submitted(store, { runTimeoutMs: RUN_MS }),
+    ];
+    for (const job of [patient, forgotten, swept]) {
+      for (const name of ['a', 'b']) await run(worker, job, name);
+      expect(await claim(worker, job, { name: 'c' })).toEqual({ kind: 'alone' });
+    }
+    // The sweep leaves a worker 10 s more: for this one they are nearly over.
+    const startedAt = Date.now() - RUN_MS - 10_000 + RUN_MS / 2;
+    await stores.redis.hset(`${stores.root}:{${swept.id}}:job`, 'started_at', startedAt);
+    await stores.redis.zadd(`${stores.root}:deadlines`, 1, swept.id);
+    await sleep(RUN_MS + 100);
+    await store.sweep();
+    expect((await store.get(swept.id))?.state).toBe('queued');
+    expect((await run(worker, patient, 'c', { isAlone: true })).job.runLeftMs).toBeGreaterThan(0);
+    await sleep(RUN_MS);
+    expect(await claim(worker, forgotten, { name: 'c', isAlone: true })).toEqual(DROPPED);
+    expect((await store.get(forgotten.id))?.error).toEqual(jobError('run_timeout'));
   });
 
   it('is never failed for workers that live', async () => {
@@ -139,8 +165,8 @@ async function begun({ regularForMs = 0 } = {}) {
 
 type Store = Awaited<ReturnType<typeof begun>>['store'];
 
-async function submitted(store: Store): Promise<NewJob> {
-  const job = newJob({ onInterrupt: 'continue' });
+async function submitted(store: Store, fields: Partial<NewJob> = {}): Promise<NewJob> {
+  const job = newJob({ onInterrupt: 'continue', ...fields });
   await store.submit(job, PLACE);
   return job;
 }

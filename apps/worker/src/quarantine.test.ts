@@ -1,9 +1,9 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { createQuarantine } from './quarantine.ts';
 
-function create() {
+function create(options?: { firstPatienceMs: number }) {
   const changes: boolean[] = [];
-  const quarantine = createQuarantine(() => changes.push(quarantine.isOpen));
+  const quarantine = createQuarantine(() => changes.push(quarantine.isOpen), options);
   return { quarantine, changes };
 }
 
@@ -56,4 +56,28 @@ it('opens again when the suspect gives up', async () => {
   expect(changes).toEqual([false, true]);
   expect(await quarantine.close(giveUp.signal)).toBe(false);
   expect(await quarantine.close(FOR_EVER)).toBe(true);
+});
+
+it('keeps places empty for a while only, then takes others for as long, and waits longer next', async () => {
+  const { quarantine, changes } = create({ firstPatienceMs: 100 });
+  quarantine.enter();
+  const leave = quarantine.enter();
+  expect(await quarantine.close(FOR_EVER)).toBe(false);
+  expect(quarantine.isOpen).toBe(true);
+  expect(await quarantine.close(FOR_EVER)).toBe(false);
+  // At once: nothing was emptied for it.
+  expect(changes).toEqual([false, true]);
+
+  const beganMs = performance.now();
+  await vi.waitUntil(
+    async () => {
+      const wasClosed = changes.length;
+      await quarantine.close(FOR_EVER);
+      return changes.length > wasClosed;
+    },
+    { timeout: 20_000, interval: 1 },
+  );
+  expect(performance.now() - beganMs).toBeGreaterThan(200);
+  leave();
+  await vi.waitUntil(() => quarantine.close(FOR_EVER), { timeout: 20_000, interval: 1 });
 });

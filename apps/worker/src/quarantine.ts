@@ -4,16 +4,22 @@
  *
  * - `open`: entries are taken as they come. Left when one of them turns out to be such a suspect.
  * - `emptying`: nothing is taken; the suspect waits until whatever else runs here has ended. Left when
- *   that is so, or when the suspect gives up waiting.
+ *   that is so, or when the suspect gives up waiting, or has waited for long enough.
  * - `closed`: the suspect runs, and nothing beside it. Left when it has ended.
  *
- * There is one suspect at a time; another one goes back to the queue. So is everything that waits
- * here waiting only for jobs that run, and those have a time limit.
+ * There is one suspect at a time; another one goes back to the queue. Places that are kept empty for
+ * it are lost to all others, so it waits for a while only, and others are then taken for as long.
+ * Each time that was not enough it waits twice as long the next time, until its neighbours' ends come.
  */
 type QuarantineState =
-  | { readonly kind: 'open' }
+  | { readonly kind: 'open'; readonly closesFromMs: number }
   | { readonly kind: 'emptying'; readonly emptied: () => void }
   | { readonly kind: 'closed' };
+
+/** Most answers take less. */
+const PATIENCE_MS = 10_000;
+/** All neighbours have ended by then: a job runs for ten minutes, where it does not say otherwise. */
+const PATIENCE_MS_MAX = 600_000;
 
 export interface Quarantine {
   /** Whether entries are taken. */
@@ -22,16 +28,21 @@ export interface Quarantine {
   enter(): () => void;
   /**
    * For an entry that was taken: waits until it is the only one. True: it is, and nothing else will
-   * be taken before `reopen`. False: another suspect is first, or the signal was aborted.
+   * be taken before `reopen`. False: another suspect is first, it is the others' turn, its neighbours
+   * took too long, or the signal was aborted.
    */
   close(signal: AbortSignal): Promise<boolean>;
   reopen(): void;
 }
 
 /** `onChange` is called whenever `isOpen` has changed. */
-export function createQuarantine(onChange: () => void): Quarantine {
-  let state: QuarantineState = { kind: 'open' };
+export function createQuarantine(
+  onChange: () => void,
+  { firstPatienceMs = PATIENCE_MS }: { firstPatienceMs?: number } = {},
+): Quarantine {
+  let state: QuarantineState = { kind: 'open', closesFromMs: 0 };
   let taken = 0;
+  let patienceMs = firstPatienceMs;
 
   function become(next: QuarantineState): void {
     const wasOpen = state.kind === 'open';
@@ -54,20 +65,30 @@ export function createQuarantine(onChange: () => void): Quarantine {
 
     async close(signal) {
       if (state.kind !== 'open' || signal.aborted) return false;
-      const { promise, resolve } = Promise.withResolvers<boolean>();
-      const onAbort = () => resolve(false);
+      if (performance.now() < state.closesFromMs) return false;
+      const { promise, resolve } = Promise.withResolvers<'emptied' | 'given up' | 'too long'>();
+      const onAbort = () => resolve('given up');
       signal.addEventListener('abort', onAbort, { once: true });
-      become({ kind: 'emptying', emptied: () => resolve(true) });
-      if (taken === 1) resolve(true);
-      const isEmptied = await promise;
+      const tooLong = setTimeout(resolve, patienceMs, 'too long');
+      become({ kind: 'emptying', emptied: () => resolve('emptied') });
+      if (taken === 1) resolve('emptied');
+      const end = await promise;
       signal.removeEventListener('abort', onAbort);
-      become(isEmptied ? { kind: 'closed' } : { kind: 'open' });
-      return isEmptied;
+      clearTimeout(tooLong);
+      if (end === 'emptied') {
+        patienceMs = firstPatienceMs;
+        become({ kind: 'closed' });
+        return true;
+      }
+      const restMs = end === 'too long' ? patienceMs : 0;
+      if (end === 'too long') patienceMs = Math.min(2 * patienceMs, PATIENCE_MS_MAX);
+      become({ kind: 'open', closesFromMs: performance.now() + restMs });
+      return false;
     },
 
     reopen() {
       if (state.kind !== 'closed') throw new Error(`Cannot reopen what is ${state.kind}`);
-      become({ kind: 'open' });
+      become({ kind: 'open', closesFromMs: 0 });
     },
   };
 }

@@ -113,6 +113,22 @@ export function createClosing({
       .exec();
   }
 
+  /**
+   * A submission may have been tried again and written the job only now. It enters its indexes before
+   * and after that: what was taken out meanwhile is put back by it, or here. Too early a deadline is
+   * put right by whoever looks at it.
+   */
+  async function enterAgain(jobId: string): Promise<boolean> {
+    const createdAt = await redis.hget(keys.job(jobId), 'created_at');
+    if (createdAt === null) return false;
+    await redis
+      .pipeline()
+      .zadd(keys.open, 'NX', createdAt, jobId)
+      .zadd(keys.deadlines, 'NX', createdAt, jobId)
+      .exec();
+    return true;
+  }
+
   return {
     async close(jobId) {
       const job = await read(jobId);
@@ -122,7 +138,7 @@ export function createClosing({
       if (state !== null && job.isOpen) return closeEnded({ ...job, state });
       // Gone, or closed before: nothing is done once more, such as to announce the end.
       await leaveIndexes(jobId);
-      return true;
+      return state !== null || !(await enterAgain(jobId));
     },
   };
 }

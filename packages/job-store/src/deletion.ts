@@ -8,6 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobState } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
+import { answered } from './answered.ts';
 import type { Closing } from './closing.ts';
 import type { Keys } from './keys.ts';
 import { DUE_EVENTS } from './retention.ts';
@@ -16,9 +17,11 @@ import { runScript } from './scripts.ts';
 /** A worker lets go of an entry when its engine has stopped, within a second. The sweep waits on. */
 const RELEASE_WAIT_MS = 3_000;
 const RELEASE_CHECK_MS = 20;
+/** Longer than all that is left of a job lives by itself: nobody needs the note after that. */
+const NOTE_MS = 2 * 24 * 3_600_000;
 
 export interface Deletion {
-  /** Returns false where there is no such job. */
+  /** Returns false where there is no such job. Throws where it is not known whether it is deleted. */
   delete(jobId: string): Promise<boolean>;
 }
 
@@ -26,27 +29,45 @@ export function createDeletion({
   redis,
   keys,
   closing,
+  onError,
 }: {
   redis: Redis;
   keys: Keys;
   closing: Closing;
+  onError: (error: Error) => void;
 }): Deletion {
-  return {
-    async delete(jobId) {
-      const [exists, createdAt] = await redis.hmget(keys.job(jobId), 'state', 'created_at');
-      if (!exists) return false;
-      // A job that has ended is in this index no more.
-      await redis.zadd(keys.open, 'NX', Number(createdAt), jobId);
-      const state = (await runScript(redis, 'delete', {
-        keys: [keys.job(jobId), keys.log(jobId)],
-        args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun],
-      })) as 'gone' | JobState;
-      if (state === 'running') await redis.publish(keys.controlChannel, `cancel ${jobId}`);
-      const deadlineMs = performance.now() + RELEASE_WAIT_MS;
-      while (!(await closing.close(jobId)) && performance.now() < deadlineMs) {
+  async function deleteContent(jobId: string): Promise<'gone' | JobState> {
+    const [exists, createdAt] = await redis.hmget(keys.job(jobId), 'state', 'created_at');
+    if (!exists) return 'gone';
+    // A job that has ended is in this index no more. A Redis that is full refuses it: then what is
+    // left goes now, or by its own time.
+    await redis.zadd(keys.open, 'NX', Number(createdAt), jobId).catch(onError);
+    const state = (await runScript(redis, 'delete', {
+      keys: [keys.job(jobId), keys.log(jobId)],
+      args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun, NOTE_MS],
+    })) as 'gone' | JobState;
+    if (state === 'running') await redis.publish(keys.controlChannel, `cancel ${jobId}`);
+    return state;
+  }
+
+  /** What it held is gone, so that nothing of this is a reason to call it failed. */
+  async function closeSoon(jobId: string): Promise<void> {
+    const deadlineMs = performance.now() + RELEASE_WAIT_MS;
+    try {
+      while (!(await answered(closing.close(jobId))) && performance.now() < deadlineMs) {
         await sleep(RELEASE_CHECK_MS);
       }
-      return state !== 'gone';
+    } catch (error) {
+      onError(error as Error);
+    }
+  }
+
+  return {
+    async delete(jobId) {
+      const state = await answered(deleteContent(jobId));
+      if (state === 'gone') return false;
+      await closeSoon(jobId);
+      return true;
     },
   };
 }

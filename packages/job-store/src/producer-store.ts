@@ -133,7 +133,7 @@ export async function createProducerStore({
   const index = createOwnerIndex({ redis, keys });
   const webhooks = createWebhookQueue({ redis, keys, onError });
   const closing = createClosing({ redis, keys, index, queues, webhooks });
-  const deletion = createDeletion({ redis, keys, closing });
+  const deletion = createDeletion({ redis, keys, closing, onError });
   const listing = createListing({ redis, keys, onError });
   const replicas = createReplicas({
     redis,
@@ -180,7 +180,11 @@ export async function createProducerStore({
       }),
     )) as ['gone'] | [JobState, cancelAt: number];
     const [state, cancelAt] = reply;
-    if (state === 'gone') return null;
+    if (state === 'gone') {
+      // It was bound before it should have been written, and was not.
+      await replicas.unbind(jobId).catch(onError);
+      return null;
+    }
     if (state === 'running') {
       const due = cancelDeadline(cancelAt);
       await answered(
@@ -214,7 +218,7 @@ export async function createProducerStore({
 
     cancel,
 
-    delete: (jobId) => answered(deletion.delete(jobId)),
+    delete: deletion.delete,
 
     status: (tier) =>
       answered(

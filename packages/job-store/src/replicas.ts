@@ -28,6 +28,7 @@ export interface Replicas {
   readonly replicaId: string;
   /** Notes that a job is bound to this replica. `now` is Redis's time. */
   bind(jobId: string, now: number): Promise<void>;
+  unbind(jobId: string): Promise<void>;
   /** Cancels what was bound to replicas that are gone. */
   sweep(): Promise<void>;
   stop(): Promise<void>;
@@ -95,6 +96,10 @@ export function createReplicas({
         redis.sadd(keys.bound(replicaId), jobId),
         redis.zadd(keys.replicas, 'GT', now, replicaId),
       ]);
+    },
+
+    async unbind(jobId) {
+      await redis.srem(keys.bound(replicaId), jobId);
     },
 
     async sweep() {

@@ -24,6 +24,19 @@ const SCRIPT_NAMES = [
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 
+/**
+ * A Redis that is full still runs these: they end jobs or make room, and what they write is small or
+ * was admitted before.
+ */
+const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
+  'append',
+  'cancel',
+  'delete',
+  'expire',
+  'finish',
+  'requeue',
+]);
+
 interface Script {
   readonly lua: string;
   readonly sha: string;
@@ -88,7 +101,8 @@ export function isNoScript(error: unknown): boolean {
 function loadScripts(): Record<ScriptName, Script> {
   const prelude = read('prelude');
   const entries = SCRIPT_NAMES.map((name) => {
-    const lua = `${prelude}\n${read(name)}`;
+    const flags = RUN_WHEN_FULL.has(name) ? '#!lua flags=allow-oom\n' : '';
+    const lua = `${flags}${prelude}\n${read(name)}`;
     return [name, { lua, sha: createHash('sha1').update(lua).digest('hex') }] as const;
   });
   return Object.fromEntries(entries) as Record<ScriptName, Script>;

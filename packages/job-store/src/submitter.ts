@@ -92,6 +92,13 @@ export function createSubmitter({
     }
   }
 
+  async function enterIndexes({ id, queueTimeoutMs }: NewJob, now: number): Promise<void> {
+    await Promise.all([
+      redis.zadd(keys.open, 'NX', now, id),
+      redis.zadd(keys.deadlines, 'NX', now + queueTimeoutMs, id),
+    ]);
+  }
+
   async function writeAdmitted(
     job: NewJob,
     { fields, placeAt }: { fields: readonly string[]; placeAt: PlaceAt },
@@ -106,8 +113,7 @@ export function createSubmitter({
       estimated_wait_ms: place.estimatedWaitMs,
     });
     await Promise.all([
-      redis.zadd(keys.open, 'NX', now, job.id),
-      redis.zadd(keys.deadlines, 'NX', now + job.queueTimeoutMs, job.id),
+      enterIndexes(job, now),
       job.isBound === true ? replicas.bind(job.id, now) : null,
     ]);
     const bound = job.isBound === true ? ['bound', replicas.replicaId] : [];
@@ -119,6 +125,8 @@ export function createSubmitter({
     if (reply[0] === 'deleted') return GONE;
     const [outcome, state, tier, epoch, jobClass, createdAt] = reply;
     await Promise.all([
+      // A sweep may have found the entries of a first try without a job, and forgotten them just now.
+      job.idempotency !== undefined && enterIndexes(job, now),
       // Before the queue has it, so that its end cannot be noted before its beginning.
       outcome === 'created' && index.opened({ jobId: job.id, owner: job.owner, createdAt }),
       enqueue({ id: job.id, state, tier, epoch, class: jobClass }),

@@ -209,6 +209,14 @@ const WRONGS: readonly (readonly [string, readonly string[], (known: Known) => v
     ({ entries }) => void entries.push({ ...submitted(ID), conflicting: true }),
   ],
   [
+    'another body that is refused for another reason',
+    ['I11'],
+    ({ entries }) => {
+      const refused = { outcome: 'refused', status: 404, code: null, jobId: null } as const;
+      entries.push({ ...submitted(ID), ...refused, conflicting: true });
+    },
+  ],
+  [
     'two terminal events',
     ['I3'],
     ({ events, read }) => {
@@ -378,6 +386,23 @@ test.each(WRONGS)('finds %s', (_name, invariants, spoil) => {
   spoil(known);
   const found = new Set(checkAll(evidenceOf(known)).map(({ invariant }) => invariant));
   for (const invariant of invariants) expect(found).toContain(invariant);
+});
+
+test.each([
+  [422, 'idempotency_key_reused'],
+  [503, 'shutting_down'],
+])('takes a %i for a right answer to another body under a used key', (status, code) => {
+  const known = healthy();
+  const { entries } = known;
+  entries.push({
+    ...submitted(ID),
+    outcome: 'refused',
+    status,
+    code,
+    jobId: null,
+    conflicting: true,
+  });
+  expect(checkAll(evidenceOf(known))).toEqual([]);
 });
 
 test('counts what was accepted without the knowledge of its client', () => {

@@ -52,17 +52,20 @@ function allJobsOf({ submits, jobIds }: OpEvidence, { jobs }: Evidence): string[
 function checkOp(ofOp: OpEvidence, evidence: Evidence): Violation[] {
   const { op, submits } = ofOp;
   const all = allJobsOf(ofOp, evidence);
-  const taken = submits.filter(({ conflicting, outcome }) => conflicting && outcome !== 'unknown');
+  const conflicting = submits.filter((submit) => submit.conflicting && !isRefusedRightly(submit));
   return [
     ...(all.length <= 1
       ? []
       : [violation(op.key === null ? 'I2' : 'I11', null, `${op.op} has jobs ${all.join(', ')}`)]),
-    ...taken
-      .filter(({ status }) => status !== null && status !== 422 && status !== 429)
-      .map(({ status }) =>
-        violation('I11', null, `${op.op}: another body under its key was answered by ${status}`),
-      ),
+    ...conflicting.map(({ status }) =>
+      violation('I11', null, `${op.op}: another body under its key was answered by ${status}`),
+    ),
   ];
+}
+/** By its key, or because nothing is taken at that moment; of no answer nothing is known. */
+function isRefusedRightly({ outcome, status }: OpEvidence['submits'][number]): boolean {
+  if (outcome === 'acknowledged') return false;
+  return status === null || status === 422 || status === 429 || status >= 500;
 }
 
 /** I20: nothing is left of what was deleted. */

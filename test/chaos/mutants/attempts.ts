@@ -5,15 +5,21 @@ import { INATTENTIVE, LUA, STORE } from './mutant.ts';
 import type { Mutant } from './mutant.ts';
 
 /**
- * The worker that has most jobs is frozen, for longer than the lock lasts and the check takes; the
- * other one then has them. Answers last so long that both are in the middle of one.
+ * The worker that has most jobs is frozen, for longer than the lock lasts and the check takes. Nobody
+ * comes any more then, so the other one has places for its jobs. Answers last so long that both
+ * are in the middle of one.
  */
 export const FROZEN_RUN = {
-  faults: [freezeBusiest({ ms: 3_500 })],
-  pauseMs: [1_500, 1_500],
-  mix: { maxTokens: [500, 600], endless: 1 },
-  loadMs: 5_500,
-  perSecond: 7,
+  // It draws many jobs, and few that are cancelled or short.
+  seed: 'nothing',
+  faults: [freezeBusiest({ ms: 4_500 })],
+  pauseMs: [2_000, 2_000],
+  mix: { maxTokens: [300, 350], endless: 1 },
+  arrivalsMs: 1_900,
+  loadMs: 7_000,
+  perSecond: 6,
+  // Slowly, so that two such runs at once leave the machine time to notice.
+  timeScale: 2,
 } as const;
 
 export const ATTEMPT_MUTANTS: readonly Mutant[] = [

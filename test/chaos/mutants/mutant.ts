@@ -14,9 +14,15 @@ export interface Mutant {
   readonly expected: readonly string[];
   /** None: it shows without any. */
   readonly faults: readonly Fault[];
+  /** Instead of its name. */
+  readonly seed?: string;
   readonly mix?: Partial<LoadMix>;
   readonly loadMs?: number;
+  /** For how long clients come, where that is not as long. */
+  readonly arrivalsMs?: number;
   readonly perSecond?: number;
+  /** Of the engines' times. */
+  readonly timeScale?: number;
   readonly pauseMs?: readonly [min: number, max: number];
 }
 

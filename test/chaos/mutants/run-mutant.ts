@@ -36,17 +36,19 @@ const MIX: LoadMix = {
 };
 
 /** Without an edit, what is found is a mistake of the checks. */
-export async function runMutant(
-  mutant: Pick<Mutant, 'name' | 'edits' | 'faults' | 'mix' | 'loadMs' | 'perSecond' | 'pauseMs'>,
-): Promise<RunOutcome> {
+export async function runMutant(mutant: Omit<Mutant, 'breaks' | 'expected'>): Promise<RunOutcome> {
   const source = await copySource(ROOT, [...HASTE, ...mutant.edits]);
   try {
     return await runChaos({
-      seed: mutant.name,
+      seed: mutant.seed ?? mutant.name,
       loadMs: mutant.loadMs ?? LOAD_MS,
+      ...(mutant.arrivalsMs === undefined ? {} : { arrivalsMs: mutant.arrivalsMs }),
       ...(mutant.edits.length === 0 ? PATIENT : IMPATIENT),
       perSecond: mutant.perSecond ?? PER_SECOND,
-      shape: mutant.faults.length === 0 ? CALM_WORLD : SMALL_WORLD,
+      shape: {
+        ...(mutant.faults.length === 0 ? CALM_WORLD : SMALL_WORLD),
+        timeScale: mutant.timeScale ?? SMALL_WORLD.timeScale,
+      },
       mix: { ...MIX, ...mutant.mix },
       nemesis:
         mutant.faults.length === 0

@@ -50,9 +50,10 @@ export async function startWorld({
 }): Promise<World> {
   const flags = [`--persona=${persona.name}`, `--seed=${engineSeed}`, ...profile];
   const tier = `test-${randomBytes(6).toString('hex')}`;
-  const [reference, jobs, ...engines] = await Promise.all([
+  // Before the processes, whose start leaves this one little time to connect.
+  const jobs = await createJobs({ redisUrl, tier });
+  const [reference, ...engines] = await Promise.all([
     startReference([`--persona=${persona.name}`, `--seed=${SEED}`]),
-    createJobs({ redisUrl, tier }),
     startEngine(flags),
     startEngine(flags),
   ]);

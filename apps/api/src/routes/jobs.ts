@@ -29,7 +29,7 @@ const acceptedSchema = z.object({
   status: jobObjectSchema.shape.status,
   tier: z.string(),
   route: z.array(z.string()),
-  /** Null for a job that was there already. */
+  /** Null for a job that was there already, or waits no more. */
   position: z.int().nullable(),
   estimated_wait_ms: z.number().nullable(),
   dropped_messages: z.int(),
@@ -91,14 +91,16 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
         }
         status = held.record?.state ?? status;
       }
+      // It has left its place while the answer was held.
+      const place = status === 'queued' ? job.place : null;
       return reply.code(202).send({
         id: job.id,
         object: 'job',
         status,
         tier: job.tier,
         route: job.reasons,
-        position: job.place?.position ?? null,
-        estimated_wait_ms: job.place?.estimatedWaitMs ?? null,
+        position: place?.position ?? null,
+        estimated_wait_ms: place?.estimatedWaitMs ?? null,
         dropped_messages: job.droppedMessages,
         urls,
       });

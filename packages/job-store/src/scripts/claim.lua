@@ -23,7 +23,7 @@
 local record = redis.call('HMGET', KEYS[1], 'state', 'epoch', 'attempt', 'seq', 'failures', 'deaths',
   'followers', 'cancel', 'claim', 'streamed', 'on_interrupt', 'tier', 'created_at', 'started_at',
   'queue_deadline', 'run_timeout_ms', 'request', 'spared', 'traceparent', 'continued',
-  'worker', 'tokens_made')
+  'worker', 'tokens_made', 'waits_alone_since')
 local state, epoch, claimed_by = record[1], record[2], record[9]
 if not state then
   return { 'drop', 'gone' }
@@ -69,7 +69,9 @@ end
 if attempt == 0 and now >= queue_deadline then
   return drop('expired', ARGV[9])
 end
-if attempt > 0 and now >= started_at + run_timeout_ms then
+-- The time in which it was let wait to run alone is not its own.
+local waited = waited_alone(record[23], run_timeout_ms, now)
+if attempt > 0 and now >= started_at + run_timeout_ms + waited then
   return drop('failed', ARGV[12])
 end
 if state == 'running' then
@@ -91,7 +93,13 @@ if deaths == tonumber(ARGV[5]) - 1 and ARGV[6] ~= '1' then
     redis.call('HSET', KEYS[1], 'state', 'queued', 'deaths', deaths)
     redis.call('HDEL', KEYS[1], 'claim')
   end
+  redis.call('HSETNX', KEYS[1], 'waits_alone_since', now)
   return { 'alone' }
+end
+if record[23] then
+  run_timeout_ms = run_timeout_ms + waited
+  redis.call('HSET', KEYS[1], 'run_timeout_ms', run_timeout_ms)
+  redis.call('HDEL', KEYS[1], 'waits_alone_since')
 end
 
 attempt = attempt + 1

@@ -3,7 +3,8 @@
 -- left to remove elsewhere.
 --
 -- KEYS  1 job, 2 log
--- ARGV  1 job id, 2 `cancelled` event of a job that never ran, 3 of one that ran
+-- ARGV  1 job id, 2 `cancelled` event of a job that never ran, 3 of one that ran, 4 how long the note
+--       is kept where nobody removes it (ms)
 -- RETURN 'gone' or the state before the call
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'seq', 'followers', 'tokens_made')
@@ -24,4 +25,5 @@ for i, name in ipairs(names) do
     redis.call('HSET', KEYS[1], name, values[i])
   end
 end
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return state

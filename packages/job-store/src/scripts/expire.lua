@@ -8,7 +8,8 @@
 -- RETURN {'gone'} or {state after the call, when it is due}
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'seq', 'followers', 'queue_deadline',
-  'started_at', 'run_timeout_ms', 'cancel', 'cancel_at', 'tokens_made')
+  'started_at', 'run_timeout_ms', 'cancel', 'cancel_at', 'tokens_made',
+  'waits_alone_since')
 local state, attempt = record[1], record[2]
 if not state then
   return { 'gone' }
@@ -22,7 +23,9 @@ local due, ending, json
 if attempt == '0' then
   due, ending, json = tonumber(record[5]), 'expired', ARGV[3]
 else
-  due, ending, json = tonumber(record[6]) + tonumber(record[7]) + left, 'failed', ARGV[4]
+  local run_timeout_ms = tonumber(record[7])
+  due = tonumber(record[6]) + run_timeout_ms + left + waited_alone(record[11], run_timeout_ms, now)
+  ending, json = 'failed', ARGV[4]
   if record[8] == '1' then
     local cancel_due = tonumber(record[9] or 0) + left
     if cancel_due < due then

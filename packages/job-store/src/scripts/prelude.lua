@@ -58,3 +58,12 @@ local function conclude(job_key, log_key, job_id, seq, state, json, followers)
   redis.call('PEXPIRE', job_key, kept[1] or 86400000)
   redis.call('PEXPIRE', log_key, kept[2] or 3600000)
 end
+
+-- How long a job that is `queued` has been let wait to run alone, which does not count as its time to
+-- run: but not for longer than that, so that its end comes all the same.
+local function waited_alone(since, run_timeout_ms, now)
+  if not since then
+    return 0
+  end
+  return math.min(now - tonumber(since), run_timeout_ms)
+end
