@@ -37,8 +37,12 @@ export type {
 } from './job.ts';
 export { fullJitterMs } from './backoff.ts';
 export { queuePriority, returningPriority } from './priority.ts';
+
+// Tiers
 export { estimateWaitMs, workerStatusSchema } from './tier-status.ts';
-export type { TierStatus, UpstreamStatus, WorkerStatus } from './tier-status.ts';
+export type { BreakerName, TierStatus, UpstreamStatus, WorkerStatus } from './tier-status.ts';
+export { NO_LOAD, costOf, depthOf, expectedCost } from './tier-load.ts';
+export type { Ahead, ClassLoad, TierLoad } from './tier-load.ts';
 
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';

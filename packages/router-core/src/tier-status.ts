@@ -1,5 +1,12 @@
 /** What is known of a tier right now: its queue and its live workers. */
 import { z } from 'zod';
+import type { TierLoad } from './tier-load.ts';
+
+/**
+ * `closed`: jobs go there. `open`: none does. `half_open`: one at a time does, to find out.
+ */
+export const breakerSchema = z.enum(['closed', 'half_open', 'open']);
+export type BreakerName = z.infer<typeof breakerSchema>;
 
 /** One engine, as its worker sees it. Null: the engine does not tell, or not now. */
 const upstreamStatusSchema = z.object({
@@ -18,6 +25,10 @@ const upstreamStatusSchema = z.object({
   model: z.string().nullable(),
   max_model_len: z.int().positive().nullable(),
   version: z.string().nullable(),
+  /** Workers of before there were breakers do not say it. */
+  breaker: breakerSchema.optional(),
+  /** Until it is tried again, in milliseconds; null while its breaker is not open. */
+  retry_in_ms: z.number().nonnegative().nullish(),
 });
 export type UpstreamStatus = z.infer<typeof upstreamStatusSchema>;
 
@@ -29,8 +40,10 @@ export const workerStatusSchema = z.object({
   /** Of its engines that are ready. */
   slots: z.int().nonnegative(),
   running: z.int().nonnegative(),
-  /** `closed`: it pulls jobs. `open`: none of its engines is ready, and it does not pull. */
-  breaker: z.enum(['closed', 'open']),
+  /** `closed`: it pulls jobs. `half_open`: one at a time. `open`: it does not pull. */
+  breaker: breakerSchema,
+  /** Until it pulls again, in milliseconds, where that is known. */
+  retry_in_ms: z.number().nonnegative().nullish(),
   /** One that is ready, if there is one. */
   upstream: z.string(),
   model: z.string(),
@@ -38,6 +51,10 @@ export const workerStatusSchema = z.object({
   max_model_len: z.int().positive().nullable(),
   /** Moving average of how long a job occupies a slot, in milliseconds; null before the first. */
   service_ms: z.number().nonnegative().nullable(),
+  /** Cost of jobs (see `costOf`) that it gets done per second with all its slots in use. */
+  tokens_per_s: z.number().nonnegative().nullish(),
+  /** Moving average of the tokens of an answer. */
+  output_tokens: z.number().nonnegative().nullish(),
   /** Workers that know one engine only do not say it. */
   upstreams: z.array(upstreamStatusSchema).optional(),
 });
@@ -47,6 +64,7 @@ export interface TierStatus {
   readonly name: string;
   /** Jobs that wait. */
   readonly depth: number;
+  readonly load: TierLoad;
   readonly workers: readonly WorkerStatus[];
 }
 
