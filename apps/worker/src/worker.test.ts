@@ -329,6 +329,8 @@ describe('a worker', () => {
         model: 'served',
         max_model_len: 2_048,
         service_ms: null,
+        tokens_per_s: null,
+        output_tokens: null,
         upstreams: [
           {
             url: URL_OF_ENGINE,
@@ -345,11 +347,16 @@ describe('a worker', () => {
         ],
       });
     }, PATIENCE);
-    runs[0]?.end(whole);
+    runs[0]?.end({
+      ...whole,
+      usage: { prompt_tokens: 16, completion_tokens: 7, total_tokens: 23 },
+    });
     await delivery;
-    await vi.waitFor(() => {
-      expect(beats.at(-1)).toMatchObject({ running: 0, service_ms: expect.any(Number) as number });
-    }, PATIENCE);
+    await vi.waitFor(() => expect(beats.at(-1)).toMatchObject({ running: 0 }), PATIENCE);
+    const { service_ms, tokens_per_s, output_tokens } = beats.at(-1) ?? {};
+    expect(output_tokens).toBe(7);
+    // Seven tokens and a prompt, on two slots.
+    expect(tokens_per_s).toBeCloseTo((2 * 8 * 1_000) / (service_ms ?? 0), 6);
   });
 
   it('runs a job under a name of its own, with what it has learnt of the engine', async () => {

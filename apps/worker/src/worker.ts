@@ -20,6 +20,7 @@ import { processJob } from './process-job.ts';
 import type { ProcessJobDeps, RunningAttempt } from './process-job.ts';
 import { createPulling } from './pulling.ts';
 import { createQuarantine } from './quarantine.ts';
+import { NO_JOBS_YET, countServed, tokensPerS } from './service-rate.ts';
 import { createStuckCheck } from './stuck-check.ts';
 import type { Slot } from './upstream/upstream.ts';
 import type { Upstreams } from './upstream/upstreams.ts';
@@ -34,8 +35,6 @@ const GOODBYE_MS = 1_000;
 /** Jobs that wait to be tried again; those beyond it may meet the same engine. */
 const FAILED_ON_MAX = 10_000;
 const BACK: Delivery = { kind: 'again', delayMs: 1 };
-/** Weight of the newest job in the moving average of the service time. */
-const SERVICE_WEIGHT = 0.2;
 
 export interface TierWorker {
   /** Rejects when the worker pulls nothing though it could. */
@@ -71,7 +70,7 @@ export function startWorker({
   const onBeatError = createErrorLog(log, 'heartbeat failed');
   /** The engine that failed a job last. */
   const failedOn = new Map<string, string>();
-  let serviceMs: number | null = null;
+  let rate = NO_JOBS_YET;
   /** A job that waits here until it is alone. */
   let suspect: { readonly jobId: string; readonly giveUp: AbortController } | null = null;
 
@@ -111,11 +110,12 @@ export function startWorker({
     const slot = upstreams.acquire({ avoid: failedOn.get(entry.jobId) });
     // None is ready any more.
     if (slot === null) return BACK;
+    const takenMs = performance.now();
     try {
       return await processJob(entry, delivery, {
         worker: config.workerId,
         claim: store.claim,
-        run: runOn(slot),
+        run: runOn(slot, takenMs),
         running,
         random: Math.random,
         log,
@@ -169,9 +169,8 @@ export function startWorker({
     return [...attempts, { jobId, onStanding }];
   }
 
-  function runOn(slot: Slot): ProcessJobDeps['run'] {
+  function runOn(slot: Slot, takenMs: number): ProcessJobDeps['run'] {
     return async (job, options) => {
-      const beganMs = performance.now();
       const outcome = await slot.engine.run(job, {
         ...options,
         model: slot.model,
@@ -186,8 +185,13 @@ export function startWorker({
       });
       slot.report(outcome);
       noteFailure(job.jobId, outcome.ending.kind === 'failed' ? slot.url : null);
-      // What fails at once or is cut short says nothing of how long an answer takes.
-      if (outcome.ending.kind === 'whole') countService(performance.now() - beganMs);
+      if (outcome.ending.kind === 'whole') {
+        rate = countServed(rate, {
+          slotMs: performance.now() - takenMs,
+          usage: outcome.usage,
+          tokensBefore: job.soFar === null ? 0 : job.tokensBefore,
+        });
+      }
       return outcome;
     };
   }
@@ -199,10 +203,6 @@ export function startWorker({
     const [oldest] = failedOn.keys();
     if (failedOn.size >= FAILED_ON_MAX && oldest !== undefined) failedOn.delete(oldest);
     failedOn.set(jobId, url);
-  }
-
-  function countService(ms: number): void {
-    serviceMs = serviceMs === null ? ms : serviceMs + SERVICE_WEIGHT * (ms - serviceMs);
   }
 
   /** One heartbeat that fails is not the end: the next one may succeed. */
@@ -227,13 +227,16 @@ export function startWorker({
   }
 
   function status(): WorkerStatus {
+    const summary = upstreams.summary();
     return {
       id: config.workerId,
       host: config.host,
       pid: process.pid,
       running: running.size,
-      service_ms: serviceMs,
-      ...upstreams.summary(),
+      service_ms: rate.slotMs?.value ?? null,
+      tokens_per_s: tokensPerS(rate, summary.slots),
+      output_tokens: rate.outputTokens?.value ?? null,
+      ...summary,
     };
   }
 
