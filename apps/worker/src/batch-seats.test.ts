@@ -139,8 +139,8 @@ describe('seats for batches', () => {
     fc.assert(
       fc.property(seats, situations, (before, now) => {
         const { waiting, running } = now.load;
-        const jobs = waiting.batch.jobs + running.batch.jobs;
-        expect(nextSeats(before, now).seats).toBeLessThanOrEqual(jobs);
+        const count = waiting.batch.jobs + running.batch.jobs;
+        expect(nextSeats(before, now).seats).toBeLessThanOrEqual(count);
       }),
       { numRuns: 1_000 },
     );
