@@ -27,7 +27,8 @@ export function createWorkerMetrics({
   upstreams = () => [],
 }: {
   tier: string;
-  slots: () => { running: number; free: number };
+  /** `batch`: those that batches may have now. */
+  slots: () => { running: number; free: number; batch: number };
   upstreams?: () => readonly UpstreamStatus[];
 }): WorkerMetrics {
   const registry = new Registry();
@@ -61,6 +62,16 @@ export function createWorkerMetrics({
     },
   });
   slotGauge.set({ tier, state: 'running' }, 0);
+  const batchSlots = new Gauge({
+    name: 'qarr_worker_batch_slots',
+    help: 'Places that batches may have now',
+    labelNames: ['tier'] as const,
+    registers,
+    collect() {
+      this.set({ tier }, slots().batch);
+    },
+  });
+  batchSlots.set({ tier }, 0);
   registerUpstreamGauges({ tier, registers, upstreams });
 
   function histogram(name: string, help: string) {

@@ -42,6 +42,8 @@ export interface WorkerStore {
   /** Entries of one of this tier's queues that could be pulled now. */
   waiting(queue: QueueKind): Promise<number>;
   load(): Promise<TierLoad>;
+  /** Those of this tier that live. */
+  workers(): Promise<WorkerStatus[]>;
   beat(status: WorkerStatus): Promise<void>;
   leave(workerId: string): Promise<void>;
   stop(): Promise<void>;
@@ -129,6 +131,7 @@ export async function createWorkerStore({
 
     waiting: (queue) => queues.waiting(tier, queue),
     load: () => ledger.read(tier),
+    workers: () => workers.alive(tier),
     beat: (status) => workers.beat(tier, status),
     leave: (workerId) => workers.leave(tier, workerId),
 
