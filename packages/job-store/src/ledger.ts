@@ -9,7 +9,7 @@
  */
 import type { Ahead, JobClass, TierLoad } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
-import type { Keys } from './keys.ts';
+import type { Keys, QueueKind } from './keys.ts';
 import { runScript } from './scripts.ts';
 
 /** What has to hold for a job to enter a tier. */
@@ -70,6 +70,15 @@ export const RETURNING_PRIORITY: Readonly<Record<JobClass, number>> = {
   // It has a queue of its own.
   batch: 1,
 };
+
+/** Of the places in the order of a ledger, where those of batch jobs begin: see `ledger.lua`. */
+const BATCH_OFFSET = 2_000_000;
+
+/** The priority that belongs to a place in the order of a ledger; null for a job without one. */
+export function priorityAt(place: string | number | null, queue: QueueKind): number | null {
+  if (place === null) return null;
+  return queue === 'batch' ? Number(place) - BATCH_OFFSET : Number(place);
+}
 
 export function createLedger({ redis, keys }: { redis: Redis; keys: Keys }): Ledger {
   const call = (tier: string, args: (string | number)[]) => ({ keys: keys.ledger(tier), args });
