@@ -122,7 +122,7 @@ function limitArgs(limits: EntryLimits | null): (string | number)[] {
 const CLASS_NUMBERS = 5;
 
 function parseLoad(numbers: readonly number[]): TierLoad {
-  const at = (index: number) => Number(numbers[index] ?? 0);
+  const at = (index: number) => numbers[index] ?? 0;
   const perClass = <Value>(read: (first: number) => Value): Record<JobClass, Value> => ({
     interactive: read(0),
     standard: read(CLASS_NUMBERS),

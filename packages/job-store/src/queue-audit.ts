@@ -73,9 +73,9 @@ export function createQueueAudit({
     entries: readonly RankedName[],
   ): Promise<void> {
     const ids = entries.map(({ jobId }) => jobId);
-    const places = await redis.zmscore(keys.ledger(tier)[1], ...ids);
+    const scores = await redis.zmscore(keys.ledger(tier)[1], ...ids);
     const late = entries.flatMap((entry, index) => {
-      const priority = priorityAt(places[index] ?? null, queue);
+      const priority = priorityAt(scores[index] ?? null, queue);
       return priority !== null && (entry.priority ?? 0) > priority ? [{ ...entry, priority }] : [];
     });
     for (const entry of late) await queues.setPriority(tier, { ...entry, queue });
