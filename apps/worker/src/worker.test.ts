@@ -214,6 +214,7 @@ function createFakeProbe(describeEngine: () => Promise<Described>): Probe {
     warmUp: async () => ({
       kind: 'warmed',
       capabilities: { ...NO_CAPABILITIES, countsContinuously: true },
+      tokenMs: 20,
     }),
     canary: async () => ({ kind: 'answered' }),
     scrape: async () => ({ kind: 'none' }),
@@ -358,7 +359,8 @@ describe('a worker', () => {
         model: 'served',
         max_model_len: 2_048,
         service_ms: null,
-        tokens_per_s: null,
+        // A guess: a token in 20 ms, on two slots.
+        tokens_per_s: 100,
         output_tokens: null,
         upstreams: [
           {

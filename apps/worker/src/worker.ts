@@ -255,7 +255,7 @@ export function startWorker({
       pid: process.pid,
       running: running.size,
       service_ms: rate.slotMs?.value ?? null,
-      tokens_per_s: tokensPerS(rate, summary.slots),
+      tokens_per_s: tokensPerS(rate, summary.slots) ?? upstreams.firstTokensPerS(),
       output_tokens: rate.outputTokens?.value ?? null,
       ...summary,
     };

@@ -29,6 +29,8 @@ export interface Upstream {
   readonly running: number;
   /** Null before it has told for the first time. */
   readonly maxModelLen: number | null;
+  /** How long it took for one token when it was warmed, at best; null where that is not known. */
+  readonly tokenMs: number | null;
   acquire(): Slot;
   status(): UpstreamStatus;
   stop(): Promise<void>;
@@ -88,6 +90,7 @@ export function createUpstream({
   /** What the present state does; it ends with the state. */
   let step = new AbortController();
   let lastIdentity: Identity | null = null;
+  let tokenMs: number | null = null;
   /**
    * Counts how often it was lost and warmed: a report on an earlier life of it is no news. What
    * befalls many jobs at once is so one failure, not one for each of them.
@@ -180,6 +183,7 @@ export function createUpstream({
     const { version, model, maxModelLen } = identity;
     const warmed = await probe.warmUp({ model: modelName(), version, signal });
     if (warmed.kind !== 'warmed') return { kind: 'failed', cause: warmed.cause };
+    tokenMs = warmed.tokenMs;
     await load.begin({ maxModelLen, signal });
     // Another engine may have been ready first, with another model.
     if (!signal.aborted && !servedModel.agree(model)) {
@@ -226,6 +230,9 @@ export function createUpstream({
     },
     get maxModelLen() {
       return lastIdentity?.maxModelLen ?? null;
+    },
+    get tokenMs() {
+      return tokenMs;
     },
 
     acquire() {
