@@ -143,15 +143,16 @@ async function batchSlotsOf({ opsUrl }: WorkerProcess): Promise<number> {
 /** Returns what tells the most requests that the engine has had at once. */
 function watchEngine({ engine }: WorkerWorld): () => number {
   let most = 0;
-  let isOn = true;
+  const stopping = new AbortController();
+  const { signal } = stopping;
   const watching = (async () => {
-    while (isOn) {
+    while (!signal.aborted) {
       most = Math.max(most, await engine.open());
       await sleep(LOOK_MS);
     }
   })();
   onTestFinished(async () => {
-    isOn = false;
+    stopping.abort();
     await watching;
   });
   return () => most;

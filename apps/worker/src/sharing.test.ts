@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NO_LOAD } from '@qarr/router-core';
-import type { TierLoad, WorkerStatus } from '@qarr/router-core';
+import type { ClassLoad, TierLoad, WorkerStatus } from '@qarr/router-core';
 import * as fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createSharing } from './sharing.ts';
@@ -43,13 +43,16 @@ function loadOf({
   isAlerting?: boolean;
 }): TierLoad {
   const { waiting, running } = NO_LOAD;
-  const jobs = (count: number) => ({ jobs: count, tokens: count });
   return {
     ...NO_LOAD,
-    waiting: { ...waiting, interactive: jobs(interactive), batch: jobs(batch) },
-    running: { ...running, batch: jobs(batchRunning) },
+    waiting: { ...waiting, interactive: countOf(interactive), batch: countOf(batch) },
+    running: { ...running, batch: countOf(batchRunning) },
     isAlerting,
   };
+}
+
+function countOf(jobs: number): ClassLoad {
+  return { jobs, tokens: jobs };
 }
 
 /** It looks at the load again and again, until `freeze`. */

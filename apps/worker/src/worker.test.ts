@@ -279,6 +279,22 @@ async function started(options: Parameters<typeof start>[0] = {}) {
   return all;
 }
 
+/** A batch waits, and nothing else does. */
+async function withBatches(options: Parameters<typeof start>[0] = {}) {
+  const all = await started({
+    ...options,
+    prepare: (store) => (store.loadNow = BATCH_WAITS),
+  });
+  // Of two slots one stays free for foreground.
+  await vi.waitFor(
+    () => expect(all.batchCalls).toEqual(['consume paused', 'concurrency 1', 'resume']),
+    PATIENCE,
+  );
+  expect(all.worker.batchSlots()).toBe(1);
+  expect(all.calls).toContain('concurrency 1');
+  return all;
+}
+
 /** Its engine answers once, then not before `comeBack`. */
 async function abandoned() {
   const back = Promise.withResolvers<Described>();
@@ -509,21 +525,6 @@ describe('a worker whose engine is gone', () => {
 });
 
 describe('a worker with batches', () => {
-  async function withBatches(options: Parameters<typeof start>[0] = {}) {
-    const all = await started({
-      ...options,
-      prepare: (store) => (store.loadNow = BATCH_WAITS),
-    });
-    // Of two slots one stays free for foreground.
-    await vi.waitFor(
-      () => expect(all.batchCalls).toEqual(['consume paused', 'concurrency 1', 'resume']),
-      PATIENCE,
-    );
-    expect(all.worker.batchSlots()).toBe(1);
-    expect(all.calls).toContain('concurrency 1');
-    return all;
-  }
-
   it('runs them beside foreground, and gives back what is too much', async () => {
     const { deliver, deliverBatch, runs, written } = await withBatches();
     const deliveries = [deliver('job_1'), deliverBatch('job_2')];
