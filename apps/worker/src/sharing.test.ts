@@ -152,17 +152,17 @@ describe('a worker with two queues', () => {
   it('gives each slot that comes free to foreground once that has found none', async () => {
     const { enter, leave, pulls, sharing } = await filled();
     enter('foreground');
-    await sharing.follow();
+    await sleep(0);
     expect(pulls()).toEqual({ foreground: 2, batch: 8 });
     enter('foreground');
     for (let running = 7; running >= 0; running -= 1) {
       leave();
-      await sharing.follow();
+      await sleep(0);
       expect(pulls().foreground).toBe(SLOTS - Math.max(running, pulls().batch));
       expect(pulls().batch).toBeLessThanOrEqual(running + 1);
       if (pulls().foreground > sharing.running.foreground) enter('foreground');
     }
-    await sharing.follow();
+    await sleep(0);
     // Among workers that all live it is the first: it keeps the floor.
     expect(pulls()).toEqual({ foreground: SLOTS - 1, batch: 1 });
   });

@@ -17,6 +17,7 @@ import { NO_CAPABILITIES } from './capabilities.ts';
 import type { Engine, EngineOutcome, RunOptions } from './engine.ts';
 import { failureOfConnection } from './engine-failure.ts';
 import { createWorkerMetrics } from './metrics.ts';
+import { readEngineMetrics } from './upstream/engine-metrics.ts';
 import type { Described, Description } from './upstream/describe.ts';
 import type { Probe } from './upstream/probe.ts';
 import { createServedModel } from './upstream/served-model.ts';
@@ -204,7 +205,7 @@ function createFakeEngine() {
 }
 
 /** An engine that answers what it is asked, but for what the test says. */
-function createFakeProbe(describeEngine: () => Promise<Described>): Probe {
+function createFakeProbe(describeEngine: () => Promise<Described>, kvTokens: number | null): Probe {
   return {
     async describe(signal) {
       const stopped: Described = { kind: 'failed', cause: 'stopped' };
@@ -217,17 +218,23 @@ function createFakeProbe(describeEngine: () => Promise<Described>): Probe {
       tokenMs: 20,
     }),
     canary: async () => ({ kind: 'answered' }),
-    scrape: async () => ({ kind: 'none' }),
+    async scrape() {
+      if (kvTokens === null) return { kind: 'none' };
+      return { kind: 'scraped', metrics: { ...readEngineMetrics(''), kvTokens } };
+    },
     async stop() {},
   };
 }
 
 function start({
   describeEngine = async () => HERE,
+  kvTokens = null,
   beatMs = NOBODY_WAITS_MS,
   prepare = () => {},
 }: {
   describeEngine?: () => Promise<Described>;
+  /** Of the engine's cache, where it tells that. */
+  kvTokens?: number | null;
   beatMs?: number;
   prepare?: (store: ReturnType<typeof createFakeStore>['store']) => void;
 } = {}) {
@@ -247,7 +254,7 @@ function start({
         ...common,
         url: URL_OF_ENGINE,
         engine,
-        probe: createFakeProbe(describeEngine),
+        probe: createFakeProbe(describeEngine, kvTokens),
         canaryEveryMs: NOBODY_WAITS_MS,
         rest: { afterFailures: 5, firstMs: 1 },
         onChange,
@@ -442,6 +449,17 @@ describe('a worker', () => {
     const before = beats.length;
     await vi.waitFor(() => expect(beats.length).toBeGreaterThan(before + 1), PATIENCE);
     expect(beats.at(-1)).toMatchObject({ running: 0, service_ms: null });
+  });
+
+  it('gives back what arrives when its engine takes no more', async () => {
+    const { deliver, runs, calls } = await started({ kvTokens: 2_048 });
+    // A cache for one job, on an engine that could be given two.
+    expect(calls).toEqual(['consume paused', 'concurrency 1', 'resume']);
+    const delivery = deliver('job_1');
+    await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    expect(await deliver('job_2')).toEqual(BACK);
+    runs[0]?.end(whole);
+    expect(await delivery).toEqual({ kind: 'done' });
   });
 
   it('survives a heartbeat that fails', async () => {
