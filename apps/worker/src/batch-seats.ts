@@ -75,9 +75,12 @@ function shrunk(before: BatchSeats, seats: number): BatchSeats {
 }
 
 function roomFor({ slots, foregroundPeak }: Pick<Situation, 'slots' | 'foregroundPeak'>): number {
-  // A single slot has no headroom: a batch has it while nobody else wants it.
-  const headroom = slots === 1 ? 0 : Math.ceil(slots * HEADROOM_SHARE);
-  return Math.max(0, slots - foregroundPeak - headroom);
+  return Math.max(0, slots - foregroundPeak - headroomOf(slots));
+}
+
+/** A single slot has no headroom: a batch has it while nobody else wants it. */
+export function headroomOf(slots: number): number {
+  return slots === 1 ? 0 : Math.ceil(slots * HEADROOM_SHARE);
 }
 
 function floorOf({ slots, hasFloor }: Pick<Situation, 'slots' | 'hasFloor'>): number {

@@ -6,6 +6,7 @@
  * Begins with what surely fits and doubles until there is pressure for the first time ("slow
  * start"); from then on it grows by one.
  */
+import { headroomOf } from '../batch-seats.ts';
 
 const FLOOR = 1;
 const DECREASE = 0.8;
@@ -103,7 +104,9 @@ export function adapt(
   }
   // What is not told must not be taken for room.
   const hasRoom = waiting === 0 && (kvUsage === null || kvUsage < KV_ROOM);
-  if (!hasRoom || peak < limit || before.hold > 0) return next;
+  // A batch alone leaves a headroom; it must not take that for a sign that nobody wants more.
+  const isUsed = peak >= limit - headroomOf(limit);
+  if (!hasRoom || !isUsed || before.hold > 0) return next;
   // Twice the load must fit as well.
   const mayDouble = next.growth === 'doubling' && (kvUsage === null || kvUsage * 2 < KV_ROOM);
   return { ...next, limit: Math.min(ceiling, mayDouble ? limit * 2 : limit + 1) };
