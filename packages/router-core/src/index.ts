@@ -39,10 +39,24 @@ export { fullJitterMs } from './backoff.ts';
 export { queuePriority, returningPriority } from './priority.ts';
 
 // Tiers
-export { estimateWaitMs, workerStatusSchema } from './tier-status.ts';
+export { breakerSchema, workerStatusSchema } from './tier-status.ts';
 export type { BreakerName, TierStatus, UpstreamStatus, WorkerStatus } from './tier-status.ts';
 export { NO_LOAD, costOf, depthOf, expectedCost } from './tier-load.ts';
 export type { Ahead, ClassLoad, TierLoad } from './tier-load.ts';
+export { tierSnapshot, typicalTokens } from './tier-snapshot.ts';
+export type { TierSnapshot } from './tier-snapshot.ts';
+
+// Admission
+export { admit, refusal } from './admission.ts';
+export type {
+  Admission,
+  AdmissionOptions,
+  AdmissionRequest,
+  EntryLimits,
+  RefuseReason,
+  Refusal,
+} from './admission.ts';
+export { equalOrHigherClasses, estimateWaitMs } from './wait-estimate.ts';
 
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
