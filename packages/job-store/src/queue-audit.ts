@@ -5,7 +5,8 @@
 import { isTerminalState } from '@qarr/router-core';
 import type { JobState } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
-import type { Keys } from './keys.ts';
+import { QUEUE_KINDS } from './keys.ts';
+import type { Keys, QueueKind } from './keys.ts';
 import { QUEUE_LISTS } from './queues.ts';
 import type { EntryName, Queues } from './queues.ts';
 
@@ -25,7 +26,9 @@ export function createQueueAudit({
   queues: Queues;
   onError: (error: Error) => void;
 }): QueueAudit {
-  const places = queues.tiers.flatMap((tier) => QUEUE_LISTS.map((list) => ({ tier, list })));
+  const places = queues.tiers.flatMap((tier) =>
+    QUEUE_KINDS.flatMap((queue) => QUEUE_LISTS.map((list) => ({ tier, queue, list }))),
+  );
   let place = 0;
   let from = 0;
 
@@ -43,12 +46,15 @@ export function createQueueAudit({
     });
   }
 
-  async function erase(tier: string, entries: readonly EntryName[]): Promise<number> {
+  async function erase(
+    { tier, queue }: { tier: string; queue: QueueKind },
+    entries: readonly EntryName[],
+  ): Promise<number> {
     let erased = 0;
     for (const entry of entries) {
       try {
         // One that a worker holds stays: it is about to give it up.
-        if (await queues.erase(tier, entry)) erased += 1;
+        if (await queues.erase(tier, { ...entry, queue })) erased += 1;
       } catch (error) {
         onError(error as Error);
       }
@@ -64,9 +70,9 @@ export function createQueueAudit({
           place = 0;
           return true;
         }
-        const entries = await queues.page(at.tier, at.list, { from, count: left });
+        const entries = await queues.page(at, { from, count: left });
         const orphans = entries.length === 0 ? [] : await orphansAmong(entries);
-        const erased = await erase(at.tier, orphans);
+        const erased = await erase(at, orphans);
         from += entries.length - erased;
         if (entries.length < left) {
           place += 1;

@@ -36,7 +36,6 @@ export type {
   ToolCall,
 } from './job.ts';
 export { fullJitterMs } from './backoff.ts';
-export { queuePriority, returningPriority } from './priority.ts';
 
 // Tiers
 export { breakerSchema, workerStatusSchema } from './tier-status.ts';

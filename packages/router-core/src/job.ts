@@ -94,6 +94,9 @@ export interface IdempotencyKey {
   readonly bodyHash: string;
 }
 
+const reroutedSchema = z.object({ from: z.string(), reason: z.string() });
+export type Rerouted = z.infer<typeof reroutedSchema>;
+
 /** A new job, as it is written. Times are durations; the store adds Redis's clock. */
 export interface NewJob {
   id: string;
@@ -107,6 +110,8 @@ export interface NewJob {
   /** Messages left out of `request` because the client allowed it (`truncation: "auto"`). */
   droppedMessages: number;
   fallback: Fallback;
+  /** Where it was routed to, if another tier takes it instead, and why that is so. */
+  rerouted?: Rerouted | undefined;
   onInterrupt: OnInterrupt;
   queueTimeoutMs: number;
   runTimeoutMs: number;
@@ -133,6 +138,10 @@ export const jobRecordSchema = z.object({
   attempt: z.int().nonnegative(),
   seq: z.int().positive(),
   fallback: fallbackSchema,
+  /** The tier that it came from, if fallback has moved it. */
+  rerouted: reroutedSchema.nullable(),
+  /** What it was expected to cost, in generated tokens. */
+  cost: z.int().nonnegative(),
   onInterrupt: onInterruptSchema,
   request: engineRequestSchema,
   droppedMessages: z.int().nonnegative(),
