@@ -11,12 +11,19 @@
  * Each may be done again with the same id, so a key makes one job however many ask for it at once.
  */
 import { QarrError, isTerminalState } from '@qarr/router-core';
-import type { IdempotencyKey, JobClass, JobRecord, JobState, NewJob } from '@qarr/router-core';
+import type {
+  EntryLimits,
+  IdempotencyKey,
+  JobClass,
+  JobRecord,
+  JobState,
+  NewJob,
+} from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import type { Closing } from './closing.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Keys } from './keys.ts';
-import type { EntryLimits, Found, Full, Ledger, LedgerEntry } from './ledger.ts';
+import type { Found, Full, Ledger, LedgerEntry } from './ledger.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { OwnerIndex } from './owner-index.ts';
 import type { Queues } from './queues.ts';

@@ -17,6 +17,7 @@ export {
   TERMINAL_STATES,
   canTransition,
   isTerminalState,
+  jobClassSchema,
   jobRecordSchema,
   jobResultSchema,
   jobStateSchema,
@@ -32,6 +33,7 @@ export type {
   JobSummary,
   NewJob,
   OnInterrupt,
+  Rerouted,
   TerminalState,
   ToolCall,
 } from './job.ts';
@@ -55,7 +57,7 @@ export type {
   RefuseReason,
   Refusal,
 } from './admission.ts';
-export { equalOrHigherClasses, estimateWaitMs } from './wait-estimate.ts';
+export { equalOrHigherClasses, estimateWaitMs, estimateWaits } from './wait-estimate.ts';
 
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
