@@ -38,6 +38,8 @@ export type {
   ToolCall,
 } from './job.ts';
 export { fullJitterMs } from './backoff.ts';
+export { isCacheable } from './cached-answer.ts';
+export type { CachedAnswer } from './cached-answer.ts';
 
 // Tiers
 export { breakerSchema, workerStatusSchema } from './tier-status.ts';
