@@ -74,10 +74,13 @@ it(
   'hands back what it runs of both queues, for another to carry on',
   { timeout: 120_000 },
   async () => {
-    const { submit, records, areStarted, worker, startWorker } = await start();
+    const { submit, records, areStarted, engine, worker, startWorker } = await start();
     const jobs = [...(await submit('batch', 1, LONG)), ...(await submit('interactive', 1, LONG))];
     await areStarted(jobs);
+    // So that they do not end before.
+    engine.kill('SIGSTOP');
     await worker.stop();
+    engine.kill('SIGCONT');
     expect(await records(jobs)).toMatchObject([{ state: 'queued' }, { state: 'queued' }]);
     await startWorker();
     await waitUntil('both are completed', async () =>
