@@ -15,7 +15,7 @@ const [SHORT, LONG] = [30, 120];
 /** Of the foreground: enough that some always wait, too few for an alert. */
 const [WAITING_MIN, WAITING_MORE] = [6, 6];
 /** More than fifteen that wait. */
-const ALERTING = 40;
+const ALERTING = 50;
 const LOOK_MS = 20;
 /** What is on its way when somebody begins to wait is not sent back. */
 const UNDER_WAY_MS = 100;
@@ -26,9 +26,9 @@ it(
   async () => {
     const world = await start();
     const { submit, load, records, worker } = world;
-    const batches = await submit('batch', 60, SHORT);
+    const batches = await submit('batch', 80, SHORT);
     await waitUntil('batches go on with all that they may have', async () => {
-      return world.most() >= BATCH_SLOTS && startedOf(await records(batches)).length >= 16;
+      return world.most() >= BATCH_SLOTS && startedOf(await records(batches)).length >= 32;
     });
     expect(world.most()).toBe(BATCH_SLOTS);
 
