@@ -1,7 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { admit, refusal } from './admission.ts';
-import type { Admission, AdmissionOptions, AdmissionRequest } from './admission.ts';
+import { admit } from './admission.ts';
+import type { Admission } from './admission.ts';
+import type { AdmissionOptions, AdmissionRequest } from './admission-request.ts';
+import { refusal } from './refusal.ts';
 import type { JobClass } from './job.ts';
 import { NO_LOAD } from './tier-load.ts';
 import type { ClassLoad, TierLoad } from './tier-load.ts';
@@ -137,7 +139,7 @@ describe('a job that its tier does not take', () => {
       'is refused as queue_full',
       full,
       {},
-      { code: 'queue_full', reason: 'queue_full', depth: 100 },
+      { code: 'queue_full', reason: 'queue_full', depth: 100, waitMs: 48_500 },
     ],
     [
       'is refused as overloaded',
