@@ -54,7 +54,6 @@ const request: AdmissionRequest = {
   random: 0.5,
 };
 
-const BUSY_ARRIVALS = { interactive: 100, standard: 0, batch: 0 };
 const alerting = { load: load({ isAlerting: true, running: 4 }) };
 /** So much is before the job that it would wait 10 s, with 8 s at most. */
 const tooLong = { load: load({ waiting: 19, running: 4 }), ahead: jobs(19) };
@@ -149,7 +148,7 @@ describe('a job that its tier does not take', () => {
     ],
     [
       'is refused as overloaded, before its queue is asked, for what goes before it in any case',
-      { load: load({ waiting: 19, running: 4, arrivingTokensPerS: BUSY_ARRIVALS }) },
+      { load: load({ waiting: 19, running: 4 }) },
       { class: 'standard', queueTimeoutMs: 5_000 },
       { code: 'overloaded', waitMs: 5_000 },
     ],
