@@ -44,6 +44,19 @@ export type { BreakerName, TierStatus, UpstreamStatus, WorkerStatus } from './ti
 export { NO_LOAD, costOf, depthOf, expectedCost } from './tier-load.ts';
 export type { Ahead, ClassLoad, TierLoad } from './tier-load.ts';
 
+// Breaker and retries
+export {
+  BREAKER_DEFAULTS,
+  askBreaker,
+  closedBreaker,
+  followBreaker,
+  restartBreaker,
+  settleBreaker,
+} from './breaker.ts';
+export type { Breaker, BreakerOptions, BreakerTold, CallOutcome, Permit } from './breaker.ts';
+export { addSuccess, fullRetryBudget, takeRetry } from './retry-budget.ts';
+export type { RetryBudget } from './retry-budget.ts';
+
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
 export type { ChatRequest, JobRequest } from './requests.ts';
