@@ -118,6 +118,9 @@ function createFakeStore() {
     async beat(status) {
       beats.push(status);
     },
+    shareBreakers() {
+      throw new Error('Engines do that');
+    },
     async leave(id) {
       calls.push(`leave ${id}`);
     },

@@ -23,6 +23,10 @@ export interface Keys {
   readonly controlChannel: string;
   /** Hash: the heartbeats of a tier's workers. */
   workers(tier: string): string;
+  /** Hash: of each engine of a tier, the breaker that its workers share. */
+  breakers(tier: string): string;
+  /** String: the worker that may probe an engine whose breaker is not closed. */
+  probeLease(tier: string, upstream: string): string;
   /** Hash: the job of an idempotency key, the hash of its body, and whether it has been written. */
   idempotency(owner: string, key: string): string;
   /** Sorted set: API replicas, by their last heartbeat. */
@@ -55,6 +59,8 @@ export function createKeys(root = 'qarr'): Keys {
     replicaChannel: (replicaId) => `${root}:api:${replicaId}`,
     controlChannel: `${root}:control`,
     workers: (tier) => `${root}:workers:${tier}`,
+    breakers: (tier) => `{${root}:${tier}}:breakers`,
+    probeLease: (tier, upstream) => `{${root}:${tier}}:probe:${upstream}`,
     idempotency: (owner, key) => `${root}:idem:${owner}:${key}`,
     replicas: `${root}:replicas`,
     bound: (replicaId) => `${root}:bound:${replicaId}`,

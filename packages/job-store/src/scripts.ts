@@ -8,6 +8,7 @@ import type { ChainableCommander, Redis } from 'ioredis';
 
 const SCRIPT_NAMES = [
   'append',
+  'breaker-say',
   'bury',
   'cancel',
   'claim',
@@ -17,6 +18,7 @@ const SCRIPT_NAMES = [
   'finish',
   'follow',
   'mark-key',
+  'probe-lease',
   'release',
   'requeue',
   'take-key',
@@ -25,15 +27,17 @@ const SCRIPT_NAMES = [
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 
 /**
- * A Redis that is full still runs these: they end jobs or make room, and what they write is small or
- * was admitted before.
+ * A Redis that is full still runs these: they end jobs, make room or guard engines, and what they
+ * write is small or was admitted before.
  */
 const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'append',
+  'breaker-say',
   'cancel',
   'delete',
   'expire',
   'finish',
+  'probe-lease',
   'requeue',
 ]);
 
