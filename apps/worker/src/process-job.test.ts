@@ -17,6 +17,8 @@ import type { EngineFailure } from './engine-failure.ts';
 import type { EngineOutcome } from './engine.ts';
 import { createWorkerMetrics } from './metrics.ts';
 import { processJob } from './process-job.ts';
+import { createRetries } from './retries.ts';
+import type { Retries } from './retries.ts';
 import type { RunningAttempt } from './process-job.ts';
 
 const JOB: ClaimedJob = {
@@ -106,6 +108,7 @@ function startAttempt({
   claim,
   running = new Map<string, RunningAttempt>(),
   lockLost = new AbortController(),
+  retries = createRetries(),
 }: {
   job?: Partial<ClaimedJob>;
   /** What the store answers to finish and requeue, in order; 'ok' when there is no more. */
@@ -114,6 +117,7 @@ function startAttempt({
   claim?: Exclude<Claim, { kind: 'run' }>;
   running?: Map<string, RunningAttempt>;
   lockLost?: AbortController;
+  retries?: Retries;
 } = {}) {
   const log = createFakeLog(answers);
   const engine = createFakeEngine();
@@ -133,6 +137,7 @@ function startAttempt({
       run: engine.run,
       running,
       random: () => 0.5,
+      retries,
       log: createLogger({ name: 'test', level: 'silent' }),
       metrics,
     },

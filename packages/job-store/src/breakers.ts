@@ -28,7 +28,7 @@ const KEPT_MS = 7_200_000;
 const ANSWER_MS = 1_000;
 
 /** `unknown`: Redis does not answer. */
-export type Lease = 'held' | 'taken' | 'unknown';
+type Lease = 'held' | 'taken' | 'unknown';
 
 /** None of these rejects. */
 export interface SharedBreakers {
