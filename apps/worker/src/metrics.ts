@@ -1,7 +1,7 @@
 /** What a worker counts. Names and labels are bounded; times are in seconds. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { BreakerName, JobClass, TerminalEvent, UpstreamStatus } from '@qarr/router-core';
-import type { ClaimedJob } from '@qarr/job-store';
+import type { Burns, ClaimedJob } from '@qarr/job-store';
 
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
@@ -11,6 +11,8 @@ export interface WorkerMetrics {
   firstToken(ms: number): void;
   nextToken(ms: number): void;
   ended(end: { event: TerminalEvent; class: JobClass }): void;
+  /** A job is tried again; `burns` is what the failed attempt has cost it. */
+  retried(burns: Burns): void;
   /** The breaker of an engine has become this. */
   onBreaker(upstream: string, to: BreakerName): void;
 }
@@ -65,6 +67,12 @@ export function createWorkerMetrics({
     },
   });
   slotGauge.set({ tier, state: 'running' }, 0);
+  const retries = new Counter({
+    name: 'qarr_retries_total',
+    help: 'Jobs that are tried again, by what the failed attempt has cost them',
+    labelNames: ['tier', 'burns'] as const,
+    registers,
+  });
   const transitions = new Counter({
     name: 'qarr_breaker_transitions_total',
     help: "Changes of an engine's breaker, as this worker saw them",
@@ -99,6 +107,9 @@ export function createWorkerMetrics({
       if (event.usage === null) return;
       tokens.inc({ tier, kind: 'prompt' }, event.usage.prompt_tokens);
       tokens.inc({ tier, kind: 'completion' }, event.usage.completion_tokens);
+    },
+    retried(burns) {
+      retries.inc({ tier, burns });
     },
     onBreaker(upstream, to) {
       transitions.inc({ tier, upstream, to });

@@ -53,7 +53,7 @@ export interface ProcessJobDeps {
   /** By the ids of their jobs. */
   readonly running: Map<string, RunningAttempt>;
   readonly random: () => number;
-  readonly retries: Pick<Retries, 'noteSuccess' | 'delayMs'>;
+  readonly retries: Retries;
   readonly log: Logger;
   readonly metrics: WorkerMetrics;
 }
@@ -176,6 +176,7 @@ async function carryOut(conclusion: Conclusion, ended: Ended): Promise<Delivery>
     // What the engine has not begun, or has no time for, is no retry.
     const budgetMs = burns === 'nothing' ? 0 : deps.retries.delayMs();
     const delayMs = Math.max(conclusion.delayMs, budgetMs);
+    if (burns !== 'nothing') deps.metrics.retried(burns);
     log.warn({ delay_ms: delayMs, burns, cause: failure?.code ?? 'hand-back' }, 'again');
     return { kind: 'again', delayMs };
   }

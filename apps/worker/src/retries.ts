@@ -2,8 +2,6 @@
 import { addSuccess, fullRetryBudget, takeRetry } from '@qarr/router-core';
 
 export interface Retries {
-  /** In tokens, one for each retry that may go at once; below 0 where some wait. */
-  readonly left: number;
   /** A job was answered, which pays for a tenth of a retry. */
   noteSuccess(): void;
   /** Milliseconds before which the next retry must not be made. */
@@ -13,9 +11,6 @@ export interface Retries {
 export function createRetries(now: () => number = () => performance.now()): Retries {
   let budget = fullRetryBudget(now());
   return {
-    get left() {
-      return budget.tokens;
-    },
     noteSuccess() {
       budget = addSuccess(budget, now());
     },
