@@ -178,8 +178,10 @@ async function startTestWorker({
   const beating = setInterval(() => void beat().catch(() => {}), HEARTBEAT_MS);
 
   const consumer = store.consume({
-    concurrency: WORKER_SLOTS,
-    paused: false,
+    queue: 'foreground',
+    concurrency: status?.slots ?? WORKER_SLOTS,
+    // As a worker does whose engines are all out.
+    paused: status?.breaker === 'open',
     async deliver(entry, { token }) {
       const claim = await store.claim(entry, { worker: id, token });
       if (claim.kind !== 'run') return { kind: 'done' };

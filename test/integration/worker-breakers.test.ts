@@ -6,7 +6,7 @@ import type { ProducerStore } from '@qarr/job-store';
 import { expect, it, onTestFinished } from 'vitest';
 import { startEngineProcess } from '../harness/engine-process.ts';
 import { createOwnRedis } from '../harness/own-redis.ts';
-import { createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { startWorkerProcess } from '../harness/worker-process.ts';
 import type { WorkerProcess } from '../harness/worker-process.ts';
@@ -27,8 +27,7 @@ async function createWorld() {
       const jobs = Array.from({ length: count }, () =>
         newJob({ request, onInterrupt: 'continue', queueTimeoutMs: 600_000 }),
       );
-      for (const job of jobs)
-        await store.submit(job, () => ({ position: 1, estimatedWaitMs: null }));
+      for (const job of jobs) await store.submit(job, ANYWHERE);
       return jobs.map(({ id }) => id);
     },
     completed: (jobs: readonly string[]) => allCompleted(store, jobs),

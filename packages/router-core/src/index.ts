@@ -17,6 +17,7 @@ export {
   TERMINAL_STATES,
   canTransition,
   isTerminalState,
+  jobClassSchema,
   jobRecordSchema,
   jobResultSchema,
   jobStateSchema,
@@ -32,17 +33,33 @@ export type {
   JobSummary,
   NewJob,
   OnInterrupt,
+  Rerouted,
   TerminalState,
   ToolCall,
 } from './job.ts';
 export { fullJitterMs } from './backoff.ts';
-export { queuePriority, returningPriority } from './priority.ts';
+export { isCacheable } from './cached-answer.ts';
+export type { CachedAnswer } from './cached-answer.ts';
 
 // Tiers
-export { estimateWaitMs, workerStatusSchema } from './tier-status.ts';
+export { breakerSchema, workerStatusSchema } from './tier-status.ts';
 export type { BreakerName, TierStatus, UpstreamStatus, WorkerStatus } from './tier-status.ts';
 export { NO_LOAD, costOf, depthOf, expectedCost } from './tier-load.ts';
 export type { Ahead, ClassLoad, TierLoad } from './tier-load.ts';
+export { tierSnapshot, typicalTokens } from './tier-snapshot.ts';
+export type { TierSnapshot } from './tier-snapshot.ts';
+
+// Admission
+export { admit, refusal } from './admission.ts';
+export type {
+  Admission,
+  AdmissionOptions,
+  AdmissionRequest,
+  EntryLimits,
+  RefuseReason,
+  Refusal,
+} from './admission.ts';
+export { equalOrHigherClasses, estimateWaitMs, estimateWaits } from './wait-estimate.ts';
 
 // Breaker and retries
 export {
