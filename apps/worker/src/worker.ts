@@ -20,6 +20,7 @@ import { processJob } from './process-job.ts';
 import type { ProcessJobDeps, RunningAttempt } from './process-job.ts';
 import { createPulling } from './pulling.ts';
 import { createQuarantine } from './quarantine.ts';
+import { createRetries } from './retries.ts';
 import { createStuckCheck } from './stuck-check.ts';
 import type { Slot } from './upstream/upstream.ts';
 import type { Upstreams } from './upstream/upstreams.ts';
@@ -71,6 +72,7 @@ export function startWorker({
   const onBeatError = createErrorLog(log, 'heartbeat failed');
   /** The engine that failed a job last. */
   const failedOn = new Map<string, string>();
+  const retries = createRetries();
   let serviceMs: number | null = null;
   /** A job that waits here until it is alone. */
   let suspect: { readonly jobId: string; readonly giveUp: AbortController } | null = null;
@@ -119,6 +121,7 @@ export function startWorker({
         run: runOn(slot),
         running,
         random: Math.random,
+        retries,
         log,
         metrics,
       });
@@ -173,7 +176,7 @@ export function startWorker({
   function runOn(slot: Slot): ProcessJobDeps['run'] {
     return async (job, options) => {
       const beganMs = performance.now();
-      const outcome = await slot.engine.run(job, {
+      const answered = await slot.engine.run(job, {
         ...options,
         model: slot.model,
         // A name per attempt: engines refuse or confuse a request id that is still in use.
@@ -185,7 +188,7 @@ export function startWorker({
           options.onDelta(delta);
         },
       });
-      slot.report(outcome);
+      const outcome = slot.report(answered);
       noteFailure(job.jobId, outcome.ending.kind === 'failed' ? slot.url : null);
       // What fails at once or is cut short says nothing of how long an answer takes.
       if (outcome.ending.kind === 'whole') countService(performance.now() - beganMs);

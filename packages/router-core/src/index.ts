@@ -57,6 +57,19 @@ export { refusal } from './refusal.ts';
 export type { Refusal, RefuseReason } from './refusal.ts';
 export { equalOrHigherClasses, estimateWaitMs, estimateWaits } from './wait-estimate.ts';
 
+// Breaker and retries
+export {
+  BREAKER_DEFAULTS,
+  askBreaker,
+  closedBreaker,
+  followBreaker,
+  restartBreaker,
+  settleBreaker,
+} from './breaker.ts';
+export type { Breaker, BreakerOptions, BreakerTold, CallOutcome, Permit } from './breaker.ts';
+export { addSuccess, fullRetryBudget, takeRetry } from './retry-budget.ts';
+export type { RetryBudget } from './retry-budget.ts';
+
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
 export type { ChatRequest, JobRequest } from './requests.ts';

@@ -21,6 +21,9 @@ const WAITING_SCRAPES = 2;
 /** The load takes some seconds to follow the limit. */
 const HOLD_SCRAPES = 3;
 
+/** An engine that refuses is not to be asked again and again whether it takes more. */
+const REFUSED_HOLD_SCRAPES = 10;
+
 export interface Pressure {
   /** Jobs at once: from 1 to the ceiling. */
   readonly limit: number;
@@ -107,4 +110,20 @@ export function adapt(
   // Twice the load must fit as well.
   const mayDouble = next.growth === 'doubling' && (kvUsage === null || kvUsage * 2 < KV_ROOM);
   return { ...next, limit: Math.min(ceiling, mayDouble ? limit * 2 : limit + 1) };
+}
+
+/** The engine has refused a job, as it has too many: what it has kept is what it takes. */
+export function afterRefusal(before: Pressure, { running }: { running: number }): Pressure {
+  const limit = Math.max(FLOOR, Math.min(before.limit, running));
+  return { ...before, limit, growth: 'adding', hold: REFUSED_HOLD_SCRAPES, waitingScrapes: 0 };
+}
+
+/** In place of `adapt`, for an engine that tells nothing of its load: it has room until it refuses. */
+export function adaptBlindly(
+  before: Pressure,
+  { ceiling, peak }: { ceiling: number; peak: number },
+): Pressure {
+  const hold = Math.max(0, before.hold - 1);
+  if (before.hold > 0 || peak < before.limit) return { ...before, hold };
+  return { ...before, hold, limit: Math.min(ceiling, before.limit + 1) };
 }

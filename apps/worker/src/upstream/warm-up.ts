@@ -15,6 +15,8 @@ const FAILURES_IN_A_ROW_MAX = 3;
 export type Warmed =
   | { kind: 'warmed'; capabilities: Capabilities }
   | { kind: 'unreachable'; cause: string }
+  /** It has too much to do, or loads. */
+  | { kind: 'busy'; cause: string }
   | { kind: 'failed'; cause: string };
 
 /** With `requests` 0 the engine is not asked at all: nobody may be billed for that. */
@@ -23,8 +25,16 @@ export async function warmUp(
   {
     version,
     requests,
+    isCareful,
     ...asking
-  }: { version: string | null; requests: number; model: string; signal: AbortSignal },
+  }: {
+    version: string | null;
+    requests: number;
+    /** One request at a time. */
+    isCareful: boolean;
+    model: string;
+    signal: AbortSignal;
+  },
 ): Promise<Warmed> {
   if (requests === 0) return { kind: 'warmed', capabilities: guessCapabilities(version) };
   const options = { ...asking, timeoutMs: WARM_UP_TIMEOUT_MS };
@@ -45,7 +55,8 @@ export async function warmUp(
       verdict ??= trials.judge(answer);
     }
   }
-  await Promise.all(Array.from({ length: Math.min(left, AT_ONCE_MAX) }, ask));
+  const atOnce = isCareful ? 1 : AT_ONCE_MAX;
+  await Promise.all(Array.from({ length: Math.min(left, atOnce) }, ask));
   return verdict ?? { kind: 'warmed', capabilities: learnt.capabilities };
 }
 
@@ -61,7 +72,7 @@ function createTrials() {
       }
       failures += 1;
       if (failures < FAILURES_IN_A_ROW_MAX) return null;
-      return { kind: 'failed', cause: causeOf(answer) };
+      return { kind: answer.kind === 'busy' ? 'busy' : 'failed', cause: causeOf(answer) };
     },
   };
 }
@@ -71,7 +82,7 @@ export function causeOf(answer: Exclude<ChatAnswer, { kind: 'whole' }>): string 
     case 'refused':
       return `refused with ${answer.status}`;
     case 'busy':
-      return 'status 429';
+      return `status ${answer.status}`;
     default:
       return answer.cause;
   }
