@@ -19,7 +19,7 @@ export const INTERACTIVE_FACTOR = 0.5;
 /** Each of them without and with the batch, so that a machine that gets slower slows both. */
 const ROUNDS = 2;
 /** At the beginning of each turn. */
-const SETTLE_MS = 5_000;
+const SETTLE_MS = 8_000;
 const ONLY_CHATS = { interactive: 1, standard: 0, batch: 0 } as const;
 
 export interface BatchResult {
@@ -44,19 +44,13 @@ export async function runBatch(
   const { generator, cpu } = session;
   const perSecond = INTERACTIVE_FACTOR * capacity.totalPerS;
   const turns: Record<'without' | 'with', Window[]> = { without: [], with: [] };
-  const lines = { done: 0, failed: 0, refused: 0, seconds: 0 };
+  const lines = { failed: 0, refused: 0 };
 
   const turn = async (kind: 'without' | 'with') => {
     await holdRate(session, { perSecond, classes: ONLY_CHATS, forMs: SETTLE_MS });
     const fromMs = nowMs();
-    const before = generator.feed?.done ?? 0;
     await sleep(turnMs);
-    const toMs = nowMs();
-    turns[kind].push({ fromMs, toMs });
-    if (kind === 'with') {
-      lines.done += (generator.feed?.done ?? 0) - before;
-      lines.seconds += (toMs - fromMs) / 1_000;
-    }
+    turns[kind].push({ fromMs, toMs: nowMs() });
   };
   for (let round = 0; round < ROUNDS; round += 1) {
     say(`interactive alone, then with a batch: turn ${round + 1} of ${ROUNDS}`);
@@ -81,12 +75,16 @@ export async function runBatch(
     );
   const without = ttfts(turns.without);
   const withBatch = ttfts(turns.with);
-  const linesPerS = lines.done / lines.seconds;
+  const linesDone = generator.linesDoneMs.filter((doneMs) =>
+    turns.with.some((window) => isIn(doneMs, window)),
+  ).length;
+  const fedS = turns.with.reduce((sum, { fromMs, toMs }) => sum + (toMs - fromMs) / 1_000, 0);
+  const linesPerS = linesDone / fedS;
   return {
     without,
     with: withBatch,
     p95Ratio: shareOf(withBatch?.p95 ?? 0, without?.p95 ?? 0),
-    linesDone: lines.done,
+    linesDone,
     linesFailed: lines.failed,
     linesRefused: lines.refused,
     linesPerS,

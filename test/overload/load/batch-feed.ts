@@ -16,7 +16,6 @@ const PAUSE_MS = 20;
 
 export interface FeedCounts {
   readonly submitted: number;
-  readonly done: number;
   readonly failed: number;
   readonly refused: number;
   readonly outstanding: number;
@@ -34,16 +33,19 @@ export function startBatchFeed({
   random,
   lines,
   window,
+  onDone,
 }: {
   apis: readonly string[];
   mix: LoadMix;
   random: Random;
   lines: number;
   window: number;
+  /** With the time at which it was done, in milliseconds: it is noticed later. */
+  onDone: (doneMs: number) => void;
 }): BatchFeed {
   const stopping = new AbortController();
   const outstanding: string[] = [];
-  const counts = { submitted: 0, done: 0, failed: 0, refused: 0 };
+  const counts = { submitted: 0, failed: 0, refused: 0 };
 
   async function submit(wish: Wish): Promise<void> {
     const url = `${random.pick(apis)}/v1/jobs`;
@@ -74,7 +76,7 @@ export function startBatchFeed({
       const id = outstanding.shift();
       const reply = id === undefined ? null : await askJson(`${random.pick(apis)}/v1/jobs/${id}`);
       const state = reply?.body['status'];
-      if (state === 'completed') counts.done += 1;
+      if (state === 'completed') onDone(Number(reply?.body['finished_at']) * 1_000);
       else if (state === 'failed' || state === 'expired' || state === 'cancelled') {
         counts.failed += 1;
       } else if (id !== undefined) outstanding.push(id);

@@ -19,6 +19,8 @@ export interface Generator {
   readonly controls: readonly { readonly atMs: number; readonly tookMs: number }[];
   readonly lateness: readonly { readonly atMs: number; readonly lateMs: number }[];
   readonly feed: FeedCounts | null;
+  /** When lines of batches were done. */
+  readonly linesDoneMs: readonly number[];
   tell(command: Exclude<Command, { kind: 'begin' | 'end' }>): void;
   /** Whether nothing is open any more, within so long. */
   untilNothingIsOpen(options: { timeoutMs: number }): Promise<boolean>;
@@ -35,6 +37,7 @@ export async function startGenerator(begin: {
   const outcomes: Outcome[] = [];
   const controls: { atMs: number; tookMs: number }[] = [];
   const lateness: { atMs: number; lateMs: number }[] = [];
+  const linesDoneMs: number[] = [];
   const last: { open: number; reports: number; feed: FeedCounts | null } = {
     open: 0,
     reports: 0,
@@ -51,6 +54,7 @@ export async function startGenerator(begin: {
     last.reports += 1;
     outcomes.push(...report.outcomes);
     controls.push(...report.controlsMs.map((tookMs) => ({ atMs, tookMs })));
+    linesDoneMs.push(...report.linesDoneMs);
     lateness.push({ atMs, lateMs: report.lateMsMax });
     last.open = report.open;
     last.feed = report.feed;
@@ -71,6 +75,7 @@ export async function startGenerator(begin: {
     outcomes,
     controls,
     lateness,
+    linesDoneMs,
     get feed() {
       return last.feed;
     },

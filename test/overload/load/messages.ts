@@ -26,5 +26,7 @@ export type Report =
       /** How late requests were sent, at most, in ms. */
       lateMsMax: number;
       feed: FeedCounts | null;
+      /** When lines of the batch were done. */
+      linesDoneMs: number[];
     }
   | { kind: 'over' };

@@ -28,7 +28,14 @@ const FEED_DRAIN_MS = 60_000;
 const agent = new Agent({ keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX });
 const over = new AbortController();
 const deps: ClientDeps = { agent, over: over.signal };
-const loop = { open: 0, outcomes: [] as Outcome[], controlsMs: [] as number[], lateMsMax: 0 };
+/** Since the last report, but for what is open. */
+const news = {
+  open: 0,
+  outcomes: [] as Outcome[],
+  controlsMs: [] as number[],
+  linesDoneMs: [] as number[],
+  lateMsMax: 0,
+};
 let load: ReturnType<typeof createLoad> | null = null;
 
 process.on('message', (message) => void obey(message as Command));
@@ -72,16 +79,16 @@ function createLoad({ apis, mix, seed }: Extract<Command, { kind: 'begin' }>) {
   let feeding: BatchFeed | null = null;
 
   function send(wish: Wish, dueMs: number): Promise<void> {
-    if (loop.open >= OPEN_MAX) {
-      loop.outcomes.push({ ...blank(wish, dueMs), end: 'not sent' });
+    if (news.open >= OPEN_MAX) {
+      news.outcomes.push({ ...blank(wish, dueMs), end: 'not sent' });
       return Promise.resolve();
     }
-    loop.open += 1;
-    loop.lateMsMax = Math.max(loop.lateMsMax, nowMs() - dueMs);
+    news.open += 1;
+    news.lateMsMax = Math.max(news.lateMsMax, nowMs() - dueMs);
     const request = runRequest({ wish, dueMs, apiUrl: wishes.pick(apis) }, deps)
-      .then((outcome) => void loop.outcomes.push(outcome))
+      .then((outcome) => void news.outcomes.push(outcome))
       .finally(() => {
-        loop.open -= 1;
+        news.open -= 1;
         running.delete(request);
       });
     running.add(request);
@@ -104,18 +111,20 @@ function createLoad({ apis, mix, seed }: Extract<Command, { kind: 'begin' }>) {
   }, REPORT_EVERY_MS);
 
   function report(): void {
-    const { outcomes, controlsMs, lateMsMax, open } = loop;
+    const { outcomes, controlsMs, linesDoneMs, lateMsMax, open } = news;
     tell({
       kind: 'progress',
       outcomes,
       controlsMs,
+      linesDoneMs,
       lateMsMax,
       open,
       feed: feeding?.counts ?? null,
     });
-    loop.outcomes = [];
-    loop.controlsMs = [];
-    loop.lateMsMax = 0;
+    news.outcomes = [];
+    news.controlsMs = [];
+    news.linesDoneMs = [];
+    news.lateMsMax = 0;
   }
 
   return {
@@ -134,7 +143,14 @@ function createLoad({ apis, mix, seed }: Extract<Command, { kind: 'begin' }>) {
     },
     feed({ lines, window }: { lines: number; window: number }) {
       const batch = { ...mix, classes: { interactive: 0, standard: 0, batch: 1 } };
-      feeding = startBatchFeed({ apis, mix: batch, random: random.fork('batch'), lines, window });
+      feeding = startBatchFeed({
+        apis,
+        mix: batch,
+        random: random.fork('batch'),
+        lines,
+        window,
+        onDone: (doneMs) => void news.linesDoneMs.push(doneMs),
+      });
     },
     stopFeed: async () => feeding?.stop(AbortSignal.timeout(FEED_DRAIN_MS)),
     async stop() {
@@ -161,7 +177,7 @@ async function control(apiUrl: string): Promise<void> {
   const sentMs = nowMs();
   const response = await fetch(`${apiUrl}/healthz`, { signal: over.signal }).catch(() => null);
   await response?.text().catch(() => '');
-  if (response !== null) loop.controlsMs.push(nowMs() - sentMs);
+  if (response !== null) news.controlsMs.push(nowMs() - sentMs);
 }
 
 function tell(report: Report): void {
