@@ -178,6 +178,7 @@ async function startTestWorker({
   const beating = setInterval(() => void beat().catch(() => {}), HEARTBEAT_MS);
 
   const consumer = store.consume({
+    queue: 'foreground',
     concurrency: WORKER_SLOTS,
     paused: false,
     async deliver(entry, { token }) {

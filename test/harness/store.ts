@@ -1,10 +1,17 @@
 /** Job stores for tests, under key names of their own that must be gone in the end. */
 import { randomUUID } from 'node:crypto';
 import { createProducerStore, createWorkerStore } from '@qarr/job-store';
-import type { ProducerStore, WorkerStore } from '@qarr/job-store';
+import type { Placement, ProducerStore, WorkerStore } from '@qarr/job-store';
 import type { NewJob } from '@qarr/router-core';
 import { Redis } from 'ioredis';
 import { inject, onTestFinished } from 'vitest';
+
+/** For a job whose place does not matter: no limit is against it. */
+export const ANYWHERE: Placement = {
+  tokens: 1,
+  limits: { depthMax: 1_000_000, tokensAheadMax: null, whileAlerting: true, fallbackJobsMax: null },
+  placeAt: ({ ahead }) => ({ position: ahead.jobs + 1, estimatedWaitMs: null }),
+};
 
 export interface Stores {
   readonly root: string;
@@ -88,4 +95,14 @@ export function newJob(fields: Partial<NewJob> = {}): NewJob {
     metadata: {},
     ...fields,
   };
+}
+
+/** How many entries BullMQ has that wait in a tier's queues, whatever the ledger says. */
+export async function entriesOf({ redis, root }: Stores, tier: string): Promise<number> {
+  const counts = await Promise.all([
+    redis.zcard(`{${root}:${tier}}:prioritized`),
+    redis.zcard(`{${root}:${tier}}_batch:prioritized`),
+    redis.llen(`{${root}:${tier}}:wait`),
+  ]);
+  return counts.reduce((total, number) => total + number, 0);
 }

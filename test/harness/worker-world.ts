@@ -6,13 +6,11 @@ import { startEngineProcess } from './engine-process.ts';
 import type { EngineProcess } from './engine-process.ts';
 import { readLog } from './job-log.ts';
 import { createOwnRedis } from './own-redis.ts';
-import { createStores, newJob } from './store.ts';
+import { ANYWHERE, createStores, newJob } from './store.ts';
 import type { Stores } from './store.ts';
 import { waitUntil } from './wait-until.ts';
 import { startWorkerProcess } from './worker-process.ts';
 import type { WorkerProcess } from './worker-process.ts';
-
-const PLACE = () => ({ position: 1, estimatedWaitMs: null });
 
 export interface WorkerWorld {
   readonly redis: Awaited<ReturnType<typeof createOwnRedis>>;
@@ -66,7 +64,7 @@ export async function startWorkerWorld(...engineFlags: readonly string[]): Promi
         },
         ...fields,
       });
-      await answered(() => store.submit(job, PLACE));
+      await answered(() => store.submit(job, ANYWHERE));
       return job.id;
     },
     async record(jobId) {

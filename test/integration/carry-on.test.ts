@@ -4,9 +4,7 @@ import type { NewJob } from '@qarr/router-core';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readLog, textOf } from '../harness/job-log.ts';
-import { createStores, newJob } from '../harness/store.ts';
-
-const PLACE = () => ({ position: 1, estimatedWaitMs: null });
+import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 
 describe('an attempt that carries on', () => {
   it('gets the text and the tokens that were published, and no reset is written', async () => {
@@ -97,6 +95,7 @@ describe('an attempt that carries on', () => {
     const others = [await submitted(store), await submitted(store)];
     const done = Promise.withResolvers<void>();
     const consumer = worker.consume({
+      queue: 'foreground',
       concurrency: 1,
       paused: false,
       async deliver({ jobId }) {
@@ -126,7 +125,7 @@ async function submitted(
   fields: Partial<NewJob> = {},
 ): Promise<NewJob> {
   const job = newJob(fields);
-  await store.submit(job, PLACE);
+  await store.submit(job, ANYWHERE);
   return job;
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, Delivery } from '@qarr/job-store';
 import { expect, it, onTestFinished } from 'vitest';
-import { createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
@@ -13,11 +13,12 @@ async function begun({ concurrency }: { concurrency: number }) {
   const producer = await stores.producer();
   const worker = await stores.worker();
   for (let job = 0; job < JOBS; job += 1) {
-    await producer.submit(newJob(), () => ({ position: 1, estimatedWaitMs: null }));
+    await producer.submit(newJob(), ANYWHERE);
   }
   const open: ((delivery: Delivery) => void)[] = [];
   let delivered = 0;
   const consumer: Consumer = worker.consume({
+    queue: 'foreground',
     concurrency,
     paused: true,
     deliver() {
@@ -84,6 +85,7 @@ it('does not keep an entry from others that it hands back while it pauses', asyn
   const held = Promise.withResolvers<Delivery>();
   const [delivered, taken] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const first = pausing.consume({
+    queue: 'foreground',
     // A second slot, for which it goes on waiting in a call of its own.
     concurrency: 2,
     paused: false,
@@ -92,10 +94,11 @@ it('does not keep an entry from others that it hands back while it pauses', asyn
       return held.promise;
     },
   });
-  await producer.submit(newJob(), () => ({ position: 1, estimatedWaitMs: null }));
+  await producer.submit(newJob(), ANYWHERE);
   await delivered.promise;
   await blocked(stores, 1);
   other.consume({
+    queue: 'foreground',
     concurrency: 1,
     paused: false,
     async deliver() {

@@ -5,19 +5,19 @@
 import { randomUUID } from 'node:crypto';
 import { createProducerStore, createWorkerStore } from '@qarr/job-store';
 import type { AttemptLog, ProducerStore, WorkerStore } from '@qarr/job-store';
-import type { JobState, NewJob } from '@qarr/router-core';
+import type { JobRecord, JobState, NewJob } from '@qarr/router-core';
 import fc from 'fast-check';
 import { expect, inject, it } from 'vitest';
 import { createCrashPoint } from '../harness/crash-point.ts';
 import { checkLog, readLog } from '../harness/job-log.ts';
-import { createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 
 const WORLDS = 20;
 const SWEEPERS = 4;
-const FIRST = () => ({ position: 1, estimatedWaitMs: null });
 /** More than any of these lives sends. */
 const COMMANDS_MAX = 16;
+const LEDGER_KEYS = ['ledger', 'ledger-order', 'ledger-tags-standard'];
 const BULLMQ_KEYS = ['events', 'id', 'meta', 'pc', 'prioritized', 'marker'];
 
 const LIVES = [
@@ -90,9 +90,9 @@ async function live({
   const dyingStore = (redisUrl: string) =>
     createProducerStore({ ...options, redisUrl, tiers: ['fast'], replicaId: randomUUID() });
   if (life === 'submit' || life === 'expire') {
-    return dying({ open: dyingStore, commands, act: (store) => store.submit(job, FIRST) });
+    return dying({ open: dyingStore, commands, act: (store) => store.submit(job, ANYWHERE) });
   }
-  await healthy.store.submit(job, FIRST);
+  await healthy.store.submit(job, ANYWHERE);
   if (life === 'finish') {
     return dying({
       open: (redisUrl) =>
@@ -167,6 +167,7 @@ async function expectConsistent({
   const members = async (key: string) => (await redis.zrange(key, '0', '-1')).toSorted();
 
   expect(await members(`{${root}:fast}:prioritized`)).toEqual(idsOf(open));
+  await checkLedger({ stores, open: open.map(({ record }) => record) });
   expect(await members(`${root}:open`)).toEqual(idsOf(open));
   expect(await members(`${root}:deadlines`)).toEqual(idsOf(open));
   expect(await members(`${root}:jobs:anonymous:open`)).toEqual(idsOf(open));
@@ -187,6 +188,10 @@ async function expectConsistent({
     ...open.map(({ id }) => `{${root}:fast}:${id}`),
     ...BULLMQ_KEYS.map((name) => `{${root}:fast}:${name}`),
     ...BULLMQ_KEYS.map((name) => `{${root}:precise}:${name}`),
+    `{${root}:fast}_batch:meta`,
+    `{${root}:precise}_batch:meta`,
+    `{${root}:fast}:ledger-counts`,
+    ...(open.length === 0 ? [] : LEDGER_KEYS.map((name) => `{${root}:fast}:${name}`)),
     `{${root}:_webhooks}:meta`,
     ...['open', 'deadlines', 'started', 'kept', 'replicas'].map((name) => `${root}:${name}`),
     ...['open', 'completed', 'failed', 'cancelled', 'expired'].map(
@@ -195,6 +200,25 @@ async function expectConsistent({
   ]);
   const names = await redis.keys(`*${root}*`);
   expect(names.filter((name) => !expected.has(name))).toEqual([]);
+}
+
+/** It has an entry for each open job, and counts what a count of them gives. */
+async function checkLedger({
+  stores: { redis, root },
+  open,
+}: {
+  stores: Stores;
+  open: readonly (JobRecord | null)[];
+}): Promise<void> {
+  const entries = await redis.hgetall(`{${root}:fast}:ledger`);
+  const states = Object.entries(entries).map(([id, entry]) => `${id} ${entry.slice(0, 1)}`);
+  const expected = open.map((record) => `${record?.id} ${record?.state === 'queued' ? 'w' : 'r'}`);
+  expect(states.toSorted()).toEqual(expected.toSorted());
+  const counts = await redis.hgetall(`{${root}:fast}:ledger-counts`);
+  for (const state of ['w', 'r']) {
+    const jobs = states.filter((text) => text.endsWith(` ${state}`)).length;
+    expect(Number(counts[`${state}:standard:jobs`] ?? 0)).toBe(jobs);
+  }
 }
 
 function isOver(state: JobState): boolean {

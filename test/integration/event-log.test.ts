@@ -5,10 +5,9 @@ import type { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { checkLog, readLog, textOf } from '../harness/job-log.ts';
 import { createOwnRedis } from '../harness/own-redis.ts';
-import { createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
-const FIRST = () => ({ position: 1, estimatedWaitMs: null });
 const TOKENS = 400;
 const COMPLETED = {
   event: {
@@ -65,7 +64,7 @@ describe('reading while Redis is in trouble', () => {
       stores.worker(),
     ]);
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     await start(worker, job);
     await stores.redis.config('SET', 'maxmemory', '1');
     for await (const events of store.follow(job.id, neverAborted())) {
@@ -78,12 +77,12 @@ describe('reading while Redis is in trouble', () => {
   it('serves a thousand readers at once, and those who submit meanwhile', async () => {
     const { store, worker } = await createWorld();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const { log } = await start(worker, job);
     const readers = Array.from({ length: 1_000 }, () =>
       readText(store.follow(job.id, neverAborted())),
     );
-    const submitted = Array.from({ length: 20 }, () => store.submit(newJob(), FIRST));
+    const submitted = Array.from({ length: 20 }, () => store.submit(newJob(), ANYWHERE));
     const text = await writeAll(log);
     for (const seen of await Promise.all(readers)) expect(seen).toBe(text);
     await Promise.all(submitted);
@@ -94,7 +93,7 @@ describe('reading while Redis is in trouble', () => {
     const stores = createStores({ redisUrl: url });
     const store = await stores.producer();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const reading = readAll(store.follow(job.id, neverAborted()));
     await waitUntil('it is followed', () =>
       stores.redis.hget(`${stores.root}:{${job.id}}:job`, 'followers'),
@@ -116,8 +115,8 @@ describe('what it costs', () => {
   it('publishes nothing where nobody follows, and once per event where somebody does', async () => {
     const { stores, store, worker } = await createWorld();
     const [alone, followed] = [newJob(), newJob()];
-    await store.submit(alone, FIRST);
-    await store.submit(followed, FIRST);
+    await store.submit(alone, ANYWHERE);
+    await store.submit(followed, ANYWHERE);
 
     await writeAll((await start(worker, alone)).log);
     expect(await calls(stores.redis, 'publish')).toBe(0);
@@ -136,7 +135,7 @@ describe('what it costs', () => {
     const { stores, store, worker } = await createWorld();
     const before = await calls(stores.redis, 'subscribe');
     const jobs = Array.from({ length: 50 }, () => newJob());
-    await Promise.all(jobs.map((job) => store.submit(job, FIRST)));
+    await Promise.all(jobs.map((job) => store.submit(job, ANYWHERE)));
     const readers = jobs.map((job) => readAll(store.follow(job.id, neverAborted())));
     await Promise.all(jobs.map(async (job) => writeAll((await start(worker, job)).log)));
     for (const events of await Promise.all(readers)) expect(events).toBeGreaterThan(2);
@@ -146,7 +145,7 @@ describe('what it costs', () => {
   it('merges the text of one turn, and sends the first at once', async () => {
     const { stores, store, worker } = await createWorld();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const { log } = await start(worker, job);
     for (let index = 0; index < 100; index += 1) log.append({ text: `${index} ` });
     await waitUntil('it is logged', async () => (await store.get(job.id))?.seq === 3);
@@ -157,7 +156,7 @@ describe('what it costs', () => {
   it('cuts a long text into events of a bounded size, and tears no character', async () => {
     const { stores, store, worker } = await createWorld();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const { log } = await start(worker, job);
     const text = `x${'🙂'.repeat(50_000)}`;
     log.append({ text });
@@ -173,7 +172,7 @@ describe('what it costs', () => {
   it('is read in pages of bounded size', async () => {
     const { store, worker } = await createWorld();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const { log } = await start(worker, job);
     log.append({ text: 'long '.repeat(200_000) });
     expect(await log.finish(COMPLETED)).toBe('ok');
@@ -191,7 +190,7 @@ describe('what it costs', () => {
     const stores = createStores({ redisUrl: url });
     const store = await stores.producer();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const leaving = new AbortController();
     for await (const _events of store.follow(job.id, { after: 0, signal: leaving.signal })) {
       leaving.abort();
@@ -223,7 +222,7 @@ async function expectWholeLog(
     stores.worker(),
   ]);
   const job = newJob();
-  await store.submit(job, FIRST);
+  await store.submit(job, ANYWHERE);
   const { log, stops } = await start(worker, job);
   const reading = readText(store.follow(job.id, neverAborted()));
 

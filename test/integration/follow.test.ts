@@ -2,7 +2,7 @@ import type { ClaimedJob, AttemptLog, ProducerStore, WorkerStore } from '@qarr/j
 import type { LoggedEvent, NewJob } from '@qarr/router-core';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 
 const FOLLOWERS = 300;
@@ -14,7 +14,7 @@ describe('following', () => {
     const stores = createStores();
     const [producer, worker] = await Promise.all([stores.producer(), stores.worker()]);
     const job = newJob();
-    await producer.submit(job, () => ({ position: 1, estimatedWaitMs: null }));
+    await producer.submit(job, ANYWHERE);
     const { log } = await claim(worker, job);
     log.append({ text: 'a' });
     await complete(log);
@@ -39,7 +39,7 @@ describe('following', () => {
       stores.worker(),
     ]);
     const job = newJob();
-    await first.submit(job, () => ({ position: 1, estimatedWaitMs: null }));
+    await first.submit(job, ANYWHERE);
     const { log } = await claim(worker, job);
 
     const done = new AbortController();

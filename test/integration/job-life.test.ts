@@ -4,10 +4,9 @@ import type { NewJob } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { checkLog, readLog, textOf } from '../harness/job-log.ts';
-import { createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, createStores, entriesOf, newJob } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
-const FIRST = () => ({ position: 1, estimatedWaitMs: null });
 const TIMINGS = { queue_wait_ms: 1, ttft_ms: 2, run_ms: 3 };
 const COMPLETED = {
   event: { type: 'completed', finish_reason: 'stop', usage: null, timings: TIMINGS },
@@ -21,10 +20,10 @@ describe('submitting', () => {
   it('writes a record, an event, the indexes and a queue entry without any content', async () => {
     const { store, stores } = await producer();
     const job = newJob({ metadata: { a: 'b' }, requestedTier: 'fast' });
-    const submission = await store.submit(job, (depth) => ({
-      position: depth + 1,
-      estimatedWaitMs: 7,
-    }));
+    const submission = await store.submit(job, {
+      ...ANYWHERE,
+      placeAt: ({ ahead }) => ({ position: ahead.jobs + 1, estimatedWaitMs: 7 }),
+    });
 
     const place = { position: 1, estimatedWaitMs: 7 };
     expect(submission).toEqual({ kind: 'created', jobId: job.id, place });
@@ -49,9 +48,9 @@ describe('submitting', () => {
   it('makes one job of two submissions with one id', async () => {
     const { store, stores } = await producer();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const again = { ...job, reasons: ['other'], tier: 'precise' };
-    expect(await store.submit(again, FIRST)).toMatchObject({
+    expect(await store.submit(again, ANYWHERE)).toMatchObject({
       kind: 'attached',
       record: { id: job.id, tier: 'fast', reasons: ['default'] },
     });
@@ -63,7 +62,7 @@ describe('submitting', () => {
   it('never lets an unfinished job expire from Redis, and gives a finished one its time', async () => {
     const { store, worker, stores } = await both();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const { log } = await run(worker, job);
     log.append({ text: 'Hello' });
     const [record, events] = [`${stores.root}:{${job.id}}:job`, `${stores.root}:{${job.id}}:log`];
@@ -82,7 +81,7 @@ describe('submitting', () => {
     const { worker, stores } = await both();
     const store = await stores.producer({ retention: { resultMs: 50_000, logMs: 20_000 } });
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const { log } = await run(worker, job);
     expect(await log.finish(COMPLETED)).toBe('ok');
     const keptMs = await stores.redis.pttl(`${stores.root}:{${job.id}}:job`);
@@ -96,7 +95,7 @@ describe('one attempt', () => {
   it('runs from claim to result', async () => {
     const { store, worker, stores } = await both();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const { log, claim: claimed } = await run(worker, job);
     expect(claimed.job).toMatchObject({
       jobId: job.id,
@@ -121,7 +120,7 @@ describe('one attempt', () => {
   it('is claimed once, however often one delivery asks', async () => {
     const { store, worker } = await both();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     await run(worker, job, 'same');
     const again = await run(worker, job, 'same');
     expect(again.claim.job.attempt).toBe(1);
@@ -131,7 +130,7 @@ describe('one attempt', () => {
   it('is handed back without burning a try, and its text is voided for the next', async () => {
     const { store, worker, stores } = await both();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const first = await run(worker, job, 't1');
     first.log.append({ text: 'Hel' });
     await waitUntil('the text is logged', async () => (await store.get(job.id))?.seq === 3);
@@ -157,7 +156,7 @@ describe('one attempt', () => {
   it('counts the tries that failed', async () => {
     const { store, worker } = await both();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const first = await run(worker, job, 't1');
     expect(await first.log.requeue({ burns: 'try' })).toBe('ok');
     const second = await run(worker, job, 't2');
@@ -167,9 +166,10 @@ describe('one attempt', () => {
 
 describe('deliveries', () => {
   it('of one entry, removed and added again, never look like one', async () => {
-    const { store, worker } = await both();
+    const { store, worker, stores } = await both();
     const tokens: string[] = [];
     worker.consume({
+      queue: 'foreground',
       concurrency: 1,
       paused: false,
       async deliver(_entry, { token }) {
@@ -179,9 +179,9 @@ describe('deliveries', () => {
     });
     const job = newJob();
     for (const count of [1, 2, 3]) {
-      await store.submit(job, FIRST);
+      await store.submit(job, ANYWHERE);
       await waitUntil('it is delivered', () => tokens.length === count);
-      await waitUntil('it is gone', async () => (await store.status('fast')).depth === 0);
+      await waitUntil('it is gone', async () => (await entriesOf(stores, 'fast')) === 0);
     }
     expect(new Set(tokens).size).toBe(3);
   });
@@ -215,7 +215,7 @@ describe('fencing', () => {
   it('refuses every write of an attempt that was taken over', async () => {
     const { store, worker, stores } = await both();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const zombie = await run(worker, job, 't1');
     zombie.log.append({ text: 'old ' });
     await waitUntil('the text is logged', async () => (await store.get(job.id))?.seq === 3);
@@ -240,7 +240,7 @@ describe('fencing', () => {
   it('drops an entry of another epoch, of a finished job and of no job', async () => {
     const { store, worker } = await both();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const stale = await claim(worker, job, { epoch: 2 });
     expect(stale).toEqual({ kind: 'drop', reason: 'stale' });
     const { log } = await run(worker, job);
@@ -252,7 +252,7 @@ describe('fencing', () => {
   it('fails a job whose worker died after text, where text must not be sent twice', async () => {
     const { store, worker } = await both();
     const job = newJob({ onInterrupt: 'fail' });
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const { log } = await run(worker, job, 't1');
     log.append({ text: 'Hel' });
     await waitUntil('the text is logged', async () => (await store.get(job.id))?.seq === 3);
@@ -265,7 +265,7 @@ describe('cancelling', () => {
   it('ends a waiting job, which then never runs', async () => {
     const { store, worker, stores } = await both();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     expect(await store.cancel(job.id)).toBe('cancelled');
     expect(await store.cancel(job.id)).toBe('cancelled');
     expect((await store.status('fast')).depth).toBe(0);
@@ -277,7 +277,7 @@ describe('cancelling', () => {
   it('tells the worker of a running job, which can end it in no other way', async () => {
     const { store, worker, stores } = await both();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const { log } = await run(worker, job);
     expect(await store.cancel(job.id)).toBe('running');
     await waitUntil('the control message', () => stores.cancelled.includes(job.id));
@@ -294,7 +294,7 @@ describe('cancelling', () => {
   it('reaches a worker that missed the message with its next text', async () => {
     const { store, worker } = await both();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const { log, stops } = await run(worker, job);
     await store.cancel(job.id);
     log.append({ text: 'Hel' });
@@ -305,7 +305,7 @@ describe('cancelling', () => {
   it('ends a job whose worker died before it could', async () => {
     const { store, worker } = await both();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     await run(worker, job, 't1');
     await store.cancel(job.id);
     expect(await claim(worker, job, { token: 't2' })).toEqual({
@@ -321,7 +321,7 @@ describe('cancelling', () => {
   ])('of a job that was handed back says how many tokens were made: %s', async (made, tokens) => {
     const { store, worker, stores } = await both();
     const job = newJob();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const { log } = await run(worker, job);
     await log.requeue({ burns: 'nothing' });
     const record = `${stores.root}:{${job.id}}:job`;
@@ -345,7 +345,7 @@ describe('deadlines', () => {
   it('expires what was not started in time, by the sweep or by the claim', async () => {
     const { store, worker, stores } = await both();
     const [swept, claimed] = [newJob({ queueTimeoutMs: 1 }), newJob({ queueTimeoutMs: 1 })];
-    await store.submit(swept, FIRST);
+    await store.submit(swept, ANYWHERE);
     await waitUntil('the sweep', async () => {
       await store.sweep();
       return (await store.get(swept.id))?.state === 'expired';
@@ -353,7 +353,7 @@ describe('deadlines', () => {
     expect((await store.get(swept.id))?.error).toEqual(jobError('queue_timeout'));
     expect((await store.status('fast')).depth).toBe(0);
 
-    await store.submit(claimed, FIRST);
+    await store.submit(claimed, ANYWHERE);
     const { queueDeadline = 0 } = (await store.get(claimed.id)) ?? {};
     await waitUntil('the deadline', async () => (await redisTimeMs(stores.redis)) > queueDeadline);
     expect(await claim(worker, claimed)).toEqual({ kind: 'drop', reason: 'expired' });
@@ -362,7 +362,7 @@ describe('deadlines', () => {
   it('does not expire what was started in time', async () => {
     const { store, worker, stores } = await both();
     const job = newJob({ queueTimeoutMs: 300 });
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const { log } = await run(worker, job);
     const { queueDeadline = 0 } = (await store.get(job.id)) ?? {};
     await waitUntil('the deadline', async () => (await redisTimeMs(stores.redis)) > queueDeadline);
@@ -377,7 +377,7 @@ describe('deadlines', () => {
   it('does not start again what has used up its time', async () => {
     const { store, worker } = await both();
     const job = newJob({ runTimeoutMs: 1 });
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     const { log } = await run(worker, job, 't1');
     expect(await log.requeue({ burns: 'try' })).toBe('ok');
     const dropped = await waitUntil('the time is up', async () => {

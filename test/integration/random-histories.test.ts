@@ -8,7 +8,7 @@ import type { JobState, NewJob, WorkerStatus } from '@qarr/router-core';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { checkLog, readLog, textOf } from '../harness/job-log.ts';
-import { createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 
 const WORKERS = 4;
@@ -215,7 +215,7 @@ function statusOf(id: string): WorkerStatus {
 }
 
 async function submit(store: ProducerStore, job: NewJob): Promise<void> {
-  await store.submit(job, () => ({ position: 1, estimatedWaitMs: null }));
+  await store.submit(job, ANYWHERE);
 }
 
 /** Lets pending appends leave. */

@@ -4,7 +4,7 @@ import { openStream, postJson, startApiWorld } from '../harness/api.ts';
 import type { ApiProcess, ApiWorld } from '../harness/api.ts';
 import { startEngineProcess } from '../harness/engine-process.ts';
 import { startRedisServer } from '../harness/redis-server.ts';
-import { createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { startWorkerProcess } from '../harness/worker-process.ts';
 
@@ -126,7 +126,7 @@ it('that is full lets jobs be cancelled and deleted, and those that run end', as
   const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
   const jobs = Array.from({ length: 4 }, () => newJob());
   const [ended = newJob(), queued = newJob(), waiting = newJob(), running = newJob()] = jobs;
-  for (const job of jobs) await store.submit(job, () => ({ position: 1, estimatedWaitMs: null }));
+  for (const job of jobs) await store.submit(job, ANYWHERE);
   await store.cancel(ended.id);
   const entry = { jobId: running.id, epoch: 1, class: running.class };
   const claimed = await worker.claim(entry, { worker: 'w', token: 't' });

@@ -3,16 +3,15 @@ import type { ProducerStore } from '@qarr/job-store';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
 import { createOwnRedis } from '../harness/own-redis.ts';
-import { createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 import { startTcpProxy } from '../harness/tcp-proxy.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
-const FIRST = () => ({ position: 1, estimatedWaitMs: null });
 const LOST_MS = 1_500;
 
 async function submitBound(store: ProducerStore): Promise<string> {
   const job = newJob({ isBound: true });
-  await store.submit(job, FIRST);
+  await store.submit(job, ANYWHERE);
   return job.id;
 }
 
@@ -38,7 +37,7 @@ it('cancels what a replica left that could not cancel it, and only that', async 
   ]);
   const bound = await Promise.all([submitBound(left), submitBound(left)]);
   const free = newJob();
-  await left.submit(free, FIRST);
+  await left.submit(free, ANYWHERE);
   const here = await submitBound(store);
   await left.stop();
   const sweeping = [store, third].map((each) =>
@@ -98,7 +97,7 @@ it('binds nothing that was never written', async () => {
   // Each write of it is too late.
   const store = await stores.producer({ replicaId: 'here', createWithinMs: -1 });
   const job = newJob({ isBound: true });
-  await expect(store.submit(job, FIRST)).rejects.toMatchObject({ code: 'queue_unavailable' });
+  await expect(store.submit(job, ANYWHERE)).rejects.toMatchObject({ code: 'queue_unavailable' });
   expect(await redis.smembers(`${root}:bound:here`)).toEqual([job.id]);
   expect(await store.cancel(job.id)).toBeNull();
   expect(await redis.exists(`${root}:bound:here`)).toBe(0);

@@ -3,12 +3,11 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import type { ProducerStore, Submission } from '@qarr/job-store';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
-import { createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, createStores, entriesOf, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 import { startTcpProxy } from '../harness/tcp-proxy.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
-const FIRST = () => ({ position: 1, estimatedWaitMs: null });
 const COMPLETED = {
   event: {
     type: 'completed',
@@ -75,7 +74,7 @@ it('keeps a job in the indexes that a sweep forgets at the moment in which it is
     );
     await redis.zadd(`${root}:open`, Date.now() - LONG_AGO_MS, job.id);
     await redis.zadd(`${root}:deadlines`, Date.now() - 1, job.id);
-    const later = sleep(round % 5).then(() => store.submit(job, FIRST));
+    const later = sleep(round % 5).then(() => store.submit(job, ANYWHERE));
     await Promise.all([later, sweeper.sweep()]);
     expect(await redis.zscore(`${root}:open`, job.id)).not.toBeNull();
     expect(await redis.zscore(`${root}:deadlines`, job.id)).not.toBeNull();
@@ -96,10 +95,10 @@ describe('a submission with a key that died', () => {
       stores.worker(),
     ]);
     const job = keyed();
-    expect(await first.submit(job, FIRST)).toMatchObject({ kind: 'created', jobId: job.id });
+    expect(await first.submit(job, ANYWHERE)).toMatchObject({ kind: 'created', jobId: job.id });
     for (const write of undone) await WRITES[write]({ stores, id: job.id });
 
-    const again = await second.submit(keyed(), FIRST);
+    const again = await second.submit(keyed(), ANYWHERE);
     expect(idOf(again)).toBe(job.id);
     expect(await jobIds(stores)).toEqual([job.id]);
     expect(await stores.redis.hget(idemName(stores), 'written')).toBe('1');
@@ -107,6 +106,7 @@ describe('a submission with a key that died', () => {
     expect((await second.status('fast')).depth).toBe(1);
     const delivered: string[] = [];
     worker.consume({
+      queue: 'foreground',
       concurrency: 1,
       paused: false,
       async deliver(entry, { token }) {
@@ -124,14 +124,14 @@ describe('a submission with a key that died', () => {
     const stores = createStores();
     const store = await stores.producer();
     const job = keyed();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     for (const write of ['mark', 'entry'] as const) await WRITES[write]({ stores, id: job.id });
-    expect((await store.status('fast')).depth).toBe(0);
+    expect(await entriesOf(stores, 'fast')).toBe(0);
     expect(await store.findByKey('anonymous', { key: 'a key', bodyHash: 'body' })).toMatchObject({
       kind: 'attached',
       record: { id: job.id },
     });
-    expect((await store.status('fast')).depth).toBe(1);
+    expect(await entriesOf(stores, 'fast')).toBe(1);
     expect(await stores.redis.hget(idemName(stores), 'written')).toBe('1');
   });
 });
@@ -140,10 +140,10 @@ describe('a key', () => {
   it('is refused with another body, and stands for its time', async () => {
     const stores = createStores();
     const store = await stores.producer({ idempotencyTtlMs: 5_000 });
-    await store.submit(keyed(), FIRST);
+    await store.submit(keyed(), ANYWHERE);
     const other = { key: 'a key', bodyHash: 'other' };
     expect(await store.findByKey('anonymous', other)).toEqual(REUSED);
-    expect(await store.submit(newJob({ idempotency: other }), FIRST)).toEqual(REUSED);
+    expect(await store.submit(newJob({ idempotency: other }), ANYWHERE)).toEqual(REUSED);
     expect(await jobIds(stores)).toHaveLength(1);
     const leftMs = await stores.redis.pttl(idemName(stores));
     expect(leftMs).toBeGreaterThan(0);
@@ -156,7 +156,7 @@ describe('a key', () => {
     const stores = createStores();
     const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
     const job = keyed();
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     await WRITES.mark({ stores, id: job.id });
     const entry = { jobId: job.id, epoch: 1, class: job.class };
     const claim = await worker.claim(entry, { worker: 'w', token: 't' });
@@ -167,7 +167,7 @@ describe('a key', () => {
       async () => (await stores.redis.zcard(`${stores.root}:open`)) === 0,
     );
     await WRITES.record({ stores, id: job.id });
-    expect(await store.submit(keyed(), FIRST)).toEqual(GONE);
+    expect(await store.submit(keyed(), ANYWHERE)).toEqual(GONE);
     expect(await store.findByKey('anonymous', { key: 'a key', bodyHash: 'body' })).toEqual(GONE);
     expect(await jobIds(stores)).toEqual([]);
   });
@@ -178,7 +178,7 @@ it('writes no job over one that is being removed', async () => {
   const store = await stores.producer();
   const job = newJob();
   await stores.redis.hset(`${stores.root}:{${job.id}}:job`, 'deleted', 'completed');
-  expect(await store.submit(job, FIRST)).toEqual(GONE);
+  expect(await store.submit(job, ANYWHERE)).toEqual(GONE);
   expect(await store.get(job.id)).toBeNull();
 });
 
@@ -186,10 +186,13 @@ it('writes no record after the time in which its client has been answered', asyn
   const stores = createStores();
   const store = await stores.producer({ createWithinMs: 50 });
   const blocked = new Int32Array(new SharedArrayBuffer(4));
-  const late = store.submit(newJob(), () => {
-    // The process stands still between two of its commands.
-    Atomics.wait(blocked, 0, 0, 100);
-    return FIRST();
+  const late = store.submit(newJob(), {
+    ...ANYWHERE,
+    placeAt(found) {
+      // The process stands still between two of its commands.
+      Atomics.wait(blocked, 0, 0, 100);
+      return ANYWHERE.placeAt(found);
+    },
   });
   await expect(late).rejects.toMatchObject({ code: 'queue_unavailable' });
   expect(await jobIds(stores)).toEqual([]);
@@ -238,11 +241,12 @@ it('makes one job per key, however the connections of those who submit break', a
 
 /** The id of the job, or null where the store does not say. */
 async function submitted(store: ProducerStore, key: string): Promise<string | null> {
-  const submission = await store.submit(keyed({}, key), FIRST).catch(() => null);
+  const submission = await store.submit(keyed({}, key), ANYWHERE).catch(() => null);
   return submission === null ? null : idOf(submission);
 }
 
 function idOf(submission: Submission): string {
   if (submission.kind === 'refused') throw new Error(submission.code);
+  if (submission.kind === 'full') throw new Error(submission.why);
   return submission.kind === 'created' ? submission.jobId : submission.record.id;
 }

@@ -5,12 +5,11 @@ import { jobError } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { checkLog, readLog } from '../harness/job-log.ts';
-import { createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, createStores, entriesOf, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 import { startTcpProxy } from '../harness/tcp-proxy.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
-const FIRST = () => ({ position: 1, estimatedWaitMs: null });
 /** Longer than a worker is waited for. */
 const LONG_AGO_MS = 60_000;
 const COMPLETED = {
@@ -29,10 +28,10 @@ describe('the sweep gives to its queue', () => {
     const job = await submit(store);
     // As if the process had died between the record and the queue.
     await dropQueues(stores);
-    expect((await store.status('fast')).depth).toBe(0);
+    expect(await entriesOf(stores, 'fast')).toBe(0);
     await store.sweep();
     await store.sweep();
-    expect((await store.status('fast')).depth).toBe(1);
+    expect(await entriesOf(stores, 'fast')).toBe(1);
     expect((await store.get(job.id))?.state).toBe('queued');
   });
 
@@ -42,7 +41,7 @@ describe('the sweep gives to its queue', () => {
     await claim(worker, job, 't1');
     await dropQueues(stores);
     await store.sweep();
-    expect((await store.status('fast')).depth).toBe(1);
+    expect(await entriesOf(stores, 'fast')).toBe(1);
     await claim(worker, job, 't2');
     expect((await store.get(job.id))?.attempt).toBe(2);
   });
@@ -247,10 +246,10 @@ describe('the sweep forgets', () => {
     await stores.redis.del(record(stores, gone.id), record(stores, gone.id).replace(/job$/, 'log'));
     // Nothing but the queue knows of them.
     for (const { id } of [over, gone]) await stores.redis.zrem(`${stores.root}:open`, id);
-    expect((await store.status('fast')).depth).toBe(2);
+    expect(await entriesOf(stores, 'fast')).toBe(2);
     await store.sweep();
-    expect((await store.status('fast')).depth).toBe(0);
-    expect((await store.status('precise')).depth).toBe(1);
+    expect(await entriesOf(stores, 'fast')).toBe(0);
+    expect(await entriesOf(stores, 'precise')).toBe(1);
     expect((await store.get(waiting.id))?.state).toBe('queued');
     const traces = await stores.redis.keys(`*${stores.root}*${gone.id}*`);
     expect(traces).toEqual([]);
@@ -264,7 +263,7 @@ describe('the sweep forgets', () => {
     ]);
     const [short, long] = [await submit(store), newJob()];
     const keeper = await stores.producer();
-    await keeper.submit(long, FIRST);
+    await keeper.submit(long, ANYWHERE);
     for (const job of [short, long]) await (await claim(worker, job)).finish(COMPLETED);
     const index = `${stores.root}:jobs:anonymous:completed`;
     await waitUntil('both are listed', async () => (await stores.redis.zcard(index)) === 2);
@@ -282,6 +281,7 @@ describe('the sweep forgets', () => {
     const release = Promise.withResolvers<void>();
     const claimed = Promise.withResolvers<void>();
     worker.consume({
+      queue: 'foreground',
       concurrency: 1,
       paused: false,
       async deliver(entry, { token }) {
@@ -291,7 +291,7 @@ describe('the sweep forgets', () => {
         return { kind: 'done' };
       },
     });
-    await store.submit(job, FIRST);
+    await store.submit(job, ANYWHERE);
     await claimed.promise;
     expect(await store.delete(job.id)).toBe(true);
     expect(await store.get(job.id)).toBeNull();
@@ -320,7 +320,7 @@ async function world() {
 
 async function submit(store: ProducerStore, fields: Partial<NewJob> = {}): Promise<NewJob> {
   const job = newJob(fields);
-  await store.submit(job, FIRST);
+  await store.submit(job, ANYWHERE);
   return job;
 }
 
@@ -372,7 +372,7 @@ async function expectLegalEnd({
   checkLog(events);
   const state = (await store.get(job.id))?.state;
   expect(events.at(-1)?.type).toBe(state);
-  expect((await store.status(job.tier)).depth).toBe(0);
+  expect(await entriesOf(stores, job.tier)).toBe(0);
   for (const index of ['open', 'deadlines', 'started']) {
     expect(await stores.redis.zcard(`${stores.root}:${index}`)).toBe(0);
   }

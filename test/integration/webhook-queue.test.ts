@@ -6,12 +6,11 @@ import { jobError } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
 import { tracesOf } from '../harness/redis-traces.ts';
-import { createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
 const TIMINGS = { queue_wait_ms: 1, ttft_ms: 2, run_ms: 3 };
-const PLACE = () => ({ position: 1, estimatedWaitMs: null });
 const ALL = ['completed', 'failed', 'cancelled', 'expired'] as const;
 const PROMPT = 'CANARY of the prompt';
 
@@ -94,7 +93,7 @@ describe('the end of a job is to be announced', () => {
   ])('when %s', async (_name, state, fields, end) => {
     const world = await start();
     const job = asking(fields);
-    await world.producer.submit(job, PLACE);
+    await world.producer.submit(job, ANYWHERE);
     await waitUntil('its time is over', async () => {
       const due = await world.stores.redis.zscore(`${world.stores.root}:deadlines`, job.id);
       return job.queueTimeoutMs > 1 || Number(due) < Date.now() - 20;
@@ -119,7 +118,7 @@ describe('the end of a job is to be announced', () => {
       webhook: { url: 'https://example.com/', events: ['failed', 'expired'] },
     });
     for (const job of [silent, other]) {
-      await world.producer.submit(job, PLACE);
+      await world.producer.submit(job, ANYWHERE);
       await finish(world, job.id, 'completed');
       await waitUntil('it is closed', async () => {
         return (await world.stores.redis.zscore(`${world.stores.root}:open`, job.id)) === null;
@@ -132,7 +131,7 @@ describe('the end of a job is to be announced', () => {
     const world = await start();
     const job = asking();
     const { redis, root } = world.stores;
-    await world.producer.submit(job, PLACE);
+    await world.producer.submit(job, ANYWHERE);
     await finish(world, job.id, 'completed');
     await entryOf(world, job.id);
     await waitUntil(
@@ -153,7 +152,7 @@ describe('the end of a job is to be announced', () => {
     const world = await start();
     const job = asking();
     const { redis, root, errors } = world.stores;
-    await world.producer.submit(job, PLACE);
+    await world.producer.submit(job, ANYWHERE);
     const meta = `{${root}:_webhooks}:meta`;
     await redis.del(meta);
     await redis.set(meta, 'not what the queue expects');
@@ -170,7 +169,7 @@ describe('the end of a job is to be announced', () => {
   it('once, however many find that it has ended', async () => {
     const world = await start();
     const job = asking();
-    await world.producer.submit(job, PLACE);
+    await world.producer.submit(job, ANYWHERE);
     await Promise.all([1, 2, 3, 4].map(() => world.producer.cancel(job.id)));
     expect(await world.producer.webhookBacklog()).toBe(1);
   });
@@ -198,7 +197,7 @@ async function consume(
 
 async function ended(world: World, fields: Partial<NewJob> = {}): Promise<NewJob> {
   const job = asking(fields);
-  await world.producer.submit(job, PLACE);
+  await world.producer.submit(job, ANYWHERE);
   await finish(world, job.id, 'failed');
   await entryOf(world, job.id);
   return job;

@@ -5,9 +5,8 @@ import { jobError } from '@qarr/router-core';
 import type { NewJob, WorkerStatus } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
 import { checkLog, readLog } from '../harness/job-log.ts';
-import { createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 
-const PLACE = () => ({ position: 1, estimatedWaitMs: null });
 const DROPPED: Claim = { kind: 'drop', reason: 'failed' };
 let deliveries = 0;
 
@@ -167,7 +166,7 @@ type Store = Awaited<ReturnType<typeof begun>>['store'];
 
 async function submitted(store: Store, fields: Partial<NewJob> = {}): Promise<NewJob> {
   const job = newJob({ onInterrupt: 'continue', ...fields });
-  await store.submit(job, PLACE);
+  await store.submit(job, ANYWHERE);
   return job;
 }
 

@@ -70,7 +70,12 @@ async function idle() {
   const redis = await createOwnRedis();
   const stores = createStores({ redisUrl: redis.url });
   const worker = await stores.worker();
-  worker.consume({ concurrency: 2, paused: false, deliver: async () => ({ kind: 'done' }) });
+  worker.consume({
+    queue: 'foreground',
+    concurrency: 2,
+    paused: false,
+    deliver: async () => ({ kind: 'done' }),
+  });
   await waitUntil('it waits', async () =>
     String(await stores.redis.client('LIST')).includes('cmd=bzpopmin'),
   );

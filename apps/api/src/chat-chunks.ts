@@ -97,6 +97,8 @@ export function createChatChunks(
         return '';
       case 'delta':
         return piece(event.index ?? 0, event);
+      case 'rerouted':
+        return '';
       case 'reset':
         // What was sent cannot be taken back: two samples must never look like one answer.
         return errorFrame(new QarrError('upstream_interrupted'));

@@ -25,6 +25,8 @@ describe('a whole answer', () => {
     attempt: 1,
     seq: 4,
     fallback: 'up',
+    rerouted: null,
+    cost: 1,
     onInterrupt: 'restart',
     request: { messages: [{ role: 'user', content: 'Hi' }], max_tokens: 1, temperature: 0 },
     droppedMessages: 0,

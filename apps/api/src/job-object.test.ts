@@ -15,6 +15,8 @@ const record: JobRecord = {
   attempt: 1,
   seq: 2,
   fallback: 'up',
+  rerouted: null,
+  cost: 1,
   onInterrupt: 'continue',
   request: { messages: [{ role: 'user', content: 'secret' }], max_tokens: 1, temperature: 0 },
   droppedMessages: 0,

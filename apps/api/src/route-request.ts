@@ -1,5 +1,6 @@
 /** Which tier a request goes to, and what is sent there. */
 import {
+  NO_LOAD,
   QarrError,
   classify,
   dropOldestTurns,
@@ -139,5 +140,5 @@ function engineRequestOf(
 }
 
 function unknownTier(name: string): TierStatus {
-  return { name, depth: 0, workers: [] };
+  return { name, depth: 0, load: NO_LOAD, workers: [] };
 }

@@ -111,7 +111,16 @@ export async function submitJob(
         idempotency: options.idempotency,
         isBound: options.isBound,
       },
-      (depth) => watch.placeAt(route.tier, depth),
+      {
+        tokens: 1,
+        limits: {
+          depthMax: 1_000_000,
+          tokensAheadMax: null,
+          whileAlerting: true,
+          fallbackJobsMax: null,
+        },
+        placeAt: ({ ahead }) => watch.placeAt(route.tier, ahead.jobs),
+      },
     );
   } catch (error) {
     if (!isUnknownOutcome(error)) throw error;
@@ -119,6 +128,7 @@ export async function submitJob(
     if (options.isBound) void cancels.owe(id, { mayAppear: true });
     throw withAdvice(error, options);
   }
+  if (submission.kind === 'full') throw new QarrError('queue_full');
   if (submission.kind !== 'created') return attachedTo(submission);
   metrics.routed(route);
   return {

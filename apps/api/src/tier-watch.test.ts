@@ -1,4 +1,5 @@
 import { DEFAULT_POLICY } from '@qarr/router-core';
+import { NO_LOAD } from '@qarr/router-core';
 import type { TierStatus, WorkerStatus } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { watchTiers } from './tier-watch.ts';
@@ -25,7 +26,7 @@ function watch(known: { tiers: TierStatus[] | null }) {
     async status(name: string): Promise<TierStatus> {
       if (known.tiers === null) throw new Error('Redis does not answer');
       const status = known.tiers.find((tier) => tier.name === name);
-      return status ?? { name, depth: 0, workers: [] };
+      return status ?? { name, depth: 0, load: NO_LOAD, workers: [] };
     },
   };
   const watching = watchTiers({ store, policy: DEFAULT_POLICY });
@@ -48,7 +49,7 @@ describe('what is known of the tiers', () => {
 
   it('has the smallest window that a live engine of the tier has told', async () => {
     const workers = [worker({ max_model_len: 4_000 }), worker({ max_model_len: 1_000 }), worker()];
-    const watching = watch({ tiers: [{ name: 'fast', depth: 0, workers }] });
+    const watching = watch({ tiers: [{ name: 'fast', depth: 0, load: NO_LOAD, workers }] });
     await watching.refresh();
     const windows = watching.policy().tiers.map(({ maxModelLen }) => maxModelLen);
     const [, balanced, precise] = DEFAULT_POLICY.tiers.map(({ maxModelLen }) => maxModelLen);
@@ -58,8 +59,8 @@ describe('what is known of the tiers', () => {
   it('names each served model once', async () => {
     const watching = watch({
       tiers: [
-        { name: 'fast', depth: 0, workers: [worker(), worker({ model: 'other' })] },
-        { name: 'precise', depth: 0, workers: [worker()] },
+        { name: 'fast', depth: 0, load: NO_LOAD, workers: [worker(), worker({ model: 'other' })] },
+        { name: 'precise', depth: 0, load: NO_LOAD, workers: [worker()] },
       ],
     });
     await watching.refresh();
@@ -68,14 +69,16 @@ describe('what is known of the tiers', () => {
 
   it('gives a job its place and its wait by the workers that pull', async () => {
     const workers = [worker(), worker({ breaker: 'open', slots: 100 })];
-    const watching = watch({ tiers: [{ name: 'fast', depth: 3, workers }] });
+    const watching = watch({ tiers: [{ name: 'fast', depth: 3, load: NO_LOAD, workers }] });
     await watching.refresh();
     expect(watching.placeAt('fast', 3)).toEqual({ position: 4, estimatedWaitMs: 2_000 });
   });
 
   it('stays as it was while Redis does not answer', async () => {
     const known: { tiers: TierStatus[] | null } = {
-      tiers: [{ name: 'fast', depth: 7, workers: [worker({ max_model_len: 1_000 })] }],
+      tiers: [
+        { name: 'fast', depth: 7, load: NO_LOAD, workers: [worker({ max_model_len: 1_000 })] },
+      ],
     };
     const watching = watch(known);
     await watching.refresh();

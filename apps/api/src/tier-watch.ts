@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProducerStore, QueuePlace } from '@qarr/job-store';
-import { estimateWaitMs } from '@qarr/router-core';
+import { NO_LOAD, estimateWaitMs } from '@qarr/router-core';
 import type { RoutingPolicy, TierStatus } from '@qarr/router-core';
 
 const REFRESH_MS = 1_000;
@@ -65,7 +65,7 @@ export function watchTiers({
 }
 
 function nothingKnown(name: string): TierStatus {
-  return { name, depth: 0, workers: [] };
+  return { name, depth: 0, load: NO_LOAD, workers: [] };
 }
 
 /** The smallest window of the tier's live engines: a job may land on any of them. */

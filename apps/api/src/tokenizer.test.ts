@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { NO_LOAD } from '@qarr/router-core';
 import type { TierStatus, WorkerStatus } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createTokenizer } from './tokenizer.ts';
@@ -26,7 +27,12 @@ async function startEngine(answer: string | null) {
 }
 
 function tier(...upstreams: string[]): TierStatus {
-  return { name: 'fast', depth: 0, workers: upstreams.map((upstream) => worker({ upstream })) };
+  return {
+    name: 'fast',
+    depth: 0,
+    load: NO_LOAD,
+    workers: upstreams.map((upstream) => worker({ upstream })),
+  };
 }
 
 function worker(fields: Partial<WorkerStatus>): WorkerStatus {
@@ -98,7 +104,9 @@ describe('the exact number of tokens', () => {
       worker({ upstream: broken.url, breaker: 'open' }),
       worker({ upstream: good.url }),
     ];
-    expect(await createTokenizer().count({ name: 'fast', depth: 0, workers }, messages)).toBe(42);
+    expect(
+      await createTokenizer().count({ name: 'fast', depth: 0, load: NO_LOAD, workers }, messages),
+    ).toBe(42);
     expect(broken.asked).toEqual([]);
   });
 });

@@ -10,6 +10,7 @@ import type {
   WorkerStore,
 } from '@qarr/job-store';
 import { createLogger } from '@qarr/process';
+import { NO_LOAD } from '@qarr/router-core';
 import type { WorkerStatus } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { NO_CAPABILITIES } from './capabilities.ts';
@@ -115,6 +116,7 @@ function createFakeStore() {
       return consumer;
     },
     waiting: async () => store.waitingNow,
+    load: async () => NO_LOAD,
     async beat(status) {
       beats.push(status);
     },

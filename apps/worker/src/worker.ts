@@ -76,6 +76,7 @@ export function startWorker({
   let suspect: { readonly jobId: string; readonly giveUp: AbortController } | null = null;
 
   const consumer: Consumer = store.consume({
+    queue: 'foreground',
     // None yet: the engines' states and limits say how many.
     concurrency: 1,
     paused: true,
@@ -211,7 +212,7 @@ export function startWorker({
       // Who waits to be alone with a job does not pull.
       isFree: () => quarantine.isOpen && upstreams.capacity().free > 0,
       lastDeliveryMs: () => consumer.lastDeliveryMs,
-      waiting: store.waiting,
+      waiting: () => store.waiting('foreground'),
     });
     while (!stopping.signal.aborted) {
       try {

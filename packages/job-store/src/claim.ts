@@ -10,6 +10,7 @@ import type { Closing } from './closing.ts';
 import { runDeadline } from './deadlines.ts';
 import type { AttemptLog, EventLog, StopReason } from './event-log.ts';
 import type { Keys } from './keys.ts';
+import type { Ledger } from './ledger.ts';
 import type { QueueEntry } from './queues.ts';
 import { DUE_EVENTS } from './retention.ts';
 import { runScript } from './scripts.ts';
@@ -76,6 +77,7 @@ export function createClaims({
   tier,
   workers,
   log,
+  ledger,
   closing,
   onError,
 }: {
@@ -84,6 +86,7 @@ export function createClaims({
   tier: string;
   workers: Pick<Workers, 'judge'>;
   log: EventLog;
+  ledger: Pick<Ledger, 'start'>;
   closing: Closing;
   onError: (error: Error) => void;
 }): Claims {
@@ -167,6 +170,7 @@ export function createClaims({
       .zadd(keys.started, createdAt, jobId)
       .exec()
       .catch(onError);
+    ledger.start(tier, jobId).catch(onError);
   }
 
   return {

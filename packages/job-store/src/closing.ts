@@ -5,19 +5,23 @@
  * where a process died in the middle: each step may be done twice.
  */
 import { isTerminalState } from '@qarr/router-core';
-import type { JobState, TerminalState } from '@qarr/router-core';
+import type { JobClass, JobState, TerminalState } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import { markWritten } from './idempotency.ts';
+import { queueOf } from './keys.ts';
 import type { Keys } from './keys.ts';
+import type { Ledger } from './ledger.ts';
 import type { OwnerIndex } from './owner-index.ts';
 import type { Queues } from './queues.ts';
 import { DEFAULT_RETENTION } from './retention.ts';
 import { runScript } from './scripts.ts';
+import type { WebhookQueue } from './webhook-queue.ts';
 
 const FIELDS = [
   'state',
   'deleted',
   'tier',
+  'class',
   'epoch',
   'owner',
   'created_at',
@@ -26,8 +30,9 @@ const FIELDS = [
   'idempotency_key',
   'bound',
   'webhook_events',
+  'request_hash',
+  'answer_ttl_ms',
 ] as const;
-import type { WebhookQueue } from './webhook-queue.ts';
 
 export interface Closing {
   /**
@@ -42,6 +47,7 @@ export function createClosing({
   keys,
   index,
   queues,
+  ledger,
   webhooks,
 }: {
   redis: Redis;
@@ -49,6 +55,7 @@ export function createClosing({
   index: OwnerIndex;
   /** Null for a worker, which holds the entry itself and gives it up next. */
   queues: Queues | null;
+  ledger: Pick<Ledger, 'leave'>;
   webhooks: Pick<WebhookQueue, 'add' | 'remove'>;
 }): Closing {
   async function read(jobId: string) {
@@ -56,14 +63,25 @@ export function createClosing({
       redis.hmget(keys.job(jobId), ...FIELDS),
       redis.zscore(keys.open, jobId),
     ]);
-    const [state, deleted, tier, epoch, owner, createdAt, finishedAt, resultTtlMs, ...rest] =
-      fields;
-    const [idempotencyKey, replicaId, webhookEvents] = rest;
+    const [
+      state,
+      deleted,
+      tier,
+      jobClass,
+      epoch,
+      owner,
+      createdAt,
+      finishedAt,
+      resultTtlMs,
+      ...rest
+    ] = fields;
+    const [idempotencyKey, replicaId, webhookEvents, requestHash, answerTtlMs] = rest;
     return {
       jobId,
       state: (state ?? null) as JobState | null,
       deleted: deleted ?? null,
       tier: tier ?? '',
+      queue: queueOf(jobClass as JobClass),
       epoch: Number(epoch),
       owner: owner ?? '',
       createdAt: Number(createdAt),
@@ -71,6 +89,8 @@ export function createClosing({
       idempotencyKey: idempotencyKey ?? null,
       replicaId: replicaId ?? null,
       webhookEvents: webhookEvents?.split(' ') ?? [],
+      requestHash: requestHash ?? null,
+      answerTtlMs: Number(answerTtlMs),
       isOpen: openSince !== null,
     };
   }
@@ -82,7 +102,11 @@ export function createClosing({
     // Whoever submitted it may have died before: without this its key could make it once more.
     if (key !== null) await markWritten({ redis, keys }, { owner, key, jobId });
     if (job.replicaId !== null) await redis.srem(keys.bound(job.replicaId), jobId);
+    if (job.requestHash !== null && job.state === 'completed') {
+      await redis.set(keys.answer(job.tier, job.requestHash), jobId, 'PX', job.answerTtlMs);
+    }
     if (job.webhookEvents.includes(job.state)) await webhooks.add(jobId);
+    if (job.tier !== '') await ledger.leave(job.tier, jobId);
     // A tier that this process does not know is for one that does.
     const isOut = queues?.has(job.tier) ? await queues.remove(job.tier, job) : true;
     if (isOut) await leaveIndexes(job.jobId);
@@ -97,6 +121,7 @@ export function createClosing({
     }
     if (job.replicaId !== null) await redis.srem(keys.bound(job.replicaId), job.jobId);
     await webhooks.remove(job.jobId);
+    if (job.tier !== '') await ledger.leave(job.tier, job.jobId);
     if (queues === null) return false;
     if (queues.has(job.tier) && !(await queues.erase(job.tier, job))) return false;
     await runScript(redis, 'bury', { keys: [keys.job(job.jobId)], args: [] });

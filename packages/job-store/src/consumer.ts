@@ -1,13 +1,13 @@
 /**
- * The worker's side of a tier's queue: pulls entries while it has room, and hands back what cannot
+ * The worker's side of one of a tier's queues: pulls entries while it has room, and hands back what cannot
  * be done here.
  */
 import { randomUUID } from 'node:crypto';
-import { returningPriority } from '@qarr/router-core';
 import { DelayedError, Worker } from 'bullmq';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
-import type { Keys } from './keys.ts';
+import type { Keys, QueueKind } from './keys.ts';
+import { RETURNING_PRIORITY } from './ledger.ts';
 import type { QueueEntry } from './queues.ts';
 
 /**
@@ -58,6 +58,7 @@ export function createConsumer({
   redis,
   keys,
   tier,
+  queue,
   concurrency,
   paused,
   deliver,
@@ -66,6 +67,7 @@ export function createConsumer({
   redis: Redis;
   keys: Keys;
   tier: string;
+  queue: QueueKind;
   concurrency: number;
   paused: boolean;
   deliver: (
@@ -83,7 +85,7 @@ export function createConsumer({
     const delivery = await deliverSafely(job, signal);
     running -= 1;
     if (delivery.kind === 'done') return;
-    await job.changePriority({ priority: returningPriority(job.data.class) });
+    await job.changePriority({ priority: RETURNING_PRIORITY[job.data.class] });
     await job.moveToDelayed(Date.now() + Math.max(1, delivery.delayMs), token);
     wake();
     throw new DelayedError();
@@ -113,7 +115,7 @@ export function createConsumer({
 
   // BullMQ looks at the number of parameters: without the third there is no signal.
   const worker = new Worker<QueueEntry>(
-    keys.queueName(tier),
+    keys.queueName(tier, queue),
     async (job, token, signal) => process(job, token, signal),
     {
       connection: redis,

@@ -85,11 +85,14 @@ export function createEventLog({
   redis,
   keys,
   closing,
+  onRequeued,
   onError,
 }: {
   redis: Redis;
   keys: Keys;
   closing: Closing;
+  /** A job of this worker waits again. */
+  onRequeued: (jobId: string) => void;
   onError: (error: Error) => void;
 }): EventLog {
   const dirty = new Set<Attempt>();
@@ -236,7 +239,9 @@ export function createEventLog({
             if (outcome !== 'ok') return outcome;
           }
           const args = [number, COUNTER[burns], made ?? UNKNOWN];
-          return insist('requeue', { keys: [keys.job(jobId)], args });
+          const outcome = await insist('requeue', { keys: [keys.job(jobId)], args });
+          if (outcome === 'ok') onRequeued(jobId);
+          return outcome;
         },
       };
     },

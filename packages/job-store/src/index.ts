@@ -2,7 +2,8 @@
 export { createProducerStore } from './producer-store.ts';
 export type { ProducerStore } from './producer-store.ts';
 export type { RedisMemory } from './memory-guard.ts';
-export type { KnownSubmission, QueuePlace, Submission } from './submitter.ts';
+export type { KnownSubmission, Placement, QueuePlace, Submission } from './submitter.ts';
+export type { EntryLimits, Found, Full } from './ledger.ts';
 export type { FollowOptions } from './followers.ts';
 export type { JobPage, ListCursor, ListOptions } from './listing.ts';
 export { createWebhookConsumer } from './webhook-consumer.ts';

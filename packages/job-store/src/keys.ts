@@ -5,7 +5,15 @@
  * The braces are Redis Cluster hash tags: all keys of one job live in one slot, and so do all keys
  * of one tier's queue.
  */
-import type { TerminalState } from '@qarr/router-core';
+import type { JobClass, TerminalState } from '@qarr/router-core';
+
+/** A tier has two queues, so that its workers can tell how many of each they pull. */
+export const QUEUE_KINDS = ['foreground', 'batch'] as const;
+export type QueueKind = (typeof QUEUE_KINDS)[number];
+
+export function queueOf(jobClass: JobClass): QueueKind {
+  return jobClass === 'batch' ? 'batch' : 'foreground';
+}
 
 export interface Keys {
   /** Hash: the record of a job. */
@@ -14,7 +22,9 @@ export interface Keys {
   log(jobId: string): string;
   /** Name of a tier's BullMQ queue, and the prefix BullMQ puts before it. */
   readonly queuePrefix: string;
-  queueName(tier: string): string;
+  queueName(tier: string, queue: QueueKind): string;
+  /** The keys of a tier's ledger, in the order in which its scripts take them. */
+  ledger(tier: string): readonly [entries: string, order: string, ...others: string[]];
   /** Name of the BullMQ queue of webhooks, behind the same prefix. */
   readonly webhookQueueName: string;
   /** Channel: live events for the jobs that one API replica follows. */
@@ -25,6 +35,8 @@ export interface Keys {
   workers(tier: string): string;
   /** Hash: the job of an idempotency key, the hash of its body, and whether it has been written. */
   idempotency(owner: string, key: string): string;
+  /** String: the last job of a tier that has answered a request. */
+  answer(tier: string, requestHash: string): string;
   /** Sorted set: API replicas, by their last heartbeat. */
   readonly replicas: string;
   /** Set: the open jobs that are bound to connections of one API replica. */
@@ -43,19 +55,30 @@ export interface Keys {
 
 /** `root` is `qarr` in production; tests use one of their own each. */
 export function createKeys(root = 'qarr'): Keys {
+  // In the slot of the tier's queues.
+  const tierKey = (tier: string, name: string) => `{${root}:${tier}}:${name}`;
   return {
     job: (jobId) => `${root}:{${jobId}}:job`,
     log: (jobId) => `${root}:{${jobId}}:log`,
-    // BullMQ joins prefix and name with a colon: `{qarr:fast}` becomes `{qarr:fast}:wait` when the
-    // opening brace stands in the prefix and the closing one in the name.
     queuePrefix: `{${root}`,
-    queueName: (tier) => `${tier}}`,
+    queueName,
+    ledger: (tier) => [
+      tierKey(tier, 'ledger'),
+      tierKey(tier, 'ledger-order'),
+      tierKey(tier, 'ledger-counts'),
+      tierKey(tier, 'ledger-tags-interactive'),
+      tierKey(tier, 'ledger-tags-standard'),
+      tierKey(tier, 'ledger-tags-batch'),
+      `{${root}:${queueName(tier, 'foreground')}:prioritized`,
+      `{${root}:${queueName(tier, 'batch')}:prioritized`,
+    ],
     // No tier's name begins like this.
     webhookQueueName: '_webhooks}',
     replicaChannel: (replicaId) => `${root}:api:${replicaId}`,
     controlChannel: `${root}:control`,
     workers: (tier) => `${root}:workers:${tier}`,
     idempotency: (owner, key) => `${root}:idem:${owner}:${key}`,
+    answer: (tier, requestHash) => `${root}:answer:${tier}:${requestHash}`,
     replicas: `${root}:replicas`,
     bound: (replicaId) => `${root}:bound:${replicaId}`,
     open: `${root}:open`,
@@ -64,4 +87,10 @@ export function createKeys(root = 'qarr'): Keys {
     jobsOf: (owner, list) => `${root}:jobs:${owner}:${list}`,
     kept: `${root}:kept`,
   };
+}
+
+// BullMQ joins prefix and name with a colon: `{qarr:fast}` becomes `{qarr:fast}:wait` when the
+// opening brace stands in the prefix and the closing one in the name.
+function queueName(tier: string, queue: QueueKind): string {
+  return queue === 'foreground' ? `${tier}}` : `${tier}}_batch`;
 }

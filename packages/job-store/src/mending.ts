@@ -8,7 +8,10 @@ import type { JobClass, JobState } from '@qarr/router-core';
 import type { ChainableCommander, Redis } from 'ioredis';
 import type { Closing } from './closing.ts';
 import { cancelDeadline, runDeadline } from './deadlines.ts';
+import { queueOf } from './keys.ts';
 import type { Keys } from './keys.ts';
+import { RETURNING_PRIORITY } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
 import type { OwnerIndex } from './owner-index.ts';
 import type { Queues } from './queues.ts';
 
@@ -22,6 +25,9 @@ interface OpenJob {
   readonly tier: string;
   readonly epoch: number;
   readonly class: JobClass;
+  readonly isRunning: boolean;
+  readonly tokens: number;
+  readonly isFallback: boolean;
   readonly owner: string;
   readonly createdAt: number;
   readonly hasStarted: boolean;
@@ -32,6 +38,7 @@ export function createMending({
   redis,
   keys,
   queues,
+  ledger,
   closing,
   index,
   onError,
@@ -39,6 +46,7 @@ export function createMending({
   redis: Redis;
   keys: Keys;
   queues: Queues;
+  ledger: Ledger;
   closing: Closing;
   index: OwnerIndex;
   onError: (error: Error) => void;
@@ -60,6 +68,8 @@ export function createMending({
         'run_timeout_ms',
         'cancel',
         'cancel_at',
+        'cost',
+        'rerouted',
       ),
     );
     const jobs = new Map<string, OpenJob | null>();
@@ -84,20 +94,24 @@ export function createMending({
   /** What is wrong with each of these jobs, as what to do about it. */
   async function repairsFor(jobs: readonly OpenJob[]): Promise<Map<string, (() => unknown)[]>> {
     const known = jobs.filter(({ tier }) => queues.has(tier));
-    const [missing, scores] = await Promise.all([
-      queues.missing(known),
-      pipelined(jobs, (pipeline, { jobId, owner }) => {
+    const [missing, replies] = await Promise.all([
+      queues.missing(known.map((job) => ({ ...job, queue: queueOf(job.class) }))),
+      pipelined(jobs, (pipeline, { jobId, owner, tier }) => {
         pipeline.zscore(keys.deadlines, jobId).zscore(keys.jobsOf(owner, 'open'), jobId);
-        pipeline.zscore(keys.started, jobId);
+        pipeline.zscore(keys.started, jobId).hget(keys.ledger(tier)[0], jobId);
       }),
     ]);
     const isMissing = new Set(known.filter((_, at) => missing[at]).map(({ jobId }) => jobId));
     const repairs = new Map<string, (() => unknown)[]>();
     for (const [at, job] of jobs.entries()) {
-      const [due, opened, started] = [0, 1, 2].map((part) => scores[3 * at + part]?.[1] ?? null);
+      const [due, opened, started, entered] = [0, 1, 2, 3].map(
+        (part) => (replies[4 * at + part]?.[1] ?? null) as string | null,
+      );
       const todo: (() => unknown)[] = [];
       // Also one that is `running`: where its entry is lost, nobody would take it over.
-      if (isMissing.has(job.jobId)) todo.push(() => queues.add(job.tier, job));
+      if (isMissing.has(job.jobId)) todo.push(() => enqueue(job));
+      // One that changes just now is put right in the next round.
+      else if (entered?.startsWith(job.isRunning ? 'r' : 'w') !== true) todo.push(() => enter(job));
       if (due === null || Number(due) > job.due) {
         todo.push(() => redis.zadd(keys.deadlines, job.due, job.jobId));
       }
@@ -108,6 +122,19 @@ export function createMending({
       if (todo.length > 0) repairs.set(job.jobId, todo);
     }
     return repairs;
+  }
+
+  /** Returns the priority of its entry. */
+  async function enter(job: OpenJob): Promise<number> {
+    const entered = await ledger.enter(job.tier, job, null);
+    await (job.isRunning
+      ? ledger.start(job.tier, job.jobId)
+      : ledger.giveBack(job.tier, job.jobId));
+    return entered.kind === 'entered' ? entered.priority : RETURNING_PRIORITY[job.class];
+  }
+
+  async function enqueue(job: OpenJob): Promise<void> {
+    await queues.add(job.tier, job, await enter(job));
   }
 
   async function safely<Result>(deal: () => Promise<Result>): Promise<Result | null> {
@@ -140,7 +167,7 @@ export function createMending({
 function openJob(jobId: string, values: readonly (string | null)[]): OpenJob | null {
   const [state, tier, epoch, jobClass, owner, createdAt, attempt, ...times] = values;
   if (!state || !tier || isTerminalState(state as JobState)) return null;
-  const [queueDeadline, startedAt, runTimeoutMs, cancel, cancelAt] = times;
+  const [queueDeadline, startedAt, runTimeoutMs, cancel, cancelAt, cost, rerouted] = times;
   const hasStarted = Number(attempt) > 0;
   const due = hasStarted
     ? runDeadline({ startedAt: Number(startedAt), runTimeoutMs: Number(runTimeoutMs) })
@@ -150,6 +177,9 @@ function openJob(jobId: string, values: readonly (string | null)[]): OpenJob | n
     tier,
     epoch: Number(epoch),
     class: jobClass as JobClass,
+    isRunning: state === 'running',
+    tokens: Number(cost ?? 1),
+    isFallback: Boolean(rerouted),
     owner: owner ?? '',
     createdAt: Number(createdAt),
     hasStarted,

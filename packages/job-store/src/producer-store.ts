@@ -3,7 +3,8 @@
  * crash left.
  * It fails fast: a call that Redis does not answer in time throws `queue_unavailable`.
  */
-import type { JobRecord, JobState, TierStatus } from '@qarr/router-core';
+import { depthOf } from '@qarr/router-core';
+import type { CachedAnswer, JobClass, JobRecord, JobState, TierStatus } from '@qarr/router-core';
 import { answered } from './answered.ts';
 import { createClosing } from './closing.ts';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
@@ -12,7 +13,8 @@ import { createDeletion } from './deletion.ts';
 import { createFollowers } from './followers.ts';
 import type { Followers } from './followers.ts';
 import { createIdempotency } from './idempotency.ts';
-import { createKeys } from './keys.ts';
+import { createKeys, queueOf } from './keys.ts';
+import { createLedger } from './ledger.ts';
 import { createListing } from './listing.ts';
 import type { Listing } from './listing.ts';
 import { createMemoryGuard } from './memory-guard.ts';
@@ -47,6 +49,7 @@ const CREATE_WITHIN_MS = 5_000;
 const IDEMPOTENCY_TTL_MS = 24 * 3_600_000;
 /** Longer than most interruptions of a network: its clients lose their answers. */
 const REPLICA_LOST_MS = 15_000;
+const ALERT_PER_WORKER = 15;
 
 export interface ProducerStore {
   /** What is wrong with Redis's settings. */
@@ -57,6 +60,9 @@ export interface ProducerStore {
    * the same idempotency key, is safe.
    */
   submit: Submitter['submit'];
+  submitAnswered: Submitter['submitAnswered'];
+  /** What a tier has answered to this request last, if that is still known. */
+  findAnswer(tier: string, requestHash: string): Promise<CachedAnswer | null>;
   /** What an idempotency key stands for; null where the job is still to be written. */
   findByKey: Submitter['findByKey'];
   get(jobId: string): Promise<JobRecord | null>;
@@ -67,6 +73,8 @@ export interface ProducerStore {
   /** Deletes the job and all that is known of it. Returns false where there is no such job. */
   delete(jobId: string): Promise<boolean>;
   status(tier: string): Promise<TierStatus>;
+  /** Where these jobs stand in their queues, 1 being next; null for one that does not wait. */
+  placesOf(jobIds: readonly string[]): Promise<(number | null)[]>;
   /** How full Redis is; null when it has no limit. As of the last submission or sweep. */
   memory(): RedisMemory | null;
   /** How many ends of jobs are still to be announced. */
@@ -91,6 +99,7 @@ export async function createProducerStore({
   createWithinMs = CREATE_WITHIN_MS,
   idempotencyTtlMs = IDEMPOTENCY_TTL_MS,
   replicaLostMs = REPLICA_LOST_MS,
+  alertPerWorker = ALERT_PER_WORKER,
   passEveryMs,
   onError,
 }: {
@@ -112,6 +121,8 @@ export async function createProducerStore({
   idempotencyTtlMs?: number;
   /** A replica without a heartbeat for so long counts as gone. */
   replicaLostMs?: number;
+  /** More waiting jobs than this per live worker of a tier raise its queue-depth alert. */
+  alertPerWorker?: number;
   /** Between two rounds of the sweep over all there is. */
   passEveryMs?: number;
   onError: (error: Error) => void;
@@ -120,6 +131,7 @@ export async function createProducerStore({
   const redis = connectProducer({ redisUrl, onError });
   await whenReady(redis);
   const queues = createQueues({ redis, keys, tiers, onError });
+  const ledger = createLedger({ redis, keys });
   const workers = createWorkers({ redis, keys });
   const guard = createMemoryGuard({ redis, percentMax: memoryPercentMax });
   const followers = await createFollowers({
@@ -132,7 +144,7 @@ export async function createProducerStore({
   });
   const index = createOwnerIndex({ redis, keys });
   const webhooks = createWebhookQueue({ redis, keys, onError });
-  const closing = createClosing({ redis, keys, index, queues, webhooks });
+  const closing = createClosing({ redis, keys, index, queues, ledger, webhooks });
   const deletion = createDeletion({ redis, keys, closing, onError });
   const listing = createListing({ redis, keys, onError });
   const replicas = createReplicas({
@@ -147,6 +159,7 @@ export async function createProducerStore({
     redis,
     keys,
     queues,
+    ledger,
     closing,
     index,
     replicas,
@@ -158,6 +171,7 @@ export async function createProducerStore({
     redis,
     keys,
     queues,
+    ledger,
     closing,
     index,
     idempotency: createIdempotency({ redis, keys, ttlMs: idempotencyTtlMs }),
@@ -170,6 +184,28 @@ export async function createProducerStore({
 
   async function lookUp(jobId: string): Promise<JobRecord | null> {
     return parseRecord(await redis.hgetall(keys.job(jobId)));
+  }
+
+  async function findAnswer(tier: string, requestHash: string): Promise<CachedAnswer | null> {
+    const jobId = await redis.get(keys.answer(tier, requestHash));
+    const record = jobId === null ? null : await lookUp(jobId);
+    // It may have been deleted since, or its time is over.
+    if (record?.state !== 'completed' || record.result === null) return null;
+    return { result: record.result, usage: record.usage };
+  }
+
+  async function placesOf(jobIds: readonly string[]): Promise<(number | null)[]> {
+    const pipeline = redis.pipeline();
+    for (const id of jobIds) pipeline.hmget(keys.job(id), 'state', 'tier', 'class', 'epoch');
+    const replies = (await pipeline.exec()) ?? [];
+    const waiting = jobIds.flatMap((jobId, at) => {
+      const [state, tier, jobClass, epoch] = (replies[at]?.[1] ?? []) as (string | null)[];
+      if (state !== 'queued' || !tier || !queues.has(tier)) return [];
+      return [{ jobId, tier, queue: queueOf(jobClass as JobClass), epoch: Number(epoch) }];
+    });
+    const positions = await queues.positions(waiting);
+    const places = new Map(waiting.map(({ jobId }, at) => [jobId, positions[at] ?? null]));
+    return jobIds.map((jobId) => places.get(jobId) ?? null);
   }
 
   async function cancel(jobId: string): Promise<JobState | null> {
@@ -207,7 +243,9 @@ export async function createProducerStore({
       await answered(redis.ping());
     },
 
-    submit: (job, placeAt) => answered(submitter.submit(job, placeAt)),
+    submit: (job, placement) => answered(submitter.submit(job, placement)),
+    submitAnswered: (job, answer) => answered(submitter.submitAnswered(job, answer)),
+    findAnswer: (tier, requestHash) => answered(findAnswer(tier, requestHash)),
     findByKey: (owner, key) => answered(submitter.findByKey(owner, key)),
 
     get: (jobId) => answered(lookUp(jobId)),
@@ -223,10 +261,14 @@ export async function createProducerStore({
     status: (tier) =>
       answered(
         (async () => {
-          const [depth, alive] = await Promise.all([queues.depth(tier), workers.alive(tier)]);
-          return { name: tier, depth, workers: alive };
+          const alive = await workers.alive(tier);
+          const alertAbove = alertPerWorker * Math.max(1, alive.length);
+          const load = await ledger.read(tier, alertAbove);
+          return { name: tier, depth: depthOf(load), load, workers: alive };
         })(),
       ),
+
+    placesOf: (jobIds) => answered(placesOf(jobIds)),
 
     memory: guard.latest,
     webhookBacklog: () => answered(webhooks.backlog()),

@@ -1,13 +1,16 @@
 /**
  * Looks through the queues for entries whose job is over or gone, which nobody else would find where
- * their tier has no worker: they would count as waiting. So many are looked at in one go.
+ * their tier has no worker, and for those that stand behind their place. So many are looked at in one
+ * go.
  */
 import { isTerminalState } from '@qarr/router-core';
 import type { JobState } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
-import type { Keys } from './keys.ts';
+import { QUEUE_KINDS } from './keys.ts';
+import type { Keys, QueueKind } from './keys.ts';
 import { QUEUE_LISTS } from './queues.ts';
-import type { EntryName, Queues } from './queues.ts';
+import type { EntryName, Queues, RankedName } from './queues.ts';
+import { priorityAt } from './ledger.ts';
 
 export interface QueueAudit {
   /** Looks at the next so many entries. Returns true at the end of the last queue. */
@@ -25,7 +28,9 @@ export function createQueueAudit({
   queues: Queues;
   onError: (error: Error) => void;
 }): QueueAudit {
-  const places = queues.tiers.flatMap((tier) => QUEUE_LISTS.map((list) => ({ tier, list })));
+  const places = queues.tiers.flatMap((tier) =>
+    QUEUE_KINDS.flatMap((queue) => QUEUE_LISTS.map((list) => ({ tier, queue, list }))),
+  );
   let place = 0;
   let from = 0;
 
@@ -43,17 +48,37 @@ export function createQueueAudit({
     });
   }
 
-  async function erase(tier: string, entries: readonly EntryName[]): Promise<number> {
+  async function erase(
+    { tier, queue }: { tier: string; queue: QueueKind },
+    entries: readonly EntryName[],
+  ): Promise<number> {
     let erased = 0;
     for (const entry of entries) {
       try {
         // One that a worker holds stays: it is about to give it up.
-        if (await queues.erase(tier, entry)) erased += 1;
+        if (await queues.erase(tier, { ...entry, queue })) erased += 1;
       } catch (error) {
         onError(error as Error);
       }
     }
     return erased;
+  }
+
+  /**
+   * An entry that was on its way to its queue while the tags of its class were moved down (see
+   * `ledger-enter.lua`) has the place of before, behind all others.
+   */
+  async function putForward(
+    { tier, queue }: { tier: string; queue: QueueKind },
+    entries: readonly RankedName[],
+  ): Promise<void> {
+    const ids = entries.map(({ jobId }) => jobId);
+    const scores = await redis.zmscore(keys.ledger(tier)[1], ...ids);
+    const late = entries.flatMap((entry, index) => {
+      const priority = priorityAt(scores[index] ?? null, queue);
+      return priority !== null && (entry.priority ?? 0) > priority ? [{ ...entry, priority }] : [];
+    });
+    for (const entry of late) await queues.setPriority(tier, { ...entry, queue });
   }
 
   return {
@@ -64,9 +89,10 @@ export function createQueueAudit({
           place = 0;
           return true;
         }
-        const entries = await queues.page(at.tier, at.list, { from, count: left });
+        const entries = await queues.page(at, { from, count: left });
         const orphans = entries.length === 0 ? [] : await orphansAmong(entries);
-        const erased = await erase(at.tier, orphans);
+        if (at.list === 'prioritized' && entries.length > 0) await putForward(at, entries);
+        const erased = await erase(at, orphans);
         from += entries.length - erased;
         if (entries.length < left) {
           place += 1;

@@ -1,10 +1,9 @@
-/** The producer's side of the BullMQ queues: one queue per tier, entries without any content. */
+/** The producer's side of the BullMQ queues: two per tier, entries without any content. */
 import { Queue } from 'bullmq';
-import type { JobType } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { queuePriority } from '@qarr/router-core';
 import type { JobClass } from '@qarr/router-core';
-import type { Keys } from './keys.ts';
+import { QUEUE_KINDS, queueOf } from './keys.ts';
+import type { Keys, QueueKind } from './keys.ts';
 
 /** What a queue entry carries: never a prompt. */
 export interface QueueEntry {
@@ -14,30 +13,42 @@ export interface QueueEntry {
 }
 
 export type EntryName = Pick<QueueEntry, 'jobId' | 'epoch'>;
+/** Of a list in which they have one. */
+export type RankedName = EntryName & { readonly priority?: number };
+/** An entry, and what says in which queue of its tier it is. */
+type EntryPlace = EntryName & { readonly queue: QueueKind };
 
 /** Where BullMQ keeps entries. `wait` holds only those whose worker was lost: all have a priority. */
 export const QUEUE_LISTS = ['active', 'wait', 'delayed', 'prioritized'] as const;
 type QueueList = (typeof QUEUE_LISTS)[number];
 
 export interface Queues {
-  /** Adds an entry; adding the same job and epoch again changes nothing while the entry lives. */
-  add(tier: string, entry: QueueEntry): Promise<void>;
+  /**
+   * Adds an entry, of a priority of its class that the ledger gives; adding the same job and epoch
+   * again changes nothing while the entry lives.
+   */
+  add(tier: string, entry: QueueEntry, priority: number): Promise<void>;
   /** Whether this process knows the tier, which another configuration may have or not. */
   has(tier: string): boolean;
   /** Takes an entry out. Returns false where it stays, because a worker holds it. */
-  remove(tier: string, entry: EntryName): Promise<boolean>;
+  remove(tier: string, entry: EntryPlace): Promise<boolean>;
   /** The same, and leaves no trace of it in what BullMQ notes besides. */
-  erase(tier: string, entry: EntryName): Promise<boolean>;
+  erase(tier: string, entry: EntryPlace): Promise<boolean>;
   /** Which of these entries are in no queue. */
-  missing(entries: readonly (EntryName & { tier: string })[]): Promise<boolean[]>;
+  missing(entries: readonly (EntryPlace & { tier: string })[]): Promise<boolean[]>;
   /** The tiers that this process knows. */
   readonly tiers: readonly string[];
   /** Part of one of a tier's lists: those that wait, or that a worker holds. */
-  page(tier: string, list: QueueList, range: { from: number; count: number }): Promise<EntryName[]>;
-  /** How many entries wait, those that are due later included. */
-  depth(tier: string): Promise<number>;
+  page(
+    place: { tier: string; queue: QueueKind; list: QueueList },
+    range: { from: number; count: number },
+  ): Promise<RankedName[]>;
+  /** Of an entry that waits; nothing where it does not. */
+  setPriority(tier: string, entry: EntryPlace & { priority: number }): Promise<void>;
   /** How many entries could be pulled now. */
-  waiting(tier: string): Promise<number>;
+  waiting(tier: string, queue: QueueKind): Promise<number>;
+  /** Where each of these entries stands, 1 being next; null for one that does not wait. */
+  positions(entries: readonly (EntryPlace & { tier: string })[]): Promise<(number | null)[]>;
   stop(): Promise<void>;
 }
 
@@ -46,6 +57,9 @@ export interface Queues {
  * switched off: it is kept short.
  */
 export const EVENTS_KEPT = 100;
+
+/** A score of BullMQ's is priority * 2^32 + a counter. */
+const BULLMQ_PRIORITY = 2 ** 32;
 
 export function createQueues({
   redis,
@@ -59,43 +73,44 @@ export function createQueues({
   onError: (error: Error) => void;
 }): Queues {
   const queues = new Map(
-    tiers.map((tier) => {
-      const queue = new Queue(keys.queueName(tier), {
-        connection: redis,
-        prefix: keys.queuePrefix,
-        streams: { events: { maxLen: EVENTS_KEPT } },
-      });
-      queue.on('error', onError);
-      return [tier, queue] as const;
-    }),
+    tiers.map((tier) => [
+      tier,
+      { foreground: open(tier, 'foreground'), batch: open(tier, 'batch') },
+    ]),
   );
 
-  function queueOf(tier: string): Queue {
-    const queue = queues.get(tier);
+  function open(tier: string, kind: QueueKind): Queue {
+    const queue = new Queue(keys.queueName(tier, kind), {
+      connection: redis,
+      prefix: keys.queuePrefix,
+      streams: { events: { maxLen: EVENTS_KEPT } },
+    });
+    queue.on('error', onError);
+    return queue;
+  }
+
+  function get(tier: string, kind: QueueKind): Queue {
+    const queue = queues.get(tier)?.[kind];
     if (queue === undefined) throw new Error(`No queue for tier ${tier}`);
     return queue;
   }
 
-  async function count(tier: string, states: JobType[]): Promise<number> {
-    const counts = await queueOf(tier).getJobCounts(...states);
-    return Object.values(counts).reduce((total, number) => total + number, 0);
-  }
-
   return {
     has: (tier) => queues.has(tier),
-    async add(tier, entry) {
-      await queueOf(tier).add('job', entry, {
+    async add(tier, { jobId, epoch, class: jobClass }, priority) {
+      const entry: QueueEntry = { jobId, epoch, class: jobClass };
+      await get(tier, queueOf(jobClass)).add('job', entry, {
         jobId: entryId(entry),
-        priority: queuePriority(entry.class),
+        priority,
         removeOnComplete: true,
         removeOnFail: true,
       });
     },
     async remove(tier, entry) {
-      return (await queueOf(tier).remove(entryId(entry))) === 1;
+      return (await get(tier, entry.queue).remove(entryId(entry))) === 1;
     },
     async erase(tier, entry) {
-      const queue = queueOf(tier);
+      const queue = get(tier, entry.queue);
       const isGone = (await queue.remove(entryId(entry))) === 1;
       if (!isGone) return false;
       await redis.srem(queue.toKey('stalled'), entryId(entry));
@@ -106,26 +121,49 @@ export function createQueues({
     async missing(entries) {
       const pipeline = redis.pipeline();
       for (const { tier, ...entry } of entries) {
-        pipeline.exists(queueOf(tier).toKey(entryId(entry)));
+        pipeline.exists(get(tier, entry.queue).toKey(entryId(entry)));
       }
       const replies = (await pipeline.exec()) ?? [];
       // Where nobody can tell, it counts as there.
       return entries.map((_, index) => replies[index]?.[1] === 0);
     },
     tiers: [...queues.keys()],
-    async page(tier, list, { from, count: limit }) {
-      const key = queueOf(tier).toKey(list);
-      const to = from + limit - 1;
-      const isSorted = list === 'delayed' || list === 'prioritized';
-      const ids = isSorted
-        ? await redis.zrange(key, String(from), String(to))
-        : await redis.lrange(key, from, to);
-      return ids.map(entryName);
+    async page({ tier, queue, list }, { from, count }) {
+      const key = get(tier, queue).toKey(list);
+      const to = from + count - 1;
+      if (list === 'wait' || list === 'active') {
+        return (await redis.lrange(key, from, to)).map(entryName);
+      }
+      const flat = await redis.zrange(key, String(from), String(to), 'WITHSCORES');
+      return flat.flatMap((id, at) => {
+        if (at % 2 === 1) return [];
+        const priority = Math.floor(Number(flat[at + 1]) / BULLMQ_PRIORITY);
+        return [list === 'prioritized' ? { ...entryName(id), priority } : entryName(id)];
+      });
     },
-    depth: (tier) => count(tier, ['wait', 'prioritized', 'delayed']),
-    waiting: (tier) => count(tier, ['wait', 'prioritized']),
+    async setPriority(tier, { priority, ...entry }) {
+      const key = get(tier, entry.queue).toKey('prioritized');
+      await redis.zadd(key, 'XX', priority * BULLMQ_PRIORITY, entryId(entry));
+    },
+    async waiting(tier, queue) {
+      const counts = await get(tier, queue).getJobCounts('wait', 'prioritized');
+      return Object.values(counts).reduce((total, number) => total + number, 0);
+    },
+    async positions(entries) {
+      const pipeline = redis.pipeline();
+      for (const { tier, ...entry } of entries) {
+        const key = get(tier, entry.queue).toKey('prioritized');
+        pipeline.zrank(key, entryId(entry));
+      }
+      const replies = (await pipeline.exec()) ?? [];
+      return entries.map((_, at) => {
+        const [error, rank] = replies[at] ?? [new Error('No reply'), null];
+        return error !== null || rank === null ? null : Number(rank) + 1;
+      });
+    },
     async stop() {
-      await Promise.all([...queues.values()].map((queue) => queue.close()));
+      const all = [...queues.values()].flatMap((pair) => QUEUE_KINDS.map((kind) => pair[kind]));
+      await Promise.all(all.map((queue) => queue.close()));
     },
   };
 }

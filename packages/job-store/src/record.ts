@@ -9,7 +9,10 @@ import type { JobRecord, JobSummary, NewJob } from '@qarr/router-core';
 import type { Retention } from './retention.ts';
 
 /** Fields and values in the order in which `create.lua` takes them. */
-export function newJobFields(job: NewJob, retention: Retention): string[] {
+export function newJobFields(
+  job: NewJob,
+  { tokens, retention }: { tokens: number; retention: Retention },
+): string[] {
   const fields: Record<string, string> = {
     id: job.id,
     owner: job.owner,
@@ -22,9 +25,14 @@ export function newJobFields(job: NewJob, retention: Retention): string[] {
     request: JSON.stringify(job.request),
     dropped_messages: String(job.droppedMessages),
     metadata: JSON.stringify(job.metadata),
+    cost: String(Math.ceil(tokens)),
     run_timeout_ms: String(job.runTimeoutMs),
     result_ttl_ms: String(retention.resultMs),
     log_ttl_ms: String(retention.logMs),
+    ...(job.rerouted === undefined ? {} : { rerouted: JSON.stringify(job.rerouted) }),
+    ...(job.cache === undefined
+      ? {}
+      : { request_hash: job.cache.requestHash, answer_ttl_ms: String(job.cache.ttlMs) }),
     ...(job.idempotency === undefined ? {} : { idempotency_key: job.idempotency.key }),
     ...(job.traceparent === undefined ? {} : { traceparent: job.traceparent }),
     ...(job.webhook === undefined
@@ -47,6 +55,8 @@ export const SUMMARY_FIELDS = [
   'attempt',
   'seq',
   'fallback',
+  'rerouted',
+  'cost',
   'on_interrupt',
   'dropped_messages',
   'metadata',
@@ -88,6 +98,9 @@ function summaryOf(hash: Hash): Record<keyof JobSummary, unknown> {
     attempt: Number(hash['attempt']),
     seq: Number(hash['seq']),
     fallback: hash['fallback'],
+    rerouted: parse(hash['rerouted']),
+    // A record of before it could be known.
+    cost: Number(hash['cost'] ?? 1),
     onInterrupt: hash['on_interrupt'],
     droppedMessages: Number(hash['dropped_messages']),
     metadata: parse(hash['metadata']),

@@ -16,6 +16,11 @@ const SCRIPT_NAMES = [
   'expire',
   'finish',
   'follow',
+  'ledger-enter',
+  'ledger-leave',
+  'ledger-read',
+  'ledger-return',
+  'ledger-start',
   'mark-key',
   'release',
   'requeue',
@@ -34,6 +39,10 @@ const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'delete',
   'expire',
   'finish',
+  'ledger-leave',
+  'ledger-read',
+  'ledger-return',
+  'ledger-start',
   'requeue',
 ]);
 
@@ -100,9 +109,11 @@ export function isNoScript(error: unknown): boolean {
 
 function loadScripts(): Record<ScriptName, Script> {
   const prelude = read('prelude');
+  const ledgerPrelude = read('ledger');
   const entries = SCRIPT_NAMES.map((name) => {
     const flags = RUN_WHEN_FULL.has(name) ? '#!lua flags=allow-oom\n' : '';
-    const lua = `${flags}${prelude}\n${read(name)}`;
+    const shared = name.startsWith('ledger-') ? `${prelude}\n${ledgerPrelude}` : prelude;
+    const lua = `${flags}${shared}\n${read(name)}`;
     return [name, { lua, sha: createHash('sha1').update(lua).digest('hex') }] as const;
   });
   return Object.fromEntries(entries) as Record<ScriptName, Script>;

@@ -3,18 +3,30 @@
  * two of them is mended, by whoever sends the request again or by the sweep.
  *
  * 1. The idempotency key, if there is one, is reserved with the id of the job.
- * 2. The indexes: an entry without a job is tidied up, a job that no index knew would never be found.
- * 3. The record and its first event.
- * 4. The owner's list, then the queue entry. 5. The key is marked as written.
+ * 2. The ledger of its tier: the limits are looked at once more, and the job has its place.
+ * 3. The indexes: an entry without a job is tidied up, a job that no index knew would never be found.
+ * 4. The record and its first event.
+ * 5. The owner's list, then the queue entry. 6. The key is marked as written.
  *
  * Each may be done again with the same id, so a key makes one job however many ask for it at once.
  */
 import { QarrError, isTerminalState } from '@qarr/router-core';
-import type { IdempotencyKey, JobClass, JobRecord, JobState, NewJob } from '@qarr/router-core';
+import type {
+  CachedAnswer,
+  IdempotencyKey,
+  JobClass,
+  JobEvent,
+  JobRecord,
+  JobResult,
+  JobState,
+  NewJob,
+} from '@qarr/router-core';
+import { redisNow } from './workers.ts';
 import type { Redis } from 'ioredis';
 import type { Closing } from './closing.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Keys } from './keys.ts';
+import type { EntryLimits, Found, Full, Ledger, LedgerEntry } from './ledger.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { OwnerIndex } from './owner-index.ts';
 import type { Queues } from './queues.ts';
@@ -22,7 +34,15 @@ import { newJobFields } from './record.ts';
 import type { Replicas } from './replicas.ts';
 import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
-import { redisNow } from './workers.ts';
+
+/** The place that a job asks for. */
+export interface Placement {
+  /** What it is expected to cost, in generated tokens. */
+  readonly tokens: number;
+  readonly limits: EntryLimits;
+  /** What its client is told, by what it found. */
+  placeAt(found: Found): QueuePlace;
+}
 
 export interface QueuePlace {
   /** 1 is next. */
@@ -33,6 +53,8 @@ export interface QueuePlace {
 
 export type Submission =
   | { readonly kind: 'created'; readonly jobId: string; readonly place: QueuePlace }
+  /** A limit of its tier is against it. Nothing was written. */
+  | ({ readonly kind: 'full'; readonly why: Full } & Found)
   | KnownSubmission;
 
 /** A request that makes no job. */
@@ -48,8 +70,9 @@ const GONE = { kind: 'refused', code: 'idempotent_job_gone' } as const;
 const REUSED = { kind: 'refused', code: 'idempotency_key_reused' } as const;
 
 export interface Submitter {
-  /** `placeAt` says what the client is told of its place behind `depth` jobs that wait. */
-  submit(job: NewJob, placeAt: (depth: number) => QueuePlace): Promise<Submission>;
+  submit(job: NewJob, placement: Placement): Promise<Submission>;
+  /** Writes a job that has its answer already: it waits for nothing, and no engine runs it. */
+  submitAnswered(job: NewJob, answer: CachedAnswer): Promise<Exclude<Submission, { kind: 'full' }>>;
   /** What a key stands for; null where the job is still to be written. */
   findByKey(owner: string, key: IdempotencyKey): Promise<KnownSubmission | null>;
 }
@@ -58,6 +81,7 @@ export function createSubmitter({
   redis,
   keys,
   queues,
+  ledger,
   closing,
   index,
   idempotency,
@@ -70,6 +94,7 @@ export function createSubmitter({
   redis: Redis;
   keys: Keys;
   queues: Queues;
+  ledger: Ledger;
   closing: Closing;
   index: OwnerIndex;
   idempotency: Idempotency;
@@ -80,13 +105,39 @@ export function createSubmitter({
   get: (jobId: string) => Promise<JobRecord | null>;
   guard: Pick<MemoryGuard, 'admit'>;
 }): Submitter {
-  type PlaceAt = (depth: number) => QueuePlace;
-
-  async function write(job: NewJob, placeAt: PlaceAt): Promise<Submission> {
-    const fields = newJobFields(job, retention);
+  async function write(job: NewJob, placement: Placement): Promise<Submission> {
+    const fields = newJobFields(job, { tokens: placement.tokens, retention });
     const written = await guard.admit(Buffer.byteLength(fields.join('')));
     try {
-      return await writeAdmitted(job, { fields, placeAt });
+      const { id: jobId, owner, tier } = job;
+      const isFallback = job.rerouted !== undefined;
+      const entry = { jobId, owner, class: job.class, tokens: placement.tokens, isFallback };
+      const entered = await ledger.enter(tier, entry, placement.limits);
+      if (entered.kind === 'full') return { kind: 'full', why: entered.why, ...entered.found };
+      const { now, priority, found } = entered;
+      const place = placement.placeAt(found);
+      const created = await create(job, { now, place, fields });
+      return await finishWriting(job, { created, priority, place, now });
+    } finally {
+      // Where it failed, the sweep finds out whether there is a job.
+      written();
+    }
+  }
+
+  async function writeAnswered(job: NewJob, answer: CachedAnswer) {
+    const result = JSON.stringify({ ...answer.result, cached: true } satisfies JobResult);
+    const fields = [...newJobFields(job, { tokens: 0, retention }), 'result', result];
+    const written = await guard.admit(Buffer.byteLength(fields.join('')));
+    try {
+      const now = await redisNow(redis);
+      const place = { position: 0, estimatedWaitMs: 0 };
+      const created = await create(job, {
+        now,
+        place,
+        fields,
+        events: answeredEvents(job, answer),
+      });
+      return await finishWriting(job, { created, priority: 0, place, now });
     } finally {
       written();
     }
@@ -99,12 +150,16 @@ export function createSubmitter({
     ]);
   }
 
-  async function writeAdmitted(
+  /** The indexes, then the record and its first events. */
+  async function create(
     job: NewJob,
-    { fields, placeAt }: { fields: readonly string[]; placeAt: PlaceAt },
-  ): Promise<Submission> {
-    const [now, depth] = await Promise.all([redisNow(redis), queues.depth(job.tier)]);
-    const place = placeAt(depth);
+    {
+      now,
+      place,
+      fields,
+      events = ['', '', ''],
+    }: { now: number; place: QueuePlace; fields: readonly string[]; events?: readonly string[] },
+  ): Promise<CreateReply> {
     const queued = JSON.stringify({
       type: 'queued',
       tier: job.tier,
@@ -117,30 +172,61 @@ export function createSubmitter({
       job.isBound === true ? replicas.bind(job.id, now) : null,
     ]);
     const bound = job.isBound === true ? ['bound', replicas.replicaId] : [];
-    const reply = (await runScript(redis, 'create', {
+    const head = [job.queueTimeoutMs, now + createWithinMs, queued, reroutedEvent(job), job.id];
+    return (await runScript(redis, 'create', {
       keys: [keys.job(job.id), keys.log(job.id)],
-      args: [job.queueTimeoutMs, now + createWithinMs, queued, ...fields, ...bound],
+      args: [...head, ...events, ...fields, ...bound],
     })) as CreateReply;
-    if (reply[0] === 'late') throw new QarrError('queue_unavailable');
-    if (reply[0] === 'deleted') return GONE;
-    const [outcome, state, tier, epoch, jobClass, createdAt] = reply;
+  }
+
+  /** What follows on the record: the owner's list, the queue entry. */
+  async function finishWriting(
+    job: NewJob,
+    {
+      created,
+      priority,
+      place,
+      now,
+    }: { created: CreateReply; priority: number; place: QueuePlace; now: number },
+  ): Promise<Exclude<Submission, { kind: 'full' }>> {
+    if (created[0] === 'late') throw new QarrError('queue_unavailable');
+    if (created[0] === 'deleted') {
+      await ledger.leave(job.tier, job.id);
+      return GONE;
+    }
+    const [outcome, state, tier, epoch, jobClass, createdAt] = created;
+    const isNew = outcome === 'created';
     await Promise.all([
       // A sweep may have found the entries of a first try without a job, and forgotten them just now.
       job.idempotency !== undefined && enterIndexes(job, now),
       // Before the queue has it, so that its end cannot be noted before its beginning.
-      outcome === 'created' && index.opened({ jobId: job.id, owner: job.owner, createdAt }),
-      enqueue({ id: job.id, state, tier, epoch, class: jobClass }),
+      isNew && index.opened({ jobId: job.id, owner: job.owner, createdAt }),
+      isNew &&
+        state === 'queued' &&
+        addEntry({ id: job.id, tier, epoch, class: jobClass }, priority),
     ]);
-    if (outcome === 'created') return { kind: 'created', jobId: job.id, place };
-    return attach(job.id);
+    if (isNew && state !== 'queued') await closing.close(job.id);
+    if (isNew) return { kind: 'created', jobId: job.id, place };
+    // Two that wrote it at once may have been of two minds about its tier: its record says which.
+    if (tier !== job.tier) await ledger.leave(job.tier, job.id);
+    const known = await attach(job.id);
+    if (known.kind === 'attached') await enqueue(known.record);
+    return known;
   }
 
-  /** By what its record says: two that wrote it at once may have been of two minds about its tier. */
-  async function enqueue(job: Pick<JobRecord, 'id' | 'state' | 'tier' | 'epoch' | 'class'>) {
+  async function enqueue(job: JobRecord): Promise<void> {
     if (isTerminalState(job.state)) await closing.close(job.id);
     else if (job.state === 'queued' && queues.has(job.tier)) {
-      await queues.add(job.tier, { jobId: job.id, epoch: job.epoch, class: job.class });
+      const entered = await ledger.enter(job.tier, entryOf(job), null);
+      if (entered.kind === 'entered') await addEntry(job, entered.priority);
     }
+  }
+
+  async function addEntry(
+    { id: jobId, tier, epoch, class: jobClass }: Pick<JobRecord, 'id' | 'tier' | 'epoch' | 'class'>,
+    priority: number,
+  ): Promise<void> {
+    if (queues.has(tier)) await queues.add(tier, { jobId, epoch, class: jobClass }, priority);
   }
 
   async function attach(jobId: string): Promise<KnownSubmission> {
@@ -149,17 +235,25 @@ export function createSubmitter({
     return { kind: 'attached', record };
   }
 
+  /** Writes it under the id that its key stands for, unless that was done before. */
+  async function once<Written extends Submission>(
+    job: NewJob,
+    writeAs: (job: NewJob) => Promise<Written>,
+  ): Promise<Written | KnownSubmission> {
+    const { idempotency: key, owner } = job;
+    if (key === undefined) return writeAs(job);
+    const standing = await idempotency.take(owner, key, job.id);
+    if (standing.kind === 'other_body') return REUSED;
+    if (standing.kind === 'written') return attach(standing.jobId);
+    const submission = await writeAs({ ...job, id: standing.jobId });
+    // Otherwise the key stands for this id, whenever its job is written.
+    if (submission.kind !== 'full') await idempotency.markWritten(owner, key.key, standing.jobId);
+    return submission;
+  }
+
   return {
-    async submit(job, placeAt) {
-      const { idempotency: key, owner } = job;
-      if (key === undefined) return write(job, placeAt);
-      const standing = await idempotency.take(owner, key, job.id);
-      if (standing.kind === 'other_body') return REUSED;
-      if (standing.kind === 'written') return attach(standing.jobId);
-      const submission = await write({ ...job, id: standing.jobId }, placeAt);
-      await idempotency.markWritten(owner, key.key, standing.jobId);
-      return submission;
-    },
+    submit: (job, placement) => once(job, (named) => write(named, placement)),
+    submitAnswered: (job, answer) => once(job, (named) => writeAnswered(named, answer)),
 
     async findByKey(owner, key) {
       const standing = await idempotency.find(owner, key);
@@ -186,3 +280,31 @@ type CreateReply =
       jobClass: JobClass,
       createdAt: number,
     ];
+
+/** What a ledger is told of a job that has a record. */
+function entryOf({ id: jobId, owner, class: jobClass, cost, rerouted }: JobRecord): LedgerEntry {
+  return { jobId, owner, class: jobClass, tokens: cost, isFallback: rerouted !== null };
+}
+
+/** Empty for a job that is where it was routed. */
+function reroutedEvent({ tier, rerouted }: NewJob): string {
+  if (rerouted === undefined) return '';
+  return JSON.stringify({
+    type: 'rerouted',
+    from: rerouted.from,
+    to: tier,
+    reason: rerouted.reason,
+  });
+}
+
+/** As if a worker had run it. */
+function answeredEvents({ tier }: NewJob, { result, usage }: CachedAnswer): string[] {
+  const { text, reasoning, finish_reason } = result;
+  const timings = { queue_wait_ms: 0, ttft_ms: 0, run_ms: 0 };
+  const events: JobEvent[] = [
+    { type: 'started', tier, worker: 'cache', attempt: 1 },
+    { type: 'delta', text, ...(reasoning === undefined ? {} : { reasoning }) },
+    { type: 'completed', finish_reason, usage, timings, cached: true },
+  ];
+  return events.map((event) => JSON.stringify(event));
+}

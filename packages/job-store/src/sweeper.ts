@@ -1,6 +1,7 @@
 /**
- * The sweep: ends what nobody else has ended in time, mends what a crash has left, and forgets what
- * is over, and cancels what was bound to replicas that are gone. Several sweepers at once do no harm: each step is one script or idempotent.
+ * The sweep: ends what nobody else has ended in time, mends what a crash has left, forgets what is
+ * over, and cancels what was bound to replicas that are gone. Several sweepers at once do no harm:
+ * each step is one script or idempotent.
  *
  * Each part has a limit for one sweep, so that a sweep costs so much and no more, however many jobs
  * there are: a pass over all of them then takes several sweeps.
@@ -11,6 +12,8 @@ import type { Redis } from 'ioredis';
 import type { Closing } from './closing.ts';
 import { WORKER_GRACE_MS } from './deadlines.ts';
 import type { Keys } from './keys.ts';
+import type { Ledger } from './ledger.ts';
+import { createLedgerAudit } from './ledger-audit.ts';
 import { createMending } from './mending.ts';
 import type { OwnerIndex } from './owner-index.ts';
 import { createQueueAudit } from './queue-audit.ts';
@@ -35,6 +38,7 @@ export function createSweeper({
   redis,
   keys,
   queues,
+  ledger,
   closing,
   index,
   replicas,
@@ -45,6 +49,7 @@ export function createSweeper({
   redis: Redis;
   keys: Keys;
   queues: Queues;
+  ledger: Ledger;
   closing: Closing;
   index: OwnerIndex;
   replicas: Pick<Replicas, 'sweep'>;
@@ -53,10 +58,18 @@ export function createSweeper({
   passEveryMs?: number | undefined;
   onError: (error: Error) => void;
 }): Sweeper {
-  const mending = createMending({ redis, keys, queues, closing, index, onError });
+  const mending = createMending({ redis, keys, queues, ledger, closing, index, onError });
   const audit = createQueueAudit({ redis, keys, queues, onError });
+  const ledgerAudit = createLedgerAudit({
+    redis,
+    keys,
+    tiers: queues.tiers,
+    ledger,
+    newForMs: mendAfterMs,
+  });
   const openPass = createPass(passEveryMs);
   const queuePass = createPass(passEveryMs);
+  const ledgerPass = createPass(passEveryMs);
   /** Position of the pass over the open jobs, from the oldest. */
   let rank = 0;
 
@@ -128,6 +141,7 @@ export function createSweeper({
 
   async function auditPage(): Promise<void> {
     if (queuePass.isDue() && (await audit.next(SWEEP_JOBS))) queuePass.end();
+    if (ledgerPass.isDue() && (await ledgerAudit.next(SWEEP_JOBS))) ledgerPass.end();
   }
 
   return {

@@ -2,7 +2,7 @@
  * The job store as a worker sees it: claim what the queue delivers, write its events, end it.
  * It never gives up on Redis: what cannot be written now is written when Redis is back.
  */
-import type { WorkerStatus } from '@qarr/router-core';
+import type { TierLoad, WorkerStatus } from '@qarr/router-core';
 import { bounded } from './bounded.ts';
 import { createClaims } from './claim.ts';
 import type { Claims } from './claim.ts';
@@ -12,6 +12,8 @@ import { createConsumer } from './consumer.ts';
 import type { Consumer, Delivery } from './consumer.ts';
 import { createEventLog } from './event-log.ts';
 import { createKeys } from './keys.ts';
+import type { QueueKind } from './keys.ts';
+import { createLedger } from './ledger.ts';
 import { createOwnerIndex } from './owner-index.ts';
 import { createQueues } from './queues.ts';
 import { checkRedis } from './redis-check.ts';
@@ -30,13 +32,16 @@ export interface WorkerStore {
   claim: Claims['claim'];
   /** In the order of the ids; null for a job that is gone. */
   look(jobIds: readonly string[]): Promise<(JobStanding | null)[]>;
+  /** Begins to pull; once for each of the tier's queues. */
   consume(options: {
+    queue: QueueKind;
     concurrency: number;
     paused: boolean;
     deliver: Parameters<typeof createConsumer>[0]['deliver'];
   }): Consumer;
-  /** Entries of this tier's queue that could be pulled now. */
-  waiting(): Promise<number>;
+  /** Entries of one of this tier's queues that could be pulled now. */
+  waiting(queue: QueueKind): Promise<number>;
+  load(): Promise<TierLoad>;
   beat(status: WorkerStatus): Promise<void>;
   leave(workerId: string): Promise<void>;
   stop(): Promise<void>;
@@ -66,12 +71,19 @@ export async function createWorkerStore({
   const redis = connectWorker({ redisUrl, onError });
   await whenReady(redis);
   const webhooks = createWebhookQueue({ redis, keys, onError });
+  const ledger = createLedger({ redis, keys });
   const index = createOwnerIndex({ redis, keys });
-  const closing = createClosing({ redis, keys, index, queues: null, webhooks });
-  const log = createEventLog({ redis, keys, closing, onError });
+  const closing = createClosing({ redis, keys, index, queues: null, ledger, webhooks });
+  const log = createEventLog({
+    redis,
+    keys,
+    closing,
+    onRequeued: (jobId) => void ledger.giveBack(tier, jobId).catch(onError),
+    onError,
+  });
   const queues = createQueues({ redis, keys, tiers: [tier], onError });
   const workers = createWorkers({ redis, keys, regularForMs });
-  const claims = createClaims({ redis, keys, tier, workers, log, closing, onError });
+  const claims = createClaims({ redis, keys, tier, workers, log, ledger, closing, onError });
   // A control message that is lost costs a second: whoever runs a job looks how it stands.
   const control = await subscribe({
     redisUrl,
@@ -83,7 +95,7 @@ export async function createWorkerStore({
       if (verb === 'cancel' && jobId !== undefined) onCancel(jobId);
     },
   });
-  let consumer: Consumer | null = null;
+  const consumers: Consumer[] = [];
 
   let stopping: Promise<void> | null = null;
 
@@ -95,7 +107,7 @@ export async function createWorkerStore({
 
   async function closeQueue(): Promise<void> {
     try {
-      await consumer?.stop();
+      await Promise.all(consumers.map((consumer) => consumer.stop()));
       await queues.stop();
       await webhooks.stop();
     } catch (error) {
@@ -110,11 +122,13 @@ export async function createWorkerStore({
     look: (jobIds) => look(redis, keys, jobIds),
 
     consume(options) {
-      consumer = createConsumer({ redis, keys, tier, onError, ...options });
+      const consumer = createConsumer({ redis, keys, tier, onError, ...options });
+      consumers.push(consumer);
       return consumer;
     },
 
-    waiting: () => queues.waiting(tier),
+    waiting: (queue) => queues.waiting(tier, queue),
+    load: () => ledger.read(tier),
     beat: (status) => workers.beat(tier, status),
     leave: (workerId) => workers.leave(tier, workerId),
 

@@ -1,7 +1,7 @@
 /**
  * What a reader of a job sees: the union of its logged events.
  *
- * A log is `queued`, then for each attempt `started` and its `delta`s, and exactly one terminal
+ * A log is `queued`, `rerouted` where another tier has taken the job, then for each attempt `started` and its `delta`s, and exactly one terminal
  * event, which is the last. Before the `started` of an attempt whose predecessor had published
  * text stands a `reset`: that text is void. Events are numbered from 1 without a gap.
  */
@@ -45,6 +45,14 @@ const queued = z.object({
   route: z.array(z.string()),
   position: z.int().nonnegative(),
   estimated_wait_ms: z.number().nonnegative().nullable(),
+});
+
+/** Fallback has moved it to another tier. */
+const rerouted = z.object({
+  type: z.literal('rerouted'),
+  from: z.string(),
+  to: z.string(),
+  reason: z.string(),
 });
 
 const started = z.object({
@@ -110,6 +118,8 @@ const completed = z.object({
   timings: timingsSchema,
   /** How often the answer was taken up where another attempt had left it. */
   continued: z.int().nonnegative().optional(),
+  /** No engine has made it for this job: it was the answer to the same request before. */
+  cached: z.literal(true).optional(),
 });
 
 const failed = z.object({
@@ -137,6 +147,7 @@ const expired = z.object({
 
 export const jobEventSchema = z.discriminatedUnion('type', [
   queued,
+  rerouted,
   started,
   delta,
   reset,

@@ -36,7 +36,8 @@ export type {
   ToolCall,
 } from './job.ts';
 export { fullJitterMs } from './backoff.ts';
-export { queuePriority, returningPriority } from './priority.ts';
+export { isCacheable } from './cached-answer.ts';
+export type { CachedAnswer } from './cached-answer.ts';
 
 // Tiers
 export { estimateWaitMs, workerStatusSchema } from './tier-status.ts';

@@ -43,6 +43,8 @@ describe('the record of a job', () => {
     attempt: 0,
     seq: 1,
     fallback: 'up',
+    rerouted: null,
+    cost: 1,
     onInterrupt: 'continue',
     request: {
       messages: [{ role: 'user', content: 'Hi' }],

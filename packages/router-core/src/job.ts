@@ -84,6 +84,8 @@ export const jobResultSchema = z.object({
   choices: z.array(z.object(choiceFields)).optional(),
   /** How often the answer was taken up where another attempt had left it. */
   continued: z.int().nonnegative().optional(),
+  /** No engine has made it for this job: it was the answer to the same request before. */
+  cached: z.literal(true).optional(),
 });
 export type JobResult = z.infer<typeof jobResultSchema>;
 
@@ -93,6 +95,9 @@ export interface IdempotencyKey {
   /** Of the request: another one must not have the same key. */
   readonly bodyHash: string;
 }
+
+const reroutedSchema = z.object({ from: z.string(), reason: z.string() });
+export type Rerouted = z.infer<typeof reroutedSchema>;
 
 /** A new job, as it is written. Times are durations; the store adds Redis's clock. */
 export interface NewJob {
@@ -107,6 +112,8 @@ export interface NewJob {
   /** Messages left out of `request` because the client allowed it (`truncation: "auto"`). */
   droppedMessages: number;
   fallback: Fallback;
+  /** Where it was routed to, if another tier takes it instead, and why that is so. */
+  rerouted?: Rerouted | undefined;
   onInterrupt: OnInterrupt;
   queueTimeoutMs: number;
   runTimeoutMs: number;
@@ -114,6 +121,8 @@ export interface NewJob {
   /** W3C trace context of the request that made the job. */
   traceparent?: string | undefined;
   idempotency?: IdempotencyKey | undefined;
+  /** Its answer may be given to the same request again, for so long. */
+  cache?: { readonly requestHash: string; readonly ttlMs: number } | undefined;
   /** It is cancelled when the replica that writes it is gone: its client has no other. */
   isBound?: boolean | undefined;
   /** Where its end is announced, if anywhere. */
@@ -133,6 +142,10 @@ export const jobRecordSchema = z.object({
   attempt: z.int().nonnegative(),
   seq: z.int().positive(),
   fallback: fallbackSchema,
+  /** The tier that it came from, if fallback has moved it. */
+  rerouted: reroutedSchema.nullable(),
+  /** What it was expected to cost, in generated tokens. */
+  cost: z.int().nonnegative(),
   onInterrupt: onInterruptSchema,
   request: engineRequestSchema,
   droppedMessages: z.int().nonnegative(),

@@ -73,7 +73,10 @@ export interface TierStatus {
  * rate at which the tier's slots come free (Little's law). Null when nobody can tell, because no
  * worker lives or none has finished a job yet.
  */
-export function estimateWaitMs({ depth, workers }: Omit<TierStatus, 'name'>): number | null {
+export function estimateWaitMs({
+  depth,
+  workers,
+}: Pick<TierStatus, 'depth' | 'workers'>): number | null {
   const pulling = workers.filter((worker) => worker.breaker === 'closed');
   const slots = sum(pulling.map((worker) => worker.slots));
   const running = sum(pulling.map((worker) => worker.running));

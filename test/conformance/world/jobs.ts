@@ -5,6 +5,7 @@ import { createProducerStore } from '@qarr/job-store';
 import { isTerminalType, jobEventSchema } from '@qarr/router-core';
 import type { JobEvent, JobRecord, NewJob } from '@qarr/router-core';
 import { Redis } from 'ioredis';
+import { ANYWHERE } from '../../harness/store.ts';
 
 /** Longer than any row takes: what is not over then never will be. */
 const OVER_TIMEOUT_MS = 90_000;
@@ -108,7 +109,7 @@ export async function createJobs({
         metadata: {},
         ...job,
       };
-      await insist(() => store.submit(all, () => ({ position: 1, estimatedWaitMs: null })));
+      await insist(() => store.submit(all, ANYWHERE));
     },
 
     async untilBegun(jobId) {

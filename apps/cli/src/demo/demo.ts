@@ -70,6 +70,7 @@ function showEvent(event: JobEvent, screen: Screen): void {
       screen.line(screen.style('dim', '(interrupted; the answer starts again)'));
       return;
     case 'queued':
+    case 'rerouted':
     case 'started':
     case 'completed':
       return;
