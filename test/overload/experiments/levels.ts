@@ -20,7 +20,7 @@ import { drain, holdRate } from './session.ts';
 import type { Session } from './session.ts';
 
 /** Of the step back down. */
-export const LOW = 0.5;
+const LOW = 0.5;
 /** The beginning of a level belongs to the change: what was there before is still being done. */
 const SETTLE_SHARE = 0.25;
 

@@ -13,7 +13,7 @@ export interface Window {
 
 export const JOB_CLASSES: readonly JobClass[] = ['interactive', 'standard', 'batch'];
 
-export interface RefusalFigures {
+interface RefusalFigures {
   readonly code: string;
   readonly count: number;
   /** From sending to the whole answer, in ms. */
@@ -98,7 +98,7 @@ export function windowFigures(
 }
 
 /** By when it is due to be done: it may wait as long as its class may, and then run. */
-export function deadlineMs({ wish, dueMs }: Outcome, deadlines: Deadlines): number {
+function deadlineMs({ wish, dueMs }: Outcome, deadlines: Deadlines): number {
   const queueMs = {
     interactive: deadlines.interactiveQueueMs,
     standard: deadlines.standardQueueMs,
@@ -107,12 +107,12 @@ export function deadlineMs({ wish, dueMs }: Outcome, deadlines: Deadlines): numb
   return dueMs + queueMs + deadlines.runMs;
 }
 
-export function isGood(outcome: Outcome, deadlines: Deadlines): boolean {
+function isGood(outcome: Outcome, deadlines: Deadlines): boolean {
   const { end, endedMs } = outcome;
   return end === 'done' && (endedMs ?? 0) <= deadlineMs(outcome, deadlines);
 }
 
-export function hasMissed(
+function hasMissed(
   outcome: Outcome,
   { deadlines, overMs }: { deadlines: Deadlines; overMs: number },
 ): boolean {

@@ -2,7 +2,7 @@
 import type { Fallback, JobClass } from '@qarr/router-core';
 import type { Random } from '../../chaos/random.ts';
 
-export interface TierMix {
+interface TierMix {
   readonly name: string;
   /** Of all requests; the shares add up to 1. */
   readonly share: number;

@@ -80,7 +80,7 @@ export function formatPage(
   ].join('\n');
 }
 
-export function checkTable({ checks }: Pick<RunResult, 'checks'>): string[] {
+function checkTable({ checks }: Pick<RunResult, 'checks'>): string[] {
   return table(
     ['target', 'wanted', 'found', ''],
     checks.map(({ name, wanted, found, isMet, isWish }) => [

@@ -19,7 +19,7 @@ export interface Chart {
   readonly bands?: readonly { readonly name: string; readonly from: number; readonly to: number }[];
 }
 
-export interface Axis {
+interface Axis {
   readonly label: string;
   /** Linear from the smallest to the largest value, unless `log`. */
   readonly scale?: 'linear' | 'log';
@@ -29,7 +29,7 @@ export interface Axis {
 
 const WIDTH = 760;
 const HEIGHT = 360;
-const MARGIN = { left: 64, right: 16, top: 36, bottom: 76 };
+const MARGIN = { left: 64, right: 40, top: 36, bottom: 76 };
 /** Told apart also by those who do not see red and green (Okabe and Ito). */
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#e69f00', '#7f7f7f'];
 const TICKS = 5;
