@@ -100,15 +100,17 @@ test.each<[string, Partial<LevelsResult>]>([
   expect(missedOf(checkLevels({ ...LEVELS, ...change }))).toEqual([name]);
 });
 
+/** The API's share of a core at 5 x capacity, where 10 more are refused per second than at 2 x. */
+function costAt(share: number) {
+  const higher = level(5, 20, { cpu: { 'api-1': 0.02 + share } });
+  return checkLevels({ ...LEVELS, levels: [level(2, 10), higher] }).find(({ name }) =>
+    name.startsWith('CPU'),
+  );
+}
+
 test('what a refusal costs comes from the two highest levels', () => {
-  const cost = (share: number) =>
-    checkLevels({
-      ...LEVELS,
-      // 10 more are refused per second.
-      levels: [level(2, 10), level(5, 20, { cpu: { 'api-1': 0.02 + share } })],
-    }).find(({ name }) => name.startsWith('CPU'));
-  expect(cost(0.005)).toMatchObject({ found: '0.50 ms', isMet: true });
-  expect(cost(0.02)).toMatchObject({ found: '2.00 ms', isMet: false, isWish: true });
+  expect(costAt(0.005)).toMatchObject({ found: '0.50 ms', isMet: true });
+  expect(costAt(0.02)).toMatchObject({ found: '2.00 ms', isMet: false, isWish: true });
 });
 
 test.each<[string, Partial<BatchResult>]>([

@@ -17,6 +17,40 @@ const DEADLINES: Deadlines = {
   runMs: 1_000,
 };
 
+/** One each tenth of a second. */
+function every(
+  fromMs: number,
+  toMs: number,
+  make: (dueMs: number) => ReturnType<typeof done>,
+): ReturnType<typeof done>[] {
+  return Array.from({ length: (toMs - fromMs) / 100 }, (_, index) => make(fromMs + index * 100));
+}
+
+function sample(atMs: number, alert: boolean | null, breaker: string | null, depth = 0) {
+  return {
+    atMs,
+    tier: 'fast',
+    depth,
+    running: 0,
+    alert,
+    breaker,
+    estimatedWaitMs: null,
+    fallbackJobs: null,
+  };
+}
+
+function page(moved: number): string {
+  return `# TYPE x counter\nqarr_fallback_total{from="fast"} ${moved}\nqarr_fallback_total_other 9\n`;
+}
+
+function events(wait: string): string {
+  return (
+    `id: 1\nevent: queued\ndata: {"estimated_wait_ms":${wait}}\n\n` +
+    'event: position\ndata: {"position":1}\n\n' +
+    'id: 9\nevent: completed\ndata: {"timings":{"queue_wait_ms":120}}\n\n'
+  );
+}
+
 describe('percentiles', () => {
   test('are values that were measured, by nearest rank', () => {
     const values = Array.from({ length: 100 }, (_, index) => 100 - index);
@@ -86,9 +120,6 @@ describe('a window', () => {
 });
 
 describe('the time until it is normal again', () => {
-  const every = (fromMs: number, toMs: number, make: (dueMs: number) => ReturnType<typeof done>) =>
-    Array.from({ length: (toMs - fromMs) / 100 }, (_, index) => make(fromMs + index * 100));
-
   test('ends with the last moment that was not', () => {
     const outcomes = [
       ...every(0, 8_000, (dueMs) => done(dueMs, 4_000)),
@@ -119,17 +150,6 @@ describe('the time until it is normal again', () => {
 });
 
 describe('samples of the tiers', () => {
-  const sample = (atMs: number, alert: boolean | null, breaker: string | null, depth = 0) => ({
-    atMs,
-    tier: 'fast',
-    depth,
-    running: 0,
-    alert,
-    breaker,
-    estimatedWaitMs: null,
-    fallbackJobs: null,
-  });
-
   test('give the times of an alert and of a breaker', () => {
     const samples = [
       sample(0, false, 'closed', 3),
@@ -166,8 +186,6 @@ test('counts probes that overlap, and no looks at the load', () => {
 });
 
 test('adds up counters over processes, and tells what is new', () => {
-  const page = (moved: number) =>
-    `# TYPE x counter\nqarr_fallback_total{from="fast"} ${moved}\nqarr_fallback_total_other 9\n`;
   const before = sumCounters([page(1), page(2)]);
   const after = sumCounters([page(1), page(6), 'qarr_fallback_total{from="precise"} 1']);
   expect(countedSince('qarr_fallback_total', { before, after })).toEqual({
@@ -188,10 +206,6 @@ test('tells shares of a core between two times', () => {
 });
 
 test('finds an estimate and what came of it in the events of a job', () => {
-  const events = (wait: string) =>
-    `id: 1\nevent: queued\ndata: {"estimated_wait_ms":${wait}}\n\n` +
-    'event: position\ndata: {"position":1}\n\n' +
-    'id: 9\nevent: completed\ndata: {"timings":{"queue_wait_ms":120}}\n\n';
   expect(estimateIn(events('100'))).toEqual({ estimatedMs: 100, realMs: 120 });
   expect(estimateIn(events('null'))).toBeNull();
   expect(estimateIn('')).toBeNull();
