@@ -3,7 +3,7 @@ import { checkBatch, checkKill, checkLevels } from './targets.ts';
 import type { Check } from './targets.ts';
 import { runBatch } from './experiments/batch.ts';
 import type { BatchResult } from './experiments/batch.ts';
-import { measureCapacity } from './experiments/capacity.ts';
+import { measureCapacity, warmUp } from './experiments/capacity.ts';
 import type { Capacity } from './experiments/capacity.ts';
 import { KILLED_TIER, runKill } from './experiments/kill.ts';
 import type { KillResult } from './experiments/kill.ts';
@@ -83,6 +83,7 @@ export async function runOverload(
 
   for (const part of parts) {
     await inWorld(part, capacity.perS, async (session) => {
+      await warmUp(session.generator);
       switch (part) {
         case 'levels':
           found.levels = await runLevels(session, { capacity, factors, levelMs, say });

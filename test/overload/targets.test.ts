@@ -43,6 +43,7 @@ const LEVELS: LevelsResult = {
   samples: [],
   alerts: [],
   depthLimit: 300,
+  refusalMs: { n: 9, p50: 1, p95: 2, p99: 10, max: 20 },
   normalTtftMs: 300,
   normalAfterMs: 30_000,
 };
@@ -79,7 +80,8 @@ test('everything just reached is met', () => {
 
 test.each<[string, Partial<LevelsResult>]>([
   ['goodput at 10 x capacity, of its peak', { levels: [level(1, 20), level(10, 16)] }],
-  ['a refusal takes, p99 of the worst level', { levels: [level(2, 20, { refusalMs: null })] }],
+  ['a refusal takes, p99 of all', { refusalMs: null }],
+  ['a refusal takes, p99 of all', { refusalMs: { n: 9, p50: 1, p95: 2, p99: 10.1, max: 20 } }],
   ['admitted jobs that meet their deadline', { levels: [level(1, 20, { missed: 3 })] }],
   ['jobs waiting in a tier, at most', { levels: [level(1, 20, { depthMax: { fast: 316 } })] }],
   ['normal again after the step down', { normalAfterMs: 30_001 }],

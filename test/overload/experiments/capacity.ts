@@ -7,7 +7,7 @@ import { TIERS } from '../world/shape.ts';
 
 /** Clients beyond the slots, so that none is ever free; far fewer than would raise an alert. */
 const SURPLUS = 1.5;
-const WARM_UP_MS = 6_000;
+const WARM_UP_MS = 8_000;
 const DRAIN_MS = 30_000;
 
 export interface Capacity {
@@ -21,19 +21,12 @@ export async function measureCapacity(
   generator: Generator,
   { measuredMs }: { measuredMs: number },
 ): Promise<Capacity> {
-  const clients = Object.fromEntries(
-    TIERS.map(({ name, slots }) => [name, Math.round(slots * SURPLUS)]),
-  );
-  generator.tell({ kind: 'closed loop', clients });
+  generator.tell({ kind: 'closed loop', clients: clientsOf(SURPLUS) });
   await sleep(WARM_UP_MS);
   const fromMs = nowMs();
   await sleep(measuredMs);
   const toMs = nowMs();
-  generator.tell({
-    kind: 'closed loop',
-    clients: Object.fromEntries(TIERS.map(({ name }) => [name, 0])),
-  });
-  await generator.untilNothingIsOpen({ timeoutMs: DRAIN_MS });
+  await endLoop(generator);
 
   const done = generator.outcomes.filter(
     ({ end, endedMs }) => end === 'done' && isIn(endedMs ?? 0, { fromMs, toMs }),
@@ -50,4 +43,20 @@ export async function measureCapacity(
   const totalPerS = Object.values(perS).reduce((sum, value) => sum + value, 0);
   if (totalPerS === 0) throw new Error('Nothing was done while its capacity was measured.');
   return { perS, tokensPerS: perSecond((tokens) => tokens), totalPerS };
+}
+
+/** So that no part begins with processes that have done nothing yet: they are slow at first. */
+export async function warmUp(generator: Generator): Promise<void> {
+  generator.tell({ kind: 'closed loop', clients: clientsOf(1) });
+  await sleep(WARM_UP_MS);
+  await endLoop(generator);
+}
+
+function clientsOf(surplus: number): Record<string, number> {
+  return Object.fromEntries(TIERS.map(({ name, slots }) => [name, Math.round(slots * surplus)]));
+}
+
+async function endLoop(generator: Generator): Promise<void> {
+  generator.tell({ kind: 'closed loop', clients: clientsOf(0) });
+  await generator.untilNothingIsOpen({ timeoutMs: DRAIN_MS });
 }

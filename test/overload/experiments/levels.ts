@@ -7,7 +7,7 @@ import type { Period } from '../figures/alerts.ts';
 import { normalAfterMs, normalTtftMs } from '../figures/recovery.ts';
 import { isRight, percentilesOf, shareOf } from '../figures/statistics.ts';
 import type { Percentiles } from '../figures/statistics.ts';
-import { isIn, windowFigures } from '../figures/window-figures.ts';
+import { isIn, refusalMs, windowFigures } from '../figures/window-figures.ts';
 import type { Window, WindowFigures } from '../figures/window-figures.ts';
 import { countedSince, readCounters } from '../world/counters.ts';
 import { sharesOf } from '../world/cpu.ts';
@@ -44,6 +44,8 @@ export interface LevelsResult {
   readonly samples: readonly TierSample[];
   readonly alerts: readonly Period[] | null;
   readonly depthLimit: number;
+  /** Of all levels together: one of them may have few. */
+  readonly refusalMs: Percentiles | null;
   readonly normalTtftMs: number | null;
   /** After the step down; null: never. */
   readonly normalAfterMs: number | null;
@@ -118,6 +120,7 @@ export async function runLevels(
     samples: tiers.samples,
     alerts: alertPeriods(tiers.samples),
     depthLimit: DEPTH_MAX,
+    refusalMs: percentilesOf(generator.outcomes.flatMap(refusalMs)),
     normalTtftMs: limitMs,
     normalAfterMs:
       down === undefined || limitMs === null

@@ -87,7 +87,7 @@ export function windowFigures(
     undecided: admitted.filter(({ end }) => end === 'open').length - count(missed, 'open'),
     refusedShare: came.length === 0 ? 0 : refused.length / came.length,
     refusals: refusalFigures(refused),
-    refusalMs: percentilesOf(refused.flatMap(tookMs)),
+    refusalMs: percentilesOf(refused.flatMap(refusalMs)),
     unanswered: count(came, 'unanswered'),
     notSent: count(came, 'not sent'),
     fallbacks: countBy(
@@ -125,19 +125,20 @@ export function isIn(ms: number, { fromMs, toMs }: Window): boolean {
   return ms >= fromMs && ms < toMs;
 }
 
+/** How long a refusal took, as a list: empty for whatever was none. */
+export function refusalMs({ end, sentMs, answeredMs }: Outcome): number[] {
+  return end === 'refused' && answeredMs !== null ? [answeredMs - sentMs] : [];
+}
+
 function refusalFigures(refused: readonly Outcome[]): RefusalFigures[] {
   return [...Map.groupBy(refused, ({ code }) => code ?? 'unknown')]
     .map(([code, group]) => ({
       code,
       count: group.length,
-      tookMs: percentilesOf(group.flatMap(tookMs)),
+      tookMs: percentilesOf(group.flatMap(refusalMs)),
       retryAfterMs: percentilesOf(group.flatMap(({ retryAfterMs }) => retryAfterMs ?? [])),
     }))
     .toSorted((a, b) => b.count - a.count);
-}
-
-function tookMs({ sentMs, answeredMs }: Outcome): number[] {
-  return answeredMs === null ? [] : [answeredMs - sentMs];
 }
 
 function count(outcomes: readonly Outcome[], end: Outcome['end']): number {

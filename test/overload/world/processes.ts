@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { History } from '../../chaos/history.ts';
 import { createMember } from '../../chaos/world/member.ts';
 import type { Member } from '../../chaos/world/member.ts';
-import { DEPTH_MAX, SPARE_SEQUENCES, WORKERS_PER_TIER } from './shape.ts';
+import { CONTEXT_TOKENS, DEPTH_MAX, SPARE_SEQUENCES, WORKERS_PER_TIER } from './shape.ts';
 import type { Deadlines, TierShape } from './shape.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -35,6 +35,8 @@ export function createEngine(tier: TierShape, { folder, history }: Base): Member
         `--profile=${tier.profile}`,
         `--time-scale=${tier.timeScale}`,
         `--max-num-seqs=${tier.slots + SPARE_SEQUENCES}`,
+        // A worker begins with as many jobs as surely fit the KV cache: that must be all of its slots.
+        `--max-model-len=${CONTEXT_TOKENS}`,
       ],
       env: {},
     }),

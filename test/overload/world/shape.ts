@@ -24,6 +24,7 @@ export const API_COUNT = 2;
 export const WORKERS_PER_TIER = 2;
 /** Beyond the slots: an engine that never queues by itself, so that a canary disturbs nobody. */
 export const SPARE_SEQUENCES = 4;
+export const CONTEXT_TOKENS = 2_048;
 /** Longer answers than the first tier's are the second's. */
 export const ROUTING_RULES = [
   { tier: 'precise', when: 'max_tokens > 64' },
