@@ -62,7 +62,9 @@ async function start(): Promise<Running> {
     config,
     store,
     connectUpstreams(onChange) {
-      upstreams = connectUpstreams({ config, onChange, log });
+      const { shareBreakers } = store;
+      const { onBreaker } = metrics;
+      upstreams = connectUpstreams({ config, shareBreakers, onChange, onBreaker, log });
       return upstreams;
     },
     metrics,

@@ -10,13 +10,14 @@ import type {
   WorkerStore,
 } from '@qarr/job-store';
 import { createLogger } from '@qarr/process';
-import { NO_LOAD } from '@qarr/router-core';
+import { BREAKER_DEFAULTS, NO_LOAD } from '@qarr/router-core';
 import type { TierLoad, WorkerStatus } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { NO_CAPABILITIES } from './capabilities.ts';
 import type { Engine, EngineOutcome, RunOptions } from './engine.ts';
 import { failureOfConnection } from './engine-failure.ts';
 import { createWorkerMetrics } from './metrics.ts';
+import { ALONE } from './upstream/alone-for-test.ts';
 import { readEngineMetrics } from './upstream/engine-metrics.ts';
 import type { Described, Description } from './upstream/describe.ts';
 import type { Probe } from './upstream/probe.ts';
@@ -103,6 +104,9 @@ function createFakeStore() {
     workers: async () => beats.slice(-1),
     async beat(status) {
       beats.push(status);
+    },
+    shareBreakers() {
+      throw new Error('Engines do that');
     },
     async leave(id) {
       calls.push(`leave ${id}`);
@@ -243,7 +247,7 @@ function start({
   const { engine, runs } = createFakeEngine();
   const log = createLogger({ name: 'test', level: 'silent' });
   const servedModel = createServedModel(undefined);
-  const common = { ceiling: CONCURRENCY, servedModel, fallbackModel: 'fast' };
+  const common = { servedModel, fallbackModel: 'fast' };
   /** Signs of life of the engine. */
   const signs = { count: 0 };
   const worker = startWorker({
@@ -252,12 +256,15 @@ function start({
     connectUpstreams(onChange) {
       const upstream = createUpstream({
         ...common,
+        ceiling: CONCURRENCY,
         url: URL_OF_ENGINE,
         engine,
         probe: createFakeProbe(describeEngine, kvTokens),
         canaryEveryMs: NOBODY_WAITS_MS,
-        rest: { afterFailures: 5, firstMs: 1 },
+        breaker: { ...BREAKER_DEFAULTS, resetTimeoutMs: 1, resetTimeoutMsMax: 1 },
+        shared: ALONE,
         onChange,
+        onBreaker() {},
         log,
         askAgainBaseMs: 1,
       });
@@ -364,7 +371,7 @@ describe('a worker', () => {
     });
     expect(calls).toEqual(['consume paused', 'concurrency 2', 'resume']);
     expect(answers).toBe(3);
-    expect(beats[0]).toMatchObject({ breaker: 'open', slots: 0, max_model_len: null });
+    expect(beats[0]).toMatchObject({ breaker: 'closed', slots: 0, max_model_len: null });
   });
 
   it('says what it is and what it does with each heartbeat', async () => {
@@ -378,6 +385,7 @@ describe('a worker', () => {
         slots: 2,
         running: 1,
         breaker: 'closed',
+        retry_in_ms: null,
         upstream: URL_OF_ENGINE,
         model: 'served',
         max_model_len: 2_048,
@@ -397,6 +405,8 @@ describe('a worker', () => {
             model: 'served',
             max_model_len: 2_048,
             version: '0.28.0',
+            breaker: 'closed',
+            retry_in_ms: null,
           },
         ],
       });

@@ -19,6 +19,7 @@ import type { WorkerMetrics } from './metrics.ts';
 import { processJob } from './process-job.ts';
 import type { ProcessJobDeps, RunningAttempt } from './process-job.ts';
 import { createQuarantine } from './quarantine.ts';
+import { createRetries } from './retries.ts';
 import { NO_JOBS_YET, countServed, tokensPerS } from './service-rate.ts';
 import { createSharing } from './sharing.ts';
 import { createStuckCheck } from './stuck-check.ts';
@@ -73,6 +74,7 @@ export function startWorker({
   const onBeatError = createErrorLog(log, 'heartbeat failed');
   /** The engine that failed a job last. */
   const failedOn = new Map<string, string>();
+  const retries = createRetries();
   let rate = NO_JOBS_YET;
   /** A job that waits here until it is alone. */
   let suspect: { readonly jobId: string; readonly giveUp: AbortController } | null = null;
@@ -134,6 +136,7 @@ export function startWorker({
         run: runOn(slot, takenMs),
         running,
         random: Math.random,
+        retries,
         log,
         metrics,
       });
@@ -187,7 +190,7 @@ export function startWorker({
 
   function runOn(slot: Slot, takenMs: number): ProcessJobDeps['run'] {
     return async (job, options) => {
-      const outcome = await slot.engine.run(job, {
+      const answered = await slot.engine.run(job, {
         ...options,
         model: slot.model,
         // A name per attempt: engines refuse or confuse a request id that is still in use.
@@ -199,7 +202,7 @@ export function startWorker({
           options.onDelta(delta);
         },
       });
-      slot.report(outcome);
+      const outcome = slot.report(answered);
       noteFailure(job.jobId, outcome.ending.kind === 'failed' ? slot.url : null);
       if (outcome.ending.kind === 'whole') {
         rate = countServed(rate, {

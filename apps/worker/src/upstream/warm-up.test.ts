@@ -27,12 +27,16 @@ const WHOLE = delta({ content: 'x' }, 'length') + DONE;
 
 function warm(
   baseUrl: string,
-  { version = null, requests = 1 }: { version?: string | null; requests?: number } = {},
+  {
+    version = null,
+    requests = 1,
+    isCareful = false,
+  }: { version?: string | null; requests?: number; isCareful?: boolean } = {},
 ) {
   const exchanges = createExchanges({ baseUrl, apiKey: undefined, connectMs: 10_000 });
   onTestFinished(() => exchanges.stop());
   const { signal } = new AbortController();
-  return warmUp(exchanges, { version, requests, model: 'qarr-sim', signal });
+  return warmUp(exchanges, { version, requests, isCareful, model: 'qarr-sim', signal });
 }
 
 /** An engine of this version that refuses what is in no list of its own. */
@@ -231,10 +235,8 @@ describe('the warm-up', () => {
 
   it.each<[string, (response: ServerResponse) => unknown, string]>([
     ['refuses', (response) => response.writeHead(400).end(), 'refused with 400'],
-    ['has no time', (response) => response.writeHead(429).end(), 'status 429'],
     ['has another model', (response) => response.writeHead(404).end(), 'status 404'],
     ['wants a key', (response) => response.writeHead(401).end(), 'status 401'],
-    ['loads', (response) => response.writeHead(503).end(), 'status 503'],
     [
       'is shutting down',
       (response) => response.end(delta({}, 'abort') + DONE),
@@ -252,6 +254,32 @@ describe('the warm-up', () => {
     const engine = await startHostileEngine(({ response }) => answer(response));
     expect(await warm(engine.url, { requests: 20 })).toEqual({ kind: 'failed', cause });
     expect(engine.requests.length).toBeLessThan(20);
+  });
+
+  it.each([
+    ['has no time', 429],
+    ['loads', 503],
+  ])('says so of an engine that %s', async (_name, status) => {
+    const engine = await startHostileEngine(({ response }) => response.writeHead(status).end());
+    const warmed = await warm(engine.url, { requests: 20 });
+    expect(warmed).toEqual({ kind: 'busy', cause: `status ${status}` });
+  });
+
+  it.each([
+    [true, 1],
+    [false, 4],
+  ])('asks for one token at a time where it is careful: %s', async (isCareful, most) => {
+    let [underWay, mostAtOnce] = [0, 0];
+    const engine = await startHostileEngine(({ response }) => {
+      underWay += 1;
+      mostAtOnce = Math.max(mostAtOnce, underWay);
+      setTimeout(() => {
+        underWay -= 1;
+        response.writeHead(200).end(WHOLE);
+      }, 5);
+    });
+    await warm(engine.url, { version: '0.28.0', requests: 9, isCareful });
+    expect(mostAtOnce).toBe(most);
   });
 
   it('finds nobody', async () => {

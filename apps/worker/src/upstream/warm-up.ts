@@ -20,6 +20,8 @@ export type Warmed =
       tokenMs: number | null;
     }
   | { kind: 'unreachable'; cause: string }
+  /** It has too much to do, or loads. */
+  | { kind: 'busy'; cause: string }
   | { kind: 'failed'; cause: string };
 
 /** With `requests` 0 the engine is not asked at all: nobody may be billed for that. */
@@ -28,8 +30,16 @@ export async function warmUp(
   {
     version,
     requests,
+    isCareful,
     ...asking
-  }: { version: string | null; requests: number; model: string; signal: AbortSignal },
+  }: {
+    version: string | null;
+    requests: number;
+    /** One request at a time. */
+    isCareful: boolean;
+    model: string;
+    signal: AbortSignal;
+  },
 ): Promise<Warmed> {
   if (requests === 0) {
     return { kind: 'warmed', capabilities: guessCapabilities(version), tokenMs: null };
@@ -57,7 +67,8 @@ export async function warmUp(
       verdict ??= trials.judge(answer);
     }
   }
-  await Promise.all(Array.from({ length: Math.min(left, AT_ONCE_MAX) }, ask));
+  const atOnce = isCareful ? 1 : AT_ONCE_MAX;
+  await Promise.all(Array.from({ length: Math.min(left, atOnce) }, ask));
   return verdict ?? { kind: 'warmed', capabilities: learnt.capabilities, tokenMs };
 }
 
@@ -73,7 +84,7 @@ function createTrials() {
       }
       failures += 1;
       if (failures < FAILURES_IN_A_ROW_MAX) return null;
-      return { kind: 'failed', cause: causeOf(answer) };
+      return { kind: answer.kind === 'busy' ? 'busy' : 'failed', cause: causeOf(answer) };
     },
   };
 }
@@ -83,7 +94,7 @@ export function causeOf(answer: Exclude<ChatAnswer, { kind: 'whole' }>): string 
     case 'refused':
       return `refused with ${answer.status}`;
     case 'busy':
-      return 'status 429';
+      return `status ${answer.status}`;
     default:
       return answer.cause;
   }
