@@ -292,6 +292,7 @@ describe('any answer', () => {
       fallbackJobs: fc.nat(5),
       arrivingTokensPerS: fc.record({ interactive: rate, standard: rate, batch: rate }),
       isAlerting: fc.boolean(),
+      isStandardLate: fc.boolean(),
     }),
     ahead: fc.option(classLoad),
     slots: fc.nat(20),

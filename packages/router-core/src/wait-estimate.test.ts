@@ -164,6 +164,7 @@ describe('the estimate', () => {
       fallbackJobs: fc.nat(5),
       arrivingTokensPerS: fc.record({ interactive: rate, standard: rate, batch: rate }),
       isAlerting: fc.boolean(),
+      isStandardLate: fc.boolean(),
     }),
     ahead: fc.constant(null),
     slots: fc.nat(20),
