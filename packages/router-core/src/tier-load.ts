@@ -29,7 +29,7 @@ export interface TierLoad {
   readonly arrivingTokensPerS: Readonly<Record<JobClass, number>>;
   /** The queue-depth alert. */
   readonly isAlerting: boolean;
-  /** The first standard job has used up half of its time: every second start is standard's. */
+  /** The first standard job has used up half of its time: every fourth start is standard's. */
   readonly isStandardLate: boolean;
 }
 

@@ -3,7 +3,7 @@
  * tier gets work of its class done (Little's law).
  *
  * Rates: interactive jobs go before all others, except that every tenth start is a standard one's
- * while any waits, and every second while the first of these is late. So a standard job waits until all before it is done at the rate that arriving
+ * while any waits, and every fourth while the first of these is late. So a standard job waits until all before it is done at the rate that arriving
  * interactive jobs leave, or until those of its own class are done at a tenth of the rate, whichever
  * is sooner. Batches have one slot for certain, where there are more.
  */
@@ -13,8 +13,8 @@ import type { TierSnapshot } from './tier-snapshot.ts';
 
 /** Every tenth start, by the order of the queue. */
 const STANDARD_SHARE = 0.1;
-/** Every second, while the first of them is late. */
-const LATE_SHARE = 0.5;
+/** Every fourth, while the first of them is late. */
+const LATE_SHARE = 0.25;
 /**
  * What has arrived in the last seconds is a rough guess at what will in the next minutes. Without a
  * margin, simulated tiers under 1.5 to 5 times their load started 69 to 99 of 100 standard jobs in

@@ -26,10 +26,11 @@ local TAGS = { interactive = KEYS[4], standard = KEYS[5], batch = KEYS[6] }
 local QUEUE = { interactive = KEYS[7], standard = KEYS[7], batch = KEYS[8] }
 -- BullMQ's score is priority * 2^32 + a counter.
 local BULLMQ_PRIORITY = 4294967296
--- After so many starts of interactive jobs one is given to standard, if any waits: and after each, where
--- the first of those that wait has used up half of its time.
+-- After so many starts of interactive jobs one is given to standard, if any waits; sooner, where the
+-- first of those that wait has used up half of its time. What interactive jobs were promised a moment
+-- ago by the larger share must bear the smaller one.
 local STARTS_BEFORE_STANDARD = 9
-local STARTS_BEFORE_LATE = 1
+local STARTS_BEFORE_LATE = 3
 -- What arrives is averaged over a short and a long time, and the larger average counts: whoever promises
 -- a time by what is left beside it must see a burst at once, and not forget it at once.
 local ARRIVAL_MS = { 2500, 10000 }
