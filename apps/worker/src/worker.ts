@@ -57,7 +57,7 @@ export function startWorker({
   beatMs = HEARTBEAT_MS,
   attendMs = ATTEND_MS,
 }: {
-  config: Pick<WorkerConfig, 'workerId' | 'host'>;
+  config: Pick<WorkerConfig, 'workerId' | 'host' | 'retriesPerSuccess'>;
   store: WorkerStore;
   /** Called once; `onChange` whenever the capacity may be another. They end with the worker. */
   connectUpstreams: (onChange: () => void) => Upstreams;
@@ -72,7 +72,7 @@ export function startWorker({
   const onBeatError = createErrorLog(log, 'heartbeat failed');
   /** The engine that failed a job last. */
   const failedOn = new Map<string, string>();
-  const retries = createRetries();
+  const retries = createRetries(config.retriesPerSuccess);
   let serviceMs: number | null = null;
   /** A job that waits here until it is alone. */
   let suspect: { readonly jobId: string; readonly giveUp: AbortController } | null = null;
