@@ -43,7 +43,11 @@ async function start(): Promise<Running> {
   const metrics = createWorkerMetrics({
     tier: config.tier.name,
     slots() {
-      return { running: worker?.running() ?? 0, free: upstreams?.capacity().free ?? 0 };
+      return {
+        running: worker?.running() ?? 0,
+        free: upstreams?.capacity().free ?? 0,
+        batch: worker?.batchSlots() ?? 0,
+      };
     },
     upstreams: () => upstreams?.statuses() ?? [],
   });

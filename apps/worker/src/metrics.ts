@@ -33,7 +33,8 @@ export function createWorkerMetrics({
   upstreams = () => [],
 }: {
   tier: string;
-  slots: () => { running: number; free: number };
+  /** `batch`: those that batches may have now. */
+  slots: () => { running: number; free: number; batch: number };
   upstreams?: () => readonly UpstreamStatus[];
 }): WorkerMetrics {
   const registry = new Registry();
@@ -67,6 +68,16 @@ export function createWorkerMetrics({
     },
   });
   slotGauge.set({ tier, state: 'running' }, 0);
+  const batchSlots = new Gauge({
+    name: 'qarr_worker_batch_slots',
+    help: 'Places that batches may have now',
+    labelNames: ['tier'] as const,
+    registers,
+    collect() {
+      this.set({ tier }, slots().batch);
+    },
+  });
+  batchSlots.set({ tier }, 0);
   const retries = new Counter({
     name: 'qarr_retries_total',
     help: 'Jobs that are tried again, by what the failed attempt has cost them',

@@ -121,7 +121,10 @@ function startAttempt({
 } = {}) {
   const log = createFakeLog(answers);
   const engine = createFakeEngine();
-  const metrics = createWorkerMetrics({ tier: 'fast', slots: () => ({ running: 0, free: 1 }) });
+  const metrics = createWorkerMetrics({
+    tier: 'fast',
+    slots: () => ({ running: 0, free: 1, batch: 0 }),
+  });
   const delivery = processJob(
     ENTRY,
     { token: 't', signal: lockLost.signal, isAlone: false },

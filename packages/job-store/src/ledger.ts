@@ -30,7 +30,7 @@ export interface LedgerEntry {
 /** Which limit is against it. */
 export type Full = 'depth' | 'alert' | 'fallback' | 'wait';
 
-export type Entered =
+type Entered =
   | {
       readonly kind: 'entered';
       readonly priority: number;

@@ -44,6 +44,8 @@ export interface WorkerStore {
   /** Entries of one of this tier's queues that could be pulled now. */
   waiting(queue: QueueKind): Promise<number>;
   load(): Promise<TierLoad>;
+  /** Those of this tier that live. */
+  workers(): Promise<WorkerStatus[]>;
   beat(status: WorkerStatus): Promise<void>;
   /** To be called once. `onTold`: others have made an engine's breaker this. */
   shareBreakers(options: {
@@ -141,6 +143,7 @@ export async function createWorkerStore({
 
     waiting: (queue) => queues.waiting(tier, queue),
     load: () => ledger.read(tier),
+    workers: () => workers.alive(tier),
     beat: (status) => workers.beat(tier, status),
     shareBreakers(options) {
       breakers = createSharedBreakers({ redis, keys, tier, workers, onError, ...options });

@@ -50,15 +50,11 @@ export { tierSnapshot, typicalTokens } from './tier-snapshot.ts';
 export type { TierSnapshot } from './tier-snapshot.ts';
 
 // Admission
-export { admit, refusal } from './admission.ts';
-export type {
-  Admission,
-  AdmissionOptions,
-  AdmissionRequest,
-  EntryLimits,
-  RefuseReason,
-  Refusal,
-} from './admission.ts';
+export { admit } from './admission.ts';
+export type { Admission } from './admission.ts';
+export type { AdmissionOptions, AdmissionRequest, EntryLimits } from './admission-request.ts';
+export { refusal } from './refusal.ts';
+export type { Refusal, RefuseReason } from './refusal.ts';
 export { equalOrHigherClasses, estimateWaitMs, estimateWaits } from './wait-estimate.ts';
 
 // Breaker and retries

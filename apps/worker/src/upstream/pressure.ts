@@ -6,6 +6,7 @@
  * Begins with what surely fits and doubles until there is pressure for the first time ("slow
  * start"); from then on it grows by one.
  */
+import { headroomOf } from '../batch-seats.ts';
 
 const FLOOR = 1;
 const DECREASE = 0.8;
@@ -106,7 +107,7 @@ export function adapt(
   }
   // What is not told must not be taken for room.
   const hasRoom = waiting === 0 && (kvUsage === null || kvUsage < KV_ROOM);
-  if (!hasRoom || peak < limit || before.hold > 0) return next;
+  if (!hasRoom || !isUsed(limit, peak) || before.hold > 0) return next;
   // Twice the load must fit as well.
   const mayDouble = next.growth === 'doubling' && (kvUsage === null || kvUsage * 2 < KV_ROOM);
   return { ...next, limit: Math.min(ceiling, mayDouble ? limit * 2 : limit + 1) };
@@ -124,6 +125,11 @@ export function adaptBlindly(
   { ceiling, peak }: { ceiling: number; peak: number },
 ): Pressure {
   const hold = Math.max(0, before.hold - 1);
-  if (before.hold > 0 || peak < before.limit) return { ...before, hold };
+  if (before.hold > 0 || !isUsed(before.limit, peak)) return { ...before, hold };
   return { ...before, hold, limit: Math.min(ceiling, before.limit + 1) };
+}
+
+/** A batch alone leaves a headroom: that is no sign that nobody wants more. */
+function isUsed(limit: number, peak: number): boolean {
+  return peak >= limit - headroomOf(limit);
 }

@@ -51,6 +51,8 @@ export interface Upstream {
   readonly running: number;
   /** Null before it has told for the first time. */
   readonly maxModelLen: number | null;
+  /** How long it took for one token when it was warmed, at best; null where that is not known. */
+  readonly tokenMs: number | null;
   /** It must be able. */
   acquire(): Slot;
   /** Others have made its breaker this. */
@@ -126,6 +128,7 @@ export function createUpstream({
   /** A pause that need not be when its breaker closes. */
   let waiting = new AbortController();
   let lastIdentity: Identity | null = null;
+  let tokenMs: number | null = null;
   /**
    * Counts how often it was lost and warmed: a report on an earlier life of it is no news. What
    * befalls many jobs at once is so one failure, not one for each of them.
@@ -286,6 +289,7 @@ export function createUpstream({
       settleComeback(warmed.kind === 'busy' ? 'neutral' : 'failed');
     }
     if (warmed.kind !== 'warmed') return { kind: 'failed', cause: warmed.cause };
+    tokenMs = warmed.tokenMs;
     await load.begin({ maxModelLen, signal });
     // Another engine may have been ready first, with another model.
     if (!signal.aborted && !servedModel.agree(model)) {
@@ -411,6 +415,9 @@ export function createUpstream({
     },
     get maxModelLen() {
       return lastIdentity?.maxModelLen ?? null;
+    },
+    get tokenMs() {
+      return tokenMs;
     },
     acquire,
     follow: circuit.follow,

@@ -16,6 +16,7 @@ interface FakeState {
   limit: number;
   running: number;
   maxModelLen: number | null;
+  tokenMs: number | null;
 }
 
 /** An engine in this state, which takes whatever it is given. */
@@ -39,6 +40,7 @@ function fakeUpstream(state: FakeState, index: number): Upstream {
       return state.isReady && state.running < CEILING;
     },
     maxModelLen: state.maxModelLen,
+    tokenMs: state.tokenMs,
     follow() {},
     acquire() {
       state.running += 1;
@@ -78,6 +80,7 @@ function poolOf(states: readonly Partial<FakeState>[]) {
     limit: 4,
     running: 0,
     maxModelLen: null,
+    tokenMs: null,
     breaker: 'closed' as const,
     retryInMs: null,
     ...state,
@@ -128,6 +131,14 @@ describe('the engines of a worker', () => {
     expect(pool.acquire({ avoid: 'http://engine-0' })?.url).toBe('http://engine-1');
     const alone = poolOf([{}, { isReady: false }]).pool;
     expect(alone.acquire({ avoid: 'http://engine-0' })?.url).toBe('http://engine-0');
+  });
+
+  it.each<[string, Partial<FakeState>[], number | null]>([
+    ['each with all its slots', [{ tokenMs: 10 }, { tokenMs: 20, limit: 2 }], 400 + 100],
+    ['those that are ready and known', [{ tokenMs: 10 }, { tokenMs: 1, isReady: false }, {}], 400],
+    ['nobody', [{}], null],
+  ])('make so many tokens, by how they were warmed: %s', (_name, states, expected) => {
+    expect(poolOf(states).pool.firstTokensPerS()).toBe(expected);
   });
 
   it('share the work by their limits', () => {

@@ -10,6 +10,11 @@ export interface Upstreams {
    */
   acquire(options?: { avoid?: string | undefined }): Slot | null;
   capacity(): Capacity;
+  /**
+   * A guess of how many tokens per second the slots make when all are in use, by how long the engines
+   * took for one when they were warmed; null where nobody knows.
+   */
+  firstTokensPerS(): number | null;
   statuses(): UpstreamStatus[];
   /** What the worker's heartbeat says of them. */
   summary(): Pick<
@@ -60,6 +65,14 @@ export function createUpstreams({
       const slots = sum(ready().map(({ limit }) => limit));
       const free = sum(upstreams.map((upstream) => upstream.free));
       return { slots, free, jobsMax: free + sum(upstreams.map(({ running }) => running)) };
+    },
+
+    firstTokensPerS() {
+      const known = ready().flatMap(({ limit, tokenMs }) =>
+        tokenMs === null ? [] : { limit, tokenMs },
+      );
+      if (known.length === 0) return null;
+      return sum(known.map(({ limit, tokenMs }) => (limit * 1_000) / tokenMs));
     },
 
     statuses: () => upstreams.map((upstream) => upstream.status()),

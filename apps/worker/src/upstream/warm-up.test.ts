@@ -67,6 +67,8 @@ describe('what an engine can do', () => {
     expect(await warm(url, { version: '0.28.0' })).toEqual({
       kind: 'warmed',
       capabilities: ALL,
+      // One request may be the slow first.
+      tokenMs: null,
     });
   });
 
@@ -289,5 +291,18 @@ describe('the warm-up', () => {
   it('needs no end of a response after its last event', async () => {
     const engine = await startHostileEngine(({ response }) => response.writeHead(200).write(WHOLE));
     expect(await warm(engine.url, { requests: 2 })).toMatchObject({ kind: 'warmed' });
+  });
+
+  it('tells how long a token takes at best', async () => {
+    const delaysMs = [0, 400, 20, 400];
+    const engine = await startHostileEngine(({ response }) => {
+      setTimeout(() => response.writeHead(200).end(WHOLE), delaysMs.shift());
+    });
+    const warmed = await warm(engine.url, { requests: 4 });
+    expect(warmed).toMatchObject({ tokenMs: expect.any(Number) as number });
+    const tokenMs = warmed.kind === 'warmed' ? warmed.tokenMs : null;
+    // A timer may be a moment early.
+    expect(tokenMs).toBeGreaterThan(18);
+    expect(tokenMs).toBeLessThan(399);
   });
 });
