@@ -23,7 +23,7 @@ import { createRetries } from './retries.ts';
 import { NO_JOBS_YET, countServed, tokensPerS } from './service-rate.ts';
 import { createSharing } from './sharing.ts';
 import { createStuckCheck } from './stuck-check.ts';
-import type { Slot } from './upstream/upstream.ts';
+import type { Slot } from './upstream/slot.ts';
 import type { Upstreams } from './upstream/upstreams.ts';
 
 const IDLE_CHECK_MS = 10;
