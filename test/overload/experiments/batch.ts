@@ -59,8 +59,7 @@ export async function runBatch(
     await turn('with');
     lines.failed += generator.feed?.failed ?? 0;
     lines.refused += generator.feed?.refused ?? 0;
-    generator.tell({ kind: 'stop feed' });
-    await untilFeedIsEmpty(session);
+    await stopFeed(session);
   }
   await drain(session, LONG_DEADLINES);
   await generator.stop();
@@ -94,10 +93,11 @@ export async function runBatch(
 }
 
 const LOOK_EVERY_MS = 200;
-const EMPTY_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 30_000;
 
-/** The lines that are out belong to the turn before. */
-async function untilFeedIsEmpty({ generator }: Session): Promise<void> {
-  const deadlineMs = nowMs() + EMPTY_TIMEOUT_MS;
-  while ((generator.feed?.outstanding ?? 0) > 0 && nowMs() < deadlineMs) await sleep(LOOK_EVERY_MS);
+/** The lines that are out belong to the turn before: they are cancelled. */
+async function stopFeed({ generator }: Session): Promise<void> {
+  generator.tell({ kind: 'stop feed' });
+  const deadlineMs = nowMs() + STOP_TIMEOUT_MS;
+  while (generator.feed !== null && nowMs() < deadlineMs) await sleep(LOOK_EVERY_MS);
 }

@@ -18,13 +18,12 @@ export interface FeedCounts {
   readonly submitted: number;
   readonly failed: number;
   readonly refused: number;
-  readonly outstanding: number;
 }
 
 export interface BatchFeed {
   readonly counts: FeedCounts;
-  /** No further line; resolves when those that are out have ended, or `signal` aborts. */
-  stop(signal: AbortSignal): Promise<void>;
+  /** No further line; those that are out are cancelled. */
+  stop(): Promise<void>;
 }
 
 export function startBatchFeed({
@@ -71,8 +70,8 @@ export function startBatchFeed({
   }
 
   /** The oldest one is looked at first, and goes to the end while it is not over. */
-  async function lookUntilOver(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && (outstanding.length > 0 || !stopping.signal.aborted)) {
+  async function lookUntilStopped(): Promise<void> {
+    while (!stopping.signal.aborted) {
       const id = outstanding.shift();
       const reply = id === undefined ? null : await askJson(`${random.pick(apis)}/v1/jobs/${id}`);
       const state = reply?.body['status'];
@@ -84,18 +83,22 @@ export function startBatchFeed({
     }
   }
 
-  const givenUp = new AbortController();
-  const giveUp = () => givenUp.abort();
-  const running = Promise.all([feed(), lookUntilOver(givenUp.signal)]);
+  function cancel(id: string): Promise<unknown> {
+    return askJson(`${random.pick(apis)}/v1/jobs/${id}/cancel`, { method: 'POST' });
+  }
+
+  async function stop(): Promise<void> {
+    stopping.abort();
+    await running;
+    await Promise.all(outstanding.splice(0).map(cancel));
+  }
+
+  const running = Promise.all([feed(), lookUntilStopped()]);
+  let stopped: Promise<void> | null = null;
   return {
     get counts() {
-      return { ...counts, outstanding: outstanding.length };
+      return { ...counts };
     },
-    async stop(signal) {
-      stopping.abort();
-      signal.addEventListener('abort', giveUp, { once: true });
-      await running;
-      signal.removeEventListener('abort', giveUp);
-    },
+    stop: () => (stopped ??= stop()),
   };
 }

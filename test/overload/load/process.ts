@@ -22,8 +22,6 @@ const REPORT_EVERY_MS = 200;
 const OPEN_MAX = 8_000;
 /** Connections that wait for the next request. */
 const IDLE_SOCKETS_MAX = 256;
-/** How long lines of a batch may take that are out when it is stopped. */
-const FEED_DRAIN_MS = 60_000;
 
 const agent = new Agent({ keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX });
 const over = new AbortController();
@@ -152,10 +150,14 @@ function createLoad({ apis, mix, seed }: Extract<Command, { kind: 'begin' }>) {
         onDone: (doneMs) => void news.linesDoneMs.push(doneMs),
       });
     },
-    stopFeed: async () => feeding?.stop(AbortSignal.timeout(FEED_DRAIN_MS)),
+    async stopFeed() {
+      await feeding?.stop();
+      // What is looked for: no line is out any more.
+      feeding = null;
+    },
     async stop() {
       clearInterval(clock);
-      await feeding?.stop(AbortSignal.abort());
+      await feeding?.stop();
       await Promise.all(running);
       clearInterval(reporting);
       report();
