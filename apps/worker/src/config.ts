@@ -11,7 +11,7 @@ import {
   readEnvironment,
   wholeNumber,
 } from '@qarr/process';
-import { BREAKER_DEFAULTS } from '@qarr/router-core';
+import { BREAKER_DEFAULTS, RETRIES_PER_SUCCESS } from '@qarr/router-core';
 import type { BreakerOptions, TierConfig } from '@qarr/router-core';
 import { z } from 'zod';
 import { readUpstreamUrls, splitUrls } from './upstream-urls.ts';
@@ -57,6 +57,9 @@ export const environmentSchema = z.object({
   QARR_BREAKER_PROBES: wholeNumber(1, 1_000)
     .default(BREAKER_DEFAULTS.successThreshold)
     .describe('Probes in a row that must succeed to close it'),
+  QARR_RETRY_PERCENT: wholeNumber(0, 100_000)
+    .default(RETRIES_PER_SUCCESS * 100)
+    .describe('Jobs that are tried again per hundred that are answered; besides, one per second'),
   QARR_CANARY_EVERY_MS: milliseconds(100, 86_400_000)
     .default(10_000)
     .describe('An engine that has shown no token for so long is asked for one, in ms'),
@@ -114,6 +117,7 @@ export interface WorkerConfig {
     BreakerOptions,
     'failureThreshold' | 'resetTimeoutMs' | 'resetTimeoutMsMax' | 'successThreshold'
   >;
+  readonly retriesPerSuccess: number;
   readonly opsHost: string;
   readonly opsPort: number;
   readonly drainMs: number;
@@ -163,6 +167,7 @@ export function readConfig({
       ),
       successThreshold: variables.QARR_BREAKER_PROBES,
     },
+    retriesPerSuccess: variables.QARR_RETRY_PERCENT / 100,
     opsHost: variables.HOST,
     opsPort: variables.OPS_PORT,
     drainMs: variables.QARR_DRAIN_MS,

@@ -108,7 +108,7 @@ function startAttempt({
   claim,
   running = new Map<string, RunningAttempt>(),
   lockLost = new AbortController(),
-  retries = createRetries(),
+  retries = createRetries(1),
 }: {
   job?: Partial<ClaimedJob>;
   /** What the store answers to finish and requeue, in order; 'ok' when there is no more. */

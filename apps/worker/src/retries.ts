@@ -2,17 +2,20 @@
 import { addSuccess, fullRetryBudget, takeRetry } from '@qarr/router-core';
 
 export interface Retries {
-  /** A job was answered, which pays for a tenth of a retry. */
+  /** A job was answered, which pays for a part of a retry. */
   noteSuccess(): void;
   /** Milliseconds before which the next retry must not be made. */
   delayMs(): number;
 }
 
-export function createRetries(now: () => number = () => performance.now()): Retries {
+export function createRetries(
+  retriesPerSuccess: number,
+  now: () => number = () => performance.now(),
+): Retries {
   let budget = fullRetryBudget(now());
   return {
     noteSuccess() {
-      budget = addSuccess(budget, now());
+      budget = addSuccess(budget, now(), retriesPerSuccess);
     },
     delayMs() {
       const taken = takeRetry(budget, now());

@@ -251,7 +251,7 @@ function start({
   /** Signs of life of the engine. */
   const signs = { count: 0 };
   const worker = startWorker({
-    config: { workerId: 'fast-host-1', host: 'host' },
+    config: { workerId: 'fast-host-1', host: 'host', retriesPerSuccess: 1 },
     store: fake.store,
     connectUpstreams(onChange) {
       const upstream = createUpstream({

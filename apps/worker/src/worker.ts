@@ -23,7 +23,7 @@ import { createRetries } from './retries.ts';
 import { NO_JOBS_YET, countServed, tokensPerS } from './service-rate.ts';
 import { createSharing } from './sharing.ts';
 import { createStuckCheck } from './stuck-check.ts';
-import type { Slot } from './upstream/upstream.ts';
+import type { Slot } from './upstream/slot.ts';
 import type { Upstreams } from './upstream/upstreams.ts';
 
 const IDLE_CHECK_MS = 10;
@@ -59,7 +59,7 @@ export function startWorker({
   beatMs = HEARTBEAT_MS,
   attendMs = ATTEND_MS,
 }: {
-  config: Pick<WorkerConfig, 'workerId' | 'host'>;
+  config: Pick<WorkerConfig, 'workerId' | 'host' | 'retriesPerSuccess'>;
   store: WorkerStore;
   /** Called once; `onChange` whenever the capacity may be another. They end with the worker. */
   connectUpstreams: (onChange: () => void) => Upstreams;
@@ -74,7 +74,7 @@ export function startWorker({
   const onBeatError = createErrorLog(log, 'heartbeat failed');
   /** The engine that failed a job last. */
   const failedOn = new Map<string, string>();
-  const retries = createRetries();
+  const retries = createRetries(config.retriesPerSuccess);
   let rate = NO_JOBS_YET;
   /** A job that waits here until it is alone. */
   let suspect: { readonly jobId: string; readonly giveUp: AbortController } | null = null;

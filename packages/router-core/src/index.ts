@@ -67,7 +67,7 @@ export {
   settleBreaker,
 } from './breaker.ts';
 export type { Breaker, BreakerOptions, BreakerTold, CallOutcome, Permit } from './breaker.ts';
-export { addSuccess, fullRetryBudget, takeRetry } from './retry-budget.ts';
+export { RETRIES_PER_SUCCESS, addSuccess, fullRetryBudget, takeRetry } from './retry-budget.ts';
 export type { RetryBudget } from './retry-budget.ts';
 
 // Wire shapes

@@ -6,8 +6,8 @@
  * Whoever finds it empty is not refused but waits for the token that is due to it.
  */
 
-/** For each success: a retry for ten of them. */
-const PER_SUCCESS = 0.1;
+/** Retries that a success pays for: one for ten of them. */
+export const RETRIES_PER_SUCCESS = 0.1;
 const PER_SECOND = 1;
 const TOKENS_MAX = 100;
 /** Tokens that may be owed, which is how many seconds a retry may wait. */
@@ -23,9 +23,13 @@ export function fullRetryBudget(nowMs: number): RetryBudget {
   return { tokens: TOKENS_MAX, atMs: nowMs };
 }
 
-export function addSuccess(budget: RetryBudget, nowMs: number): RetryBudget {
+export function addSuccess(
+  budget: RetryBudget,
+  nowMs: number,
+  retriesPerSuccess: number = RETRIES_PER_SUCCESS,
+): RetryBudget {
   const { tokens, atMs } = refilled(budget, nowMs);
-  return { tokens: tokens + PER_SUCCESS, atMs };
+  return { tokens: tokens + retriesPerSuccess, atMs };
 }
 
 /** Takes a token for a retry, which may be made `delayMs` from now. */

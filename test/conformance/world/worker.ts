@@ -77,6 +77,8 @@ export async function startWorker({
       QARR_CANARY_TIMEOUT_MS: '1000',
       // Row after row fails its engine: that its breaker would open is no row's affair.
       QARR_BREAKER_FAILURES: '0',
+      // Nor that each of its answers fails at first.
+      QARR_RETRY_PERCENT: '10000',
       QARR_DRAIN_MS: '200',
       OPS_PORT: '0',
       ...PATIENCE[patienceName],

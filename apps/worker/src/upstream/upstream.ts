@@ -16,16 +16,17 @@ import type {
   UpstreamStatus,
 } from '@qarr/router-core';
 import { NO_CAPABILITIES } from '../capabilities.ts';
-import type { Capabilities } from '../capabilities.ts';
 import type { Engine, EngineOutcome } from '../engine.ts';
 import { createCircuit } from './circuit.ts';
 import type { CircuitSharing } from './circuit.ts';
 import { identify } from './describe.ts';
 import type { Described } from './describe.ts';
-import { callOutcomeOf, doubtOf, sparedOutcome } from './doubt.ts';
+import { doubtOf } from './doubt.ts';
 import { createLoad } from './load.ts';
 import type { Probe } from './probe.ts';
 import type { ServedModel } from './served-model.ts';
+import { createSlot } from './slot.ts';
+import type { Slot } from './slot.ts';
 import { createTransitionLog } from './transition-log.ts';
 import { transition } from './upstream-state.ts';
 import type { Identity, UpstreamEvent, UpstreamState } from './upstream-state.ts';
@@ -35,8 +36,6 @@ const ASK_AGAIN_BASE_MS = 250;
 const ASK_AGAIN_CAP_MS = 5_000;
 /** A job is a better probe than a canary: it is waited for so long. */
 const PROBE_JOB_MS = 1_000;
-/** A probe that streams shows so often that the engine works: its answer may take minutes. */
-const PROBE_PROVES_EVERY_MS = 2_000;
 
 export interface Upstream {
   readonly url: string;
@@ -59,23 +58,6 @@ export interface Upstream {
   follow(told: BreakerTold): void;
   status(): UpstreamStatus;
   stop(): Promise<void>;
-}
-
-/** A place for one job. */
-export interface Slot {
-  readonly url: string;
-  readonly engine: Engine;
-  readonly model: string;
-  readonly capabilities: Capabilities;
-  /** A sign of life. */
-  sawToken(): void;
-  /**
-   * To be called as soon as the outcome is known: it may say something of the engine. Returns it as it
-   * counts for the job.
-   */
-  report(outcome: EngineOutcome): EngineOutcome;
-  /** To be called once, when the job is done with. */
-  release(): void;
 }
 
 export interface UpstreamOptions {
@@ -116,7 +98,7 @@ export function createUpstream({
   log: workerLog,
   random = Math.random,
   askAgainBaseMs = ASK_AGAIN_BASE_MS,
-  probeProvesEveryMs = PROBE_PROVES_EVERY_MS,
+  probeProvesEveryMs,
   scrapeEveryMs,
 }: UpstreamOptions): Upstream {
   const stopping = new AbortController();
@@ -140,7 +122,7 @@ export function createUpstream({
   let seenMs = performance.now();
   /** To lead it from being gone to being ready: one call, for its breaker. */
   let comeback: Permit | null = null;
-  /** Since its breaker opened it has not even told what it is: when it does, much has changed. */
+  /** Since its breaker opened, or ever, it has not told what it is: when it does, much has changed. */
   let wasAway = false;
 
   const circuit = createCircuit({
@@ -154,7 +136,7 @@ export function createUpstream({
         comeback = null;
         if (kind === 'closed') waiting.abort();
         else apply({ kind: 'lost', cause: 'its breaker is open' });
-        if (kind === 'open') wasAway = false;
+        if (kind === 'open') wasAway = lastIdentity === null;
         onBreaker(kind);
         onChange();
       },
@@ -350,46 +332,31 @@ export function createUpstream({
     running += 1;
     peak = Math.max(peak, running);
     const since = life;
-    const isProbe = circuit.kind === 'half_open';
-    let permit = circuit.ask();
-    let provenMs: number | null = null;
-
-    function settle(outcome: CallOutcome): void {
-      if (permit !== null) circuit.settle(permit, outcome);
-      permit = null;
-    }
-
-    return {
-      url,
-      engine,
-      model: modelName(),
-      capabilities: state.kind === 'ready' ? state.capabilities : NO_CAPABILITIES,
-      sawToken() {
-        seenMs = performance.now();
-        if (circuit.kind !== 'half_open' || permit === null) return;
-        provenMs ??= seenMs;
-        if (seenMs - provenMs < probeProvesEveryMs) return;
-        provenMs = seenMs;
-        settle('succeeded');
-        permit = circuit.ask();
+    return createSlot({
+      offer: {
+        url,
+        engine,
+        model: modelName(),
+        capabilities: state.kind === 'ready' ? state.capabilities : NO_CAPABILITIES,
       },
-      report(outcome) {
-        const isNews = since === life;
-        settle(isNews ? callOutcomeOf(outcome) : 'neutral');
-        const doubt = doubtOf(outcome);
-        if (isNews && doubt !== null) apply(doubt);
-        if (isNews) noteRefusal(outcome);
-        return isProbe ? sparedOutcome(outcome) : outcome;
+      circuit,
+      isNews: () => since === life,
+      listener: {
+        onToken: () => (seenMs = performance.now()),
+        onOutcome,
+        onRelease() {
+          running -= 1;
+          onChange();
+        },
       },
-      release() {
-        running -= 1;
-        settle('neutral');
-        onChange();
-      },
-    };
+      probeProvesEveryMs,
+    });
   }
 
-  function noteRefusal({ ending }: EngineOutcome): void {
+  function onOutcome(outcome: EngineOutcome): void {
+    const doubt = doubtOf(outcome);
+    if (doubt !== null) apply(doubt);
+    const { ending } = outcome;
     if (ending.kind !== 'failed' || ending.failure.engine !== 'busy') return;
     load.refused({ running: running - 1, retryAfterMs: ending.failure.retryAfterMs });
   }

@@ -1,7 +1,8 @@
 /** The engines of one worker: which of them gets the next job, and how many jobs they take. */
 import type { UpstreamStatus, WorkerStatus } from '@qarr/router-core';
 import type { ServedModel } from './served-model.ts';
-import type { Slot, Upstream } from './upstream.ts';
+import type { Slot } from './slot.ts';
+import type { Upstream } from './upstream.ts';
 
 export interface Upstreams {
   /**
