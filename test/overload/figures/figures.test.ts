@@ -5,7 +5,7 @@ import { sharesOf } from '../world/cpu.ts';
 import type { Deadlines } from '../world/shape.ts';
 import { alertPeriods, breakerPeriods, depthMaxOf } from './alerts.ts';
 import { done, outcome, refused } from './outcome-for-test.ts';
-import { probesIn } from './probes.ts';
+import { openOverTime, probesIn, sickWindow } from './probes.ts';
 import { normalAfterMs, normalTtftMs } from './recovery.ts';
 import { isRight, percentilesOf } from './statistics.ts';
 import { windowFigures } from './window-figures.ts';
@@ -34,6 +34,7 @@ function sample(atMs: number, alert: boolean | null, breaker: string | null, dep
     running: 0,
     alert,
     breaker,
+    closedWorkers: breaker === 'closed' ? 2 : 0,
     estimatedWaitMs: null,
     fallbackJobs: null,
   };
@@ -183,6 +184,33 @@ test('counts probes that overlap, and no looks at the load', () => {
   ];
   expect(probesIn(seen, { fromMs: 0, toMs: 30 })).toEqual({ probes: 2, atOnceMax: 1 });
   expect(probesIn(seen, { fromMs: 0, toMs: 50 })).toEqual({ probes: 3, atOnceMax: 2 });
+});
+
+function chat(fromMs: number, toMs: number | null) {
+  return { path: '/v1/chat/completions', fromMs, toMs };
+}
+
+test('knows from when to when one probe at a time may come', () => {
+  const seen = [
+    chat(1, 150),
+    { path: '/v1/models', fromMs: 201, toMs: 202 },
+    chat(205, 230),
+    chat(210, 220),
+    chat(240, null),
+    chat(241, 250),
+    chat(251, 260),
+  ];
+  const of = (samples: ReturnType<typeof sample>[]) =>
+    sickWindow({ seen, samples, killedMs: 100, backMs: 200, noticedMs: 170 });
+  const open = [sample(90, null, 'open'), sample(110, null, 'closed'), sample(120, null, 'open')];
+  expect(of(open)).toEqual({ fromMs: 120, toMs: 250 });
+  expect(of([])).toEqual({ fromMs: 170, toMs: 250 });
+  expect(openOverTime(seen).slice(0, 4)).toEqual([
+    [1, 1],
+    [150, 0],
+    [201, 1],
+    [202, 0],
+  ]);
 });
 
 test('adds up counters over processes, and tells what is new', () => {
