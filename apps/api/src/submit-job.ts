@@ -1,30 +1,34 @@
 /** From a valid request to a job in its queue, or to the job that its idempotency key stands for. */
-import { randomBytes, randomUUID } from 'node:crypto';
-import type { KnownSubmission, ProducerStore, QueuePlace, Submission } from '@qarr/job-store';
-import { QarrError, childTraceparent, parseTraceparent } from '@qarr/router-core';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import type { KnownSubmission, ProducerStore, QueuePlace } from '@qarr/job-store';
+import { QarrError, childTraceparent, isCacheable, parseTraceparent } from '@qarr/router-core';
 import type {
   ChatRequest,
+  EngineRequest,
   Fallback,
   IdempotencyKey,
   JobClass,
   JobRequest,
   JobState,
   JobWebhook,
+  NewJob,
   OnInterrupt,
+  Refusal,
+  Rerouted,
 } from '@qarr/router-core';
 import type { ApiConfig } from './config.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { OwedCancels } from './owed-cancels.ts';
+import { admissionRequest, placeJob } from './place-job.ts';
+import type { PlaceDeps, Placed } from './place-job.ts';
 import { routeRequest } from './route-request.ts';
 import type { RouteDeps, RoutedRequest } from './route-request.ts';
-import type { TierWatch } from './tier-watch.ts';
 
-export interface SubmitDeps {
-  readonly store: Pick<ProducerStore, 'submit' | 'findByKey'>;
-  readonly watch: Pick<TierWatch, 'placeAt'>;
+export interface SubmitDeps extends PlaceDeps {
+  readonly store: Pick<ProducerStore, 'submit' | 'submitAnswered' | 'findAnswer' | 'findByKey'>;
   readonly metrics: ApiMetrics;
   readonly cancels: Pick<OwedCancels, 'owe'>;
-  readonly config: Pick<ApiConfig, 'queueTimeoutMs' | 'runTimeoutMs'>;
+  readonly config: Pick<ApiConfig, 'queueTimeoutMs' | 'runTimeoutMs' | 'admission' | 'cacheTtlMs'>;
 }
 
 export interface JobOptions {
@@ -46,9 +50,13 @@ export interface JobOptions {
 export interface AcceptedJob {
   readonly id: string;
   readonly tier: string;
+  /** Where it was routed to, if another tier has it. */
+  readonly rerouted: Rerouted | null;
   readonly reasons: string[];
   readonly droppedMessages: number;
   readonly status: JobState;
+  /** It has the answer that the same request got before. */
+  readonly isCached: boolean;
   /** Null for a job that was there already. */
   readonly place: QueuePlace | null;
   /** Milliseconds since the epoch. */
@@ -84,69 +92,114 @@ async function findByKey(
 export async function submitJob(
   route: RoutedRequest,
   options: JobOptions,
-  { store, watch, metrics, cancels, config }: SubmitDeps,
+  deps: SubmitDeps,
 ): Promise<AcceptedJob> {
-  // Random enough not to be guessed; chosen here, so that writing it twice makes one job.
-  const id = `job_${randomUUID().replaceAll('-', '')}`;
-  let submission: Submission;
-  try {
-    submission = await store.submit(
-      {
-        id,
-        owner: OWNER,
-        class: options.class,
-        tier: route.tier,
-        requestedTier: route.requestedTier,
-        reasons: route.reasons,
-        request: route.engineRequest,
-        droppedMessages: route.droppedMessages,
-        // A pinned job stays where it is unless its client says otherwise.
-        fallback: options.fallback ?? (route.requestedTier === null ? 'up' : 'none'),
-        onInterrupt: options.onInterrupt,
-        queueTimeoutMs: options.queueTimeoutMs ?? config.queueTimeoutMs[options.class],
-        runTimeoutMs: options.runTimeoutMs ?? config.runTimeoutMs,
-        metadata: options.metadata ?? {},
-        traceparent: traceparentOfJob(options.traceparent),
-        webhook: options.webhook,
-        idempotency: options.idempotency,
-        isBound: options.isBound,
-      },
-      {
-        tokens: 1,
-        limits: {
-          depthMax: 1_000_000,
-          tokensAheadMax: null,
-          whileAlerting: true,
-          fallbackJobsMax: null,
-        },
-        placeAt: ({ ahead }) => watch.placeAt(route.tier, ahead.jobs),
-      },
-    );
-  } catch (error) {
-    if (!isUnknownOutcome(error)) throw error;
-    // Its client is told that it failed: where it was written after all, it must not run.
-    if (options.isBound) void cancels.owe(id, { mayAppear: true });
-    throw withAdvice(error, options);
-  }
-  if (submission.kind === 'full') throw new QarrError('queue_full');
+  const job = newJob(route, options, deps.config);
+  const placed = await place(job, { route, options }, deps);
+  if (placed.kind === 'refuse') throw refused(placed);
+  const { submission, tier, rerouted, isCached } = placed;
   if (submission.kind !== 'created') return attachedTo(submission);
-  metrics.routed(route);
+  deps.metrics.routed(route);
+  if (isCached) deps.metrics.cached(tier);
+  if (rerouted !== null) deps.metrics.rerouted({ ...rerouted, to: tier });
   return {
     // Another request with its key may have chosen another one.
     id: submission.jobId,
-    tier: route.tier,
+    tier,
+    rerouted,
     reasons: route.reasons,
     droppedMessages: route.droppedMessages,
-    status: 'queued',
+    status: isCached ? 'completed' : 'queued',
+    isCached,
     place: submission.place,
     createdAt: Date.now(),
   };
 }
 
+async function place(
+  job: NewJob,
+  { route, options }: { route: RoutedRequest; options: JobOptions },
+  deps: SubmitDeps,
+): Promise<Refusal | (Exclude<Placed, Refusal> & { isCached: boolean })> {
+  try {
+    const answered = await answerFromCache(job, deps);
+    if (answered !== null) {
+      const { tier } = job;
+      return { kind: 'submitted', submission: answered, tier, rerouted: null, isCached: true };
+    }
+    const placed = await placeJob(job, admissionRequest(route, job, deps), deps);
+    return placed.kind === 'refuse' ? placed : { ...placed, isCached: false };
+  } catch (error) {
+    if (!isUnknownOutcome(error)) throw error;
+    // Its client is told that it failed: where it was written after all, it must not run.
+    if (options.isBound) void deps.cancels.owe(job.id, { mayAppear: true });
+    throw withAdvice(error, options);
+  }
+}
+
+/** Before anything is asked of its tier: an answer that is there needs no engine. */
+async function answerFromCache({ cache, ...job }: NewJob, { store }: SubmitDeps) {
+  if (cache === undefined) return null;
+  const answer = await store.findAnswer(job.tier, cache.requestHash);
+  return answer === null ? null : store.submitAnswered(job, answer);
+}
+
+function newJob(route: RoutedRequest, options: JobOptions, config: SubmitDeps['config']): NewJob {
+  return {
+    // Random enough not to be guessed; chosen here, so that writing it twice makes one job.
+    id: `job_${randomUUID().replaceAll('-', '')}`,
+    owner: OWNER,
+    class: options.class,
+    tier: route.tier,
+    requestedTier: route.requestedTier,
+    reasons: route.reasons,
+    request: route.engineRequest,
+    droppedMessages: route.droppedMessages,
+    fallback: options.fallback ?? defaultFallback(route),
+    onInterrupt: options.onInterrupt,
+    queueTimeoutMs: options.queueTimeoutMs ?? config.queueTimeoutMs[options.class],
+    runTimeoutMs: options.runTimeoutMs ?? config.runTimeoutMs,
+    metadata: options.metadata ?? {},
+    traceparent: traceparentOfJob(options.traceparent),
+    webhook: options.webhook,
+    idempotency: options.idempotency,
+    isBound: options.isBound,
+    cache: cacheOf(route.engineRequest, config),
+  };
+}
+
+/** An owner's answers are its own. */
+function cacheOf(request: EngineRequest, { cacheTtlMs }: SubmitDeps['config']): NewJob['cache'] {
+  if (cacheTtlMs === 0 || !isCacheable(request)) return undefined;
+  const hash = createHash('sha256').update(JSON.stringify([OWNER, request]));
+  return { requestHash: hash.digest('base64url'), ttlMs: cacheTtlMs };
+}
+
+/** A pinned job stays where it is unless its client says otherwise. */
+export function defaultFallback({ requestedTier }: Pick<RoutedRequest, 'requestedTier'>): Fallback {
+  return requestedTier === null ? 'up' : 'none';
+}
+
+function refused({ code, tier, retryAfterMs, waitMs, depth }: Refusal): QarrError {
+  return new QarrError(code, {
+    congestion: { tier, retryAfterMs, estimatedWaitMs: waitMs, queueDepth: depth },
+  });
+}
+
 function attachedTo(known: KnownSubmission): AcceptedJob {
   if (known.kind === 'refused') throw new QarrError(known.code, { param: 'Idempotency-Key' });
-  const { id, tier, reasons, droppedMessages, state, createdAt } = known.record;
-  return { id, tier, reasons, droppedMessages, status: state, place: null, createdAt };
+  const { id, tier, rerouted, reasons, droppedMessages, state, createdAt } = known.record;
+  return {
+    id,
+    tier,
+    rerouted,
+    reasons,
+    droppedMessages,
+    status: state,
+    isCached: known.record.result?.cached === true,
+    place: null,
+    createdAt,
+  };
 }
 
 function isUnknownOutcome(error: unknown): error is QarrError {

@@ -3,7 +3,7 @@ export { createProducerStore } from './producer-store.ts';
 export type { ProducerStore } from './producer-store.ts';
 export type { RedisMemory } from './memory-guard.ts';
 export type { KnownSubmission, Placement, QueuePlace, Submission } from './submitter.ts';
-export type { EntryLimits, Found, Full } from './ledger.ts';
+export type { Found } from './ledger.ts';
 export type { FollowOptions } from './followers.ts';
 export type { JobPage, ListCursor, ListOptions } from './listing.ts';
 export { createWebhookConsumer } from './webhook-consumer.ts';
@@ -19,6 +19,8 @@ export type { AttemptLog, Burns, Ending, StopReason, WriteOutcome } from './even
 export type { AnswerDelta } from './delta-buffer.ts';
 export type { SoFar } from './so-far.ts';
 export type { Consumer } from './consumer.ts';
+export type { QueueKind } from './keys.ts';
+export type { SharedBreakers } from './breakers.ts';
 export type { QueueEntry } from './queues.ts';
 export { HEARTBEAT_MS } from './workers.ts';
 

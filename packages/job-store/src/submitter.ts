@@ -13,6 +13,7 @@
 import { QarrError, isTerminalState } from '@qarr/router-core';
 import type {
   CachedAnswer,
+  EntryLimits,
   IdempotencyKey,
   JobClass,
   JobEvent,
@@ -21,12 +22,11 @@ import type {
   JobState,
   NewJob,
 } from '@qarr/router-core';
-import { redisNow } from './workers.ts';
 import type { Redis } from 'ioredis';
 import type { Closing } from './closing.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Keys } from './keys.ts';
-import type { EntryLimits, Found, Full, Ledger, LedgerEntry } from './ledger.ts';
+import type { Found, Full, Ledger, LedgerEntry } from './ledger.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { OwnerIndex } from './owner-index.ts';
 import type { Queues } from './queues.ts';
@@ -34,6 +34,7 @@ import { newJobFields } from './record.ts';
 import type { Replicas } from './replicas.ts';
 import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
+import { redisNow } from './workers.ts';
 
 /** The place that a job asks for. */
 export interface Placement {

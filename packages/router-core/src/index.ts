@@ -17,6 +17,7 @@ export {
   TERMINAL_STATES,
   canTransition,
   isTerminalState,
+  jobClassSchema,
   jobRecordSchema,
   jobResultSchema,
   jobStateSchema,
@@ -32,6 +33,7 @@ export type {
   JobSummary,
   NewJob,
   OnInterrupt,
+  Rerouted,
   TerminalState,
   ToolCall,
 } from './job.ts';
@@ -40,10 +42,33 @@ export { isCacheable } from './cached-answer.ts';
 export type { CachedAnswer } from './cached-answer.ts';
 
 // Tiers
-export { estimateWaitMs, workerStatusSchema } from './tier-status.ts';
+export { breakerSchema, workerStatusSchema } from './tier-status.ts';
 export type { BreakerName, TierStatus, UpstreamStatus, WorkerStatus } from './tier-status.ts';
 export { NO_LOAD, costOf, depthOf, expectedCost } from './tier-load.ts';
 export type { Ahead, ClassLoad, TierLoad } from './tier-load.ts';
+export { tierSnapshot, typicalTokens } from './tier-snapshot.ts';
+export type { TierSnapshot } from './tier-snapshot.ts';
+
+// Admission
+export { admit } from './admission.ts';
+export type { Admission } from './admission.ts';
+export type { AdmissionOptions, AdmissionRequest, EntryLimits } from './admission-request.ts';
+export { refusal } from './refusal.ts';
+export type { Refusal, RefuseReason } from './refusal.ts';
+export { equalOrHigherClasses, estimateWaitMs, estimateWaits } from './wait-estimate.ts';
+
+// Breaker and retries
+export {
+  BREAKER_DEFAULTS,
+  askBreaker,
+  closedBreaker,
+  followBreaker,
+  restartBreaker,
+  settleBreaker,
+} from './breaker.ts';
+export type { Breaker, BreakerOptions, BreakerTold, CallOutcome, Permit } from './breaker.ts';
+export { addSuccess, fullRetryBudget, takeRetry } from './retry-budget.ts';
+export type { RetryBudget } from './retry-budget.ts';
 
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';

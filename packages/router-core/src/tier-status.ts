@@ -67,27 +67,3 @@ export interface TierStatus {
   readonly load: TierLoad;
   readonly workers: readonly WorkerStatus[];
 }
-
-/**
- * How long a job that joins the queue now will wait, in milliseconds: what is before it, at the
- * rate at which the tier's slots come free (Little's law). Null when nobody can tell, because no
- * worker lives or none has finished a job yet.
- */
-export function estimateWaitMs({
-  depth,
-  workers,
-}: Pick<TierStatus, 'depth' | 'workers'>): number | null {
-  const pulling = workers.filter((worker) => worker.breaker === 'closed');
-  const slots = sum(pulling.map((worker) => worker.slots));
-  const running = sum(pulling.map((worker) => worker.running));
-  if (slots === 0) return null;
-  const ahead = depth + running - slots + 1;
-  if (ahead <= 0) return 0;
-  const known = pulling.flatMap((worker) => worker.service_ms ?? []);
-  if (known.length === 0) return null;
-  return Math.round((ahead * (sum(known) / known.length)) / slots);
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
-}
