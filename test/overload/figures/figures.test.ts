@@ -56,6 +56,8 @@ describe('percentiles', () => {
   test('are values that were measured, by nearest rank', () => {
     const values = Array.from({ length: 100 }, (_, index) => 100 - index);
     expect(percentilesOf(values)).toEqual({ n: 100, p50: 50, p95: 95, p99: 99, max: 100 });
+    // Of ten values only the largest has 95 % at or below it.
+    expect(percentilesOf(values.slice(0, 10))).toMatchObject({ p50: 95, p95: 100 });
     expect(percentilesOf([7])).toEqual({ n: 1, p50: 7, p95: 7, p99: 7, max: 7 });
     expect(percentilesOf([])).toBeNull();
   });
