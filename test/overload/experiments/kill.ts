@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { alertPeriods, breakerPeriods } from '../figures/alerts.ts';
 import type { Period } from '../figures/alerts.ts';
-import { probesIn } from '../figures/probes.ts';
+import { openOverTime, probesIn, sickWindow } from '../figures/probes.ts';
 import type { ProbeFigures } from '../figures/probes.ts';
 import { normalAfterMs, normalTtftMs } from '../figures/recovery.ts';
 import { countBy } from '../figures/statistics.ts';
@@ -21,11 +21,9 @@ import type { Session } from './session.ts';
 
 export const KILLED_TIER = 'fast';
 const LOAD_FACTOR = 0.8;
-/** Where the API does not tell of a breaker: by then it must be open. */
+/** Where the API does not say that no worker pulls: by then none may. */
 const NOTICED_MS = 5_000;
 const SETTLE_SHARE = 0.25;
-/** `/v1/tiers` is looked at twice a second. */
-const LOOK_MS = 1_000;
 
 export interface KillResult {
   readonly quiet: WindowFigures;
@@ -46,7 +44,11 @@ export interface KillResult {
   readonly movedSeen: number;
   /** Expired, although they might have been moved. */
   readonly expiredMovable: number;
+  /** The time in which one probe at a time may reach the engine. */
+  readonly sick: Window;
   readonly probes: ProbeFigures;
+  /** Requests that were open there, after each change. */
+  readonly openAtEngine: readonly (readonly [atMs: number, open: number])[];
   readonly normalTtftMs: number;
   /** After the engine is back; null: never. */
   readonly normalAfterMs: number | null;
@@ -103,14 +105,20 @@ export async function runKill(
   const figures = { quiet: figuresIn(quiet), gone: figuresIn(gone), after: figuresIn(after) };
   const admitted = outcomes.filter(isAdmitted);
   const limitMs = normalTtftMs(figures.quiet.ttftMs.interactive?.p95 ?? 0);
-  const breakers = breakerPeriods(tiers.samples);
+  const sick = sickWindow({
+    seen: watch.seen,
+    samples: tiers.samples.filter(({ tier }) => tier === KILLED_TIER),
+    killedMs,
+    backMs,
+    noticedMs: killedMs + NOTICED_MS,
+  });
   const names = TIERS.map(({ name }) => name);
   return {
     ...figures,
     killedMs,
     backMs,
     samples: tiers.samples,
-    breakers,
+    breakers: breakerPeriods(tiers.samples),
     alerts: alertPeriods(tiers.samples),
     admitted: admitted.length,
     lost: admitted.filter((outcome) => !hasEnd(outcome, states)).length,
@@ -121,25 +129,12 @@ export async function runKill(
     expiredMovable: admitted.filter(
       ({ wish, end }) => end === 'expired' && wish.tier === KILLED_TIER && mayMove(wish, names),
     ).length,
-    probes: probesIn(watch.seen, sickWindow({ killedMs, backMs, breakers })),
+    sick,
+    probes: probesIn(watch.seen, sick),
+    openAtEngine: openOverTime(watch.seen).filter(([atMs]) => atMs < after.toMs),
     normalTtftMs: limitMs,
     normalAfterMs: normalAfterMs(outcomes, { ...after, ttftLimitMs: limitMs }),
   };
-}
-
-/** From when the breaker is known to be open until it is closed again, or the engine is back. */
-function sickWindow({
-  killedMs,
-  backMs,
-  breakers,
-}: Pick<KillResult, 'killedMs' | 'backMs' | 'breakers'>): Window {
-  const open = breakers?.find(
-    ({ tier, fromMs }) => tier === KILLED_TIER && fromMs >= killedMs && fromMs < backMs,
-  );
-  if (open === undefined) return { fromMs: killedMs + NOTICED_MS, toMs: backMs };
-  // The last look at which it was not closed is some time before the one at which it is.
-  const toMs = open.toMs === null ? backMs : Math.max(backMs, open.toMs - LOOK_MS);
-  return { fromMs: open.fromMs, toMs };
 }
 
 /** Of those whose end their client has not seen: what the API says of them. */

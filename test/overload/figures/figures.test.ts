@@ -5,7 +5,7 @@ import { sharesOf } from '../world/cpu.ts';
 import type { Deadlines } from '../world/shape.ts';
 import { alertPeriods, breakerPeriods, depthMaxOf } from './alerts.ts';
 import { done, outcome, refused } from './outcome-for-test.ts';
-import { probesIn } from './probes.ts';
+import { openOverTime, probesIn, sickWindow } from './probes.ts';
 import { normalAfterMs, normalTtftMs } from './recovery.ts';
 import { isRight, percentilesOf } from './statistics.ts';
 import { windowFigures } from './window-figures.ts';
@@ -34,6 +34,7 @@ function sample(atMs: number, alert: boolean | null, breaker: string | null, dep
     running: 0,
     alert,
     breaker,
+    closedWorkers: breaker === 'closed' ? 2 : 0,
     estimatedWaitMs: null,
     fallbackJobs: null,
   };
@@ -55,6 +56,8 @@ describe('percentiles', () => {
   test('are values that were measured, by nearest rank', () => {
     const values = Array.from({ length: 100 }, (_, index) => 100 - index);
     expect(percentilesOf(values)).toEqual({ n: 100, p50: 50, p95: 95, p99: 99, max: 100 });
+    // Of ten values only the largest has 95 % at or below it.
+    expect(percentilesOf(values.slice(0, 10))).toMatchObject({ p50: 95, p95: 100 });
     expect(percentilesOf([7])).toEqual({ n: 1, p50: 7, p95: 7, p99: 7, max: 7 });
     expect(percentilesOf([])).toBeNull();
   });
@@ -183,6 +186,33 @@ test('counts probes that overlap, and no looks at the load', () => {
   ];
   expect(probesIn(seen, { fromMs: 0, toMs: 30 })).toEqual({ probes: 2, atOnceMax: 1 });
   expect(probesIn(seen, { fromMs: 0, toMs: 50 })).toEqual({ probes: 3, atOnceMax: 2 });
+});
+
+function chat(fromMs: number, toMs: number | null) {
+  return { path: '/v1/chat/completions', fromMs, toMs };
+}
+
+test('knows from when to when one probe at a time may come', () => {
+  const seen = [
+    chat(1, 150),
+    { path: '/v1/models', fromMs: 201, toMs: 202 },
+    chat(205, 230),
+    chat(210, 220),
+    chat(240, null),
+    chat(241, 250),
+    chat(251, 260),
+  ];
+  const of = (samples: ReturnType<typeof sample>[]) =>
+    sickWindow({ seen, samples, killedMs: 100, backMs: 200, noticedMs: 170 });
+  const open = [sample(90, null, 'open'), sample(110, null, 'closed'), sample(120, null, 'open')];
+  expect(of(open)).toEqual({ fromMs: 120, toMs: 250 });
+  expect(of([])).toEqual({ fromMs: 170, toMs: 250 });
+  expect(openOverTime(seen).slice(0, 4)).toEqual([
+    [1, 1],
+    [150, 0],
+    [201, 1],
+    [202, 0],
+  ]);
 });
 
 test('adds up counters over processes, and tells what is new', () => {

@@ -35,7 +35,9 @@ export function drawCurves({ levels, kill }: RunResult): Curve[] {
           curve('levels', 'refusals', refusalChart(levels)),
           curve('levels', 'depth', depthChart(levels)),
         ]),
-    ...(kill === null ? [] : [curve('kill', 'kill', killChart(kill))]),
+    ...(kill === null
+      ? []
+      : [curve('kill', 'kill', killChart(kill)), curve('kill', 'probes', probeChart(kill))]),
   ];
 }
 
@@ -132,6 +134,29 @@ function killChart({ samples, killedMs, backMs, breakers }: KillResult): Chart {
       },
     ],
     bands: bandsOf(breakers, { beganMs, samples, name: 'breaker not closed' }),
+  };
+}
+
+/** Around the time in which it is not well, where every single request matters. */
+const AROUND_MS = 5_000;
+
+function probeChart({ openAtEngine, killedMs, sick }: KillResult): Chart {
+  const secondsOf = (ms: number) => (ms - killedMs) / 1_000;
+  const [fromMs, toMs] = [killedMs - AROUND_MS, sick.toMs + AROUND_MS];
+  return {
+    title: `Requests that are open at the engine of ${KILLED_TIER}`,
+    x: { label: 's after the kill' },
+    y: { label: 'requests' },
+    series: [
+      {
+        name: 'requests at once',
+        isStep: true,
+        points: openAtEngine
+          .filter(([atMs]) => atMs >= fromMs && atMs <= toMs)
+          .map(([atMs, open]) => [secondsOf(atMs), open] as const),
+      },
+    ],
+    bands: [{ name: 'one at most', from: secondsOf(sick.fromMs), to: secondsOf(sick.toMs) }],
   };
 }
 

@@ -141,7 +141,10 @@ function killSection(kill: KillResult): string[] {
         ['moved, by counter', listOf(kill.moved)],
         ['moved, as clients saw it', kill.movedSeen],
         ['expired, although they might have moved', kill.expiredMovable],
-        ['requests that reached the engine while its breaker was not closed', kill.probes.probes],
+        [
+          `requests that reached the engine from ${sinceKill(kill.sick.fromMs)} to ${sinceKill(kill.sick.toMs)}`,
+          kill.probes.probes,
+        ],
         ['at once, at most', kill.probes.atOnceMax],
         [
           'normal again, after it was back',

@@ -136,7 +136,7 @@ function roundNumbers(least: number, most: number) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5, 10].find((factor) => power * factor >= rough) ?? 10);
   const marks: { at: number; name: string }[] = [];
-  for (let value = least; value <= most + step / 1_000; value += step) {
+  for (let value = Math.ceil(least / step) * step; value <= most + step / 1_000; value += step) {
     marks.push({ at: value, name: short(value) });
   }
   return marks;

@@ -37,13 +37,15 @@ export async function startEngineWatch({
   const server = createServer((incoming, response) => {
     const entry: (typeof seen)[number] = { path: incoming.url ?? '', fromMs: nowMs(), toMs: null };
     seen.push(entry);
-    response.once('close', () => (entry.toMs = nowMs()));
-    if (!isGone) return pass(incoming, response);
+    // With its last byte from the engine: its client may send the next one before this end closes.
+    const over = () => void (entry.toMs ??= nowMs());
+    response.once('close', over);
+    if (!isGone) return pass(incoming, response, over);
     incoming.resume();
     setTimeout(() => response.destroy(), HELD_MS);
   });
 
-  function pass(incoming: IncomingMessage, response: ServerResponse): void {
+  function pass(incoming: IncomingMessage, response: ServerResponse, over: () => void): void {
     const { method, url, headers } = incoming;
     const onward = request(
       { host: '127.0.0.1', port: targetPort, method, path: url, headers, agent: false },
@@ -52,6 +54,7 @@ export async function startEngineWatch({
         // Headers leave before the first token, as from the engine itself.
         response.flushHeaders();
         answer.on('error', () => response.destroy());
+        answer.once('end', over);
         answer.pipe(response);
       },
     );

@@ -11,6 +11,8 @@ export interface TierSample {
   readonly running: number;
   readonly alert: boolean | null;
   readonly breaker: string | null;
+  /** Workers that pull, as they say themselves. */
+  readonly closedWorkers: number;
   readonly estimatedWaitMs: number | null;
   readonly fallbackJobs: number | null;
 }
@@ -40,6 +42,7 @@ export function watchTiers(apis: readonly string[]): TiersWatch {
         running: numberIn(tier['running']) ?? 0,
         alert: typeof tier['alert'] === 'boolean' ? tier['alert'] : null,
         breaker: typeof tier['breaker'] === 'string' ? tier['breaker'] : null,
+        closedWorkers: closedIn(tier['workers']),
         estimatedWaitMs: numberIn(tier['estimated_wait_ms']),
         fallbackJobs: numberIn(tier['fallback_jobs']),
       });
@@ -51,4 +54,9 @@ export function watchTiers(apis: readonly string[]): TiersWatch {
 
 function numberIn(value: unknown): number | null {
   return typeof value === 'number' ? value : null;
+}
+
+function closedIn(workers: unknown): number {
+  if (!Array.isArray(workers)) return 0;
+  return (workers as { breaker?: unknown }[]).filter(({ breaker }) => breaker === 'closed').length;
 }
