@@ -199,7 +199,8 @@ describe('the order', () => {
     await submit(jobs[3] ?? {});
     // It was on its way to the queue meanwhile, and came with the tag of before.
     const late = jobs[3]?.id ?? '';
-    await stores.redis.zadd(queue, 1_999_000 * 2 ** 32, late);
+    await stores.redis.zincrby(queue, 990_000 * 2 ** 32, late);
+    expect((await order(4)).indexOf(late)).toBe(3);
     await waitUntil('it has its place', async () => {
       await store.sweep();
       return (await order(4)).indexOf(late) === 1;

@@ -74,11 +74,11 @@ export function createQueueAudit({
   ): Promise<void> {
     const ids = entries.map(({ jobId }) => jobId);
     const scores = await redis.zmscore(keys.ledger(tier)[1], ...ids);
-    const late = entries.flatMap((entry, index) => {
+    for (const [index, entry] of entries.entries()) {
       const priority = priorityAt(scores[index] ?? null, queue);
-      return priority !== null && (entry.priority ?? 0) > priority ? [{ ...entry, priority }] : [];
-    });
-    for (const entry of late) await queues.setPriority(tier, { ...entry, queue });
+      const by = (entry.priority ?? 0) - (priority ?? Infinity);
+      if (by > 0) await queues.putForward(tier, { ...entry, queue, by });
+    }
   }
 
   return {

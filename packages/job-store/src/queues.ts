@@ -43,8 +43,8 @@ export interface Queues {
     place: { tier: string; queue: QueueKind; list: QueueList },
     range: { from: number; count: number },
   ): Promise<RankedName[]>;
-  /** Of an entry that waits; nothing where it does not. */
-  setPriority(tier: string, entry: EntryPlace & { priority: number }): Promise<void>;
+  /** Lowers the number of an entry's priority by so much; nothing where it does not wait. */
+  putForward(tier: string, entry: EntryPlace & { by: number }): Promise<void>;
   /** How many entries could be pulled now. */
   waiting(tier: string, queue: QueueKind): Promise<number>;
   /** Where each of these entries stands, 1 being next; null for one that does not wait. */
@@ -141,9 +141,9 @@ export function createQueues({
         return [list === 'prioritized' ? { ...entryName(id), priority } : entryName(id)];
       });
     },
-    async setPriority(tier, { priority, ...entry }) {
+    async putForward(tier, { by, ...entry }) {
       const key = get(tier, entry.queue).toKey('prioritized');
-      await redis.zadd(key, 'XX', priority * BULLMQ_PRIORITY, entryId(entry));
+      await redis.zadd(key, 'XX', 'INCR', -by * BULLMQ_PRIORITY, entryId(entry));
     },
     async waiting(tier, queue) {
       const counts = await get(tier, queue).getJobCounts('wait', 'prioritized');

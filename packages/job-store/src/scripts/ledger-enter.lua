@@ -28,8 +28,11 @@ local function rebase(v)
   local highest = string.format('%.0f', (first + TAG_MAX + 1) * BULLMQ_PRIORITY)
   local queued = redis.call('ZRANGEBYSCORE', QUEUE[class], lowest, '(' .. highest, 'WITHSCORES')
   for i = 1, #queued, 2 do
-    local moved = math.max(first * BULLMQ_PRIORITY, tonumber(queued[i + 1]) - v * BULLMQ_PRIORITY)
-    redis.call('ZADD', QUEUE[class], string.format('%.0f', moved), queued[i])
+    -- Its counter keeps the order of those that come to be equal.
+    local number = tonumber(queued[i + 1])
+    local counter = number % BULLMQ_PRIORITY
+    local priority = math.max(first, (number - counter) / BULLMQ_PRIORITY - v)
+    redis.call('ZADD', QUEUE[class], string.format('%.0f', priority * BULLMQ_PRIORITY + counter), queued[i])
   end
   local tags = redis.call('HGETALL', TAGS[class])
   for i = 1, #tags, 2 do
