@@ -102,6 +102,7 @@ export async function submitJob(
         droppedMessages: route.droppedMessages,
         // A pinned job stays where it is unless its client says otherwise.
         fallback: options.fallback ?? (route.requestedTier === null ? 'up' : 'none'),
+        fits: Object.keys(route.fits).filter((tier) => route.fits[tier] === true),
         onInterrupt: options.onInterrupt,
         queueTimeoutMs: options.queueTimeoutMs ?? config.queueTimeoutMs[options.class],
         runTimeoutMs: options.runTimeoutMs ?? config.runTimeoutMs,

@@ -22,6 +22,7 @@ const SCRIPT_NAMES = [
   'ledger-return',
   'ledger-start',
   'mark-key',
+  'move',
   'release',
   'requeue',
   'take-key',

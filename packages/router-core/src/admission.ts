@@ -105,6 +105,13 @@ export interface Refusal {
   readonly depth: number;
 }
 
+/** Where a job may go, and within which limits. */
+export interface FallbackTarget {
+  readonly tier: TierSnapshot;
+  readonly limits: EntryLimits;
+  readonly waitMs: number;
+}
+
 const CODE_OF: Readonly<Record<RefuseReason, ErrorCode>> = {
   queue_full: 'queue_full',
   batch_paused: 'batch_paused',
@@ -128,11 +135,7 @@ export function admit(
       tier: target.tier.name,
       from: own.name,
       reason: trouble,
-      limits: {
-        ...limitsOf(request, { tier: target.tier, options }),
-        whileAlerting: false,
-        fallbackJobsMax: fallbackJobsMax(target.tier, options),
-      },
+      limits: target.limits,
       waitMs: target.waitMs,
     };
   }
@@ -180,17 +183,23 @@ export function refusal(
  * Where a job may go that its own tier should not have: the nearest tier in the direction that it
  * allows that can start it in time. Null where there is none, and for batches, which wait.
  */
-function fallbackTarget(
+export function fallbackTarget(
   request: AdmissionRequest,
   tiers: readonly TierSnapshot[],
   options: AdmissionOptions,
-): { tier: TierSnapshot; waitMs: number } | null {
+): FallbackTarget | null {
   if (request.class === 'batch') return null;
   for (const tier of candidates(request, tiers)) {
     const ahead = tier.ahead ?? equalOrHigherClasses(tier.load, request.class);
     const waitMs = estimateWaitMs(tier, { class: request.class, ahead });
     const isInTime = waitMs !== null && waitMs <= maxWaitMs(request, options);
-    if (isInTime && hasRoomForOthers(tier, options)) return { tier, waitMs };
+    if (!isInTime || !hasRoomForOthers(tier, options)) continue;
+    const limits = {
+      ...limitsOf(request, { tier, options }),
+      whileAlerting: false,
+      fallbackJobsMax: fallbackJobsMax(tier, options),
+    };
+    return { tier, limits, waitMs };
   }
   return null;
 }
@@ -271,7 +280,8 @@ function leastAhead({ class: jobClass }: AdmissionRequest, { ahead, load }: Tier
   return ahead ?? higherClasses(load, jobClass);
 }
 
-function maxWaitMs(
+/** How long a job may be estimated to wait where it shall be in time. */
+export function maxWaitMs(
   { queueTimeoutMs }: Pick<AdmissionRequest, 'queueTimeoutMs'>,
   { waitShareMax }: AdmissionOptions,
 ): number {

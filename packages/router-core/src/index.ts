@@ -16,6 +16,7 @@ export {
   JOB_TRANSITIONS,
   TERMINAL_STATES,
   canTransition,
+  fallbackSchema,
   isTerminalState,
   jobRecordSchema,
   jobResultSchema,
@@ -56,6 +57,8 @@ export type {
   Refusal,
 } from './admission.ts';
 export { equalOrHigherClasses, estimateWaitMs } from './wait-estimate.ts';
+export { planMoves, takesNone } from './moves.ts';
+export type { MoveReason, PlannedMove, WaitingJob } from './moves.ts';
 
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
