@@ -59,7 +59,7 @@ export function createLedgerAudit({
       const [nextCursor, found] = await redis.hscan(keys.ledger(tier)[0], cursor, 'COUNT', count);
       const entries = pairs(found).map(([jobId, entry]) => ({
         jobId,
-        enteredAt: enteredAt(entry),
+        enteredAt: timeOf(entry),
       }));
       if (entries.length > 0) await removeOrphans(tier, entries);
       cursor = nextCursor;
@@ -70,7 +70,7 @@ export function createLedgerAudit({
 }
 
 /** The fifth word of an entry, see `ledger.lua`. */
-function enteredAt(entry: string): number {
+function timeOf(entry: string): number {
   return Number(entry.split(' ', 5)[4]);
 }
 

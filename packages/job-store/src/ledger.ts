@@ -9,7 +9,7 @@
  */
 import type { Ahead, JobClass, TierLoad } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
-import type { Keys } from './keys.ts';
+import type { Keys, QueueKind } from './keys.ts';
 import { runScript } from './scripts.ts';
 
 /** What has to hold for a job to enter a tier. */
@@ -71,6 +71,15 @@ export const RETURNING_PRIORITY: Readonly<Record<JobClass, number>> = {
   batch: 1,
 };
 
+/** Of the places in the order of a ledger, where those of batch jobs begin: see `ledger.lua`. */
+const BATCH_OFFSET = 2_000_000;
+
+/** The priority that belongs to a place in the order of a ledger; null for a job without one. */
+export function priorityAt(place: string | number | null, queue: QueueKind): number | null {
+  if (place === null) return null;
+  return queue === 'batch' ? Number(place) - BATCH_OFFSET : Number(place);
+}
+
 export function createLedger({ redis, keys }: { redis: Redis; keys: Keys }): Ledger {
   const call = (tier: string, args: (string | number)[]) => ({ keys: keys.ledger(tier), args });
 
@@ -113,7 +122,7 @@ function limitArgs(limits: EntryLimits | null): (string | number)[] {
 const CLASS_NUMBERS = 5;
 
 function parseLoad(numbers: readonly number[]): TierLoad {
-  const at = (index: number) => Number(numbers[index] ?? 0);
+  const at = (index: number) => numbers[index] ?? 0;
   const perClass = <Value>(read: (first: number) => Value): Record<JobClass, Value> => ({
     interactive: read(0),
     standard: read(CLASS_NUMBERS),

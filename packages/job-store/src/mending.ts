@@ -105,13 +105,13 @@ export function createMending({
     const repairs = new Map<string, (() => unknown)[]>();
     for (const [at, job] of jobs.entries()) {
       const [due, opened, started, entered] = [0, 1, 2, 3].map(
-        (part) => replies[4 * at + part]?.[1] ?? null,
+        (part) => (replies[4 * at + part]?.[1] ?? null) as string | null,
       );
       const todo: (() => unknown)[] = [];
       // Also one that is `running`: where its entry is lost, nobody would take it over.
       if (isMissing.has(job.jobId)) todo.push(() => enqueue(job));
       // One that changes just now is put right in the next round.
-      else if (!String(entered).startsWith(job.isRunning ? 'r' : 'w')) todo.push(() => enter(job));
+      else if (entered?.startsWith(job.isRunning ? 'r' : 'w') !== true) todo.push(() => enter(job));
       if (due === null || Number(due) > job.due) {
         todo.push(() => redis.zadd(keys.deadlines, job.due, job.jobId));
       }

@@ -1,6 +1,7 @@
 /**
  * Looks through the queues for entries whose job is over or gone, which nobody else would find where
- * their tier has no worker: they would count as waiting. So many are looked at in one go.
+ * their tier has no worker, and for those that stand behind their place. So many are looked at in one
+ * go.
  */
 import { isTerminalState } from '@qarr/router-core';
 import type { JobState } from '@qarr/router-core';
@@ -8,7 +9,8 @@ import type { Redis } from 'ioredis';
 import { QUEUE_KINDS } from './keys.ts';
 import type { Keys, QueueKind } from './keys.ts';
 import { QUEUE_LISTS } from './queues.ts';
-import type { EntryName, Queues } from './queues.ts';
+import type { EntryName, Queues, RankedName } from './queues.ts';
+import { priorityAt } from './ledger.ts';
 
 export interface QueueAudit {
   /** Looks at the next so many entries. Returns true at the end of the last queue. */
@@ -62,6 +64,23 @@ export function createQueueAudit({
     return erased;
   }
 
+  /**
+   * An entry that was on its way to its queue while the tags of its class were moved down (see
+   * `ledger-enter.lua`) has the place of before, behind all others.
+   */
+  async function putForward(
+    { tier, queue }: { tier: string; queue: QueueKind },
+    entries: readonly RankedName[],
+  ): Promise<void> {
+    const ids = entries.map(({ jobId }) => jobId);
+    const scores = await redis.zmscore(keys.ledger(tier)[1], ...ids);
+    const late = entries.flatMap((entry, index) => {
+      const priority = priorityAt(scores[index] ?? null, queue);
+      return priority !== null && (entry.priority ?? 0) > priority ? [{ ...entry, priority }] : [];
+    });
+    for (const entry of late) await queues.setPriority(tier, { ...entry, queue });
+  }
+
   return {
     async next(count) {
       for (let left = count; left > 0;) {
@@ -72,6 +91,7 @@ export function createQueueAudit({
         }
         const entries = await queues.page(at, { from, count: left });
         const orphans = entries.length === 0 ? [] : await orphansAmong(entries);
+        if (at.list === 'prioritized' && entries.length > 0) await putForward(at, entries);
         const erased = await erase(at, orphans);
         from += entries.length - erased;
         if (entries.length < left) {

@@ -13,6 +13,8 @@ export interface QueueEntry {
 }
 
 export type EntryName = Pick<QueueEntry, 'jobId' | 'epoch'>;
+/** Of a list in which they have one. */
+export type RankedName = EntryName & { readonly priority?: number };
 /** An entry, and what says in which queue of its tier it is. */
 type EntryPlace = EntryName & { readonly queue: QueueKind };
 
@@ -40,7 +42,9 @@ export interface Queues {
   page(
     place: { tier: string; queue: QueueKind; list: QueueList },
     range: { from: number; count: number },
-  ): Promise<EntryName[]>;
+  ): Promise<RankedName[]>;
+  /** Of an entry that waits; nothing where it does not. */
+  setPriority(tier: string, entry: EntryPlace & { priority: number }): Promise<void>;
   /** How many entries could be pulled now. */
   waiting(tier: string, queue: QueueKind): Promise<number>;
   /** Where each of these entries stands, 1 being next; null for one that does not wait. */
@@ -53,6 +57,9 @@ export interface Queues {
  * switched off: it is kept short.
  */
 export const EVENTS_KEPT = 100;
+
+/** A score of BullMQ's is priority * 2^32 + a counter. */
+const BULLMQ_PRIORITY = 2 ** 32;
 
 export function createQueues({
   redis,
@@ -124,11 +131,19 @@ export function createQueues({
     async page({ tier, queue, list }, { from, count }) {
       const key = get(tier, queue).toKey(list);
       const to = from + count - 1;
-      const isSorted = list === 'delayed' || list === 'prioritized';
-      const ids = isSorted
-        ? await redis.zrange(key, String(from), String(to))
-        : await redis.lrange(key, from, to);
-      return ids.map(entryName);
+      if (list === 'wait' || list === 'active') {
+        return (await redis.lrange(key, from, to)).map(entryName);
+      }
+      const flat = await redis.zrange(key, String(from), String(to), 'WITHSCORES');
+      return flat.flatMap((id, at) => {
+        if (at % 2 === 1) return [];
+        const priority = Math.floor(Number(flat[at + 1]) / BULLMQ_PRIORITY);
+        return [list === 'prioritized' ? { ...entryName(id), priority } : entryName(id)];
+      });
+    },
+    async setPriority(tier, { priority, ...entry }) {
+      const key = get(tier, entry.queue).toKey('prioritized');
+      await redis.zadd(key, 'XX', priority * BULLMQ_PRIORITY, entryId(entry));
     },
     async waiting(tier, queue) {
       const counts = await get(tier, queue).getJobCounts('wait', 'prioritized');
