@@ -13,6 +13,29 @@ export interface CrashPoint {
   stop(): Promise<void>;
 }
 
+/** Opens something that has such a way to Redis, and lets it act until it is cut off. */
+export async function actAndDie<Dying extends { stop(): Promise<void> }>({
+  redisUrl,
+  open,
+  commands,
+  act,
+}: {
+  redisUrl: string;
+  open: (redisUrl: string) => Promise<Dying>;
+  /** That are carried out before. */
+  commands: number;
+  act: (dying: Dying) => Promise<unknown>;
+}): Promise<void> {
+  const point = await createCrashPoint(redisUrl);
+  const dying = await open(point.url);
+  point.crashAfter(commands);
+  // It may never be answered: a worker waits for Redis for ever.
+  const acted = act(dying).catch(() => {});
+  await Promise.race([acted, point.crashed]);
+  await point.stop();
+  await dying.stop();
+}
+
 export async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
   const { hostname, port } = new URL(redisUrl);
   const clients = new Set<Socket>();
