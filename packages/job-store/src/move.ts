@@ -10,11 +10,11 @@
  *
  * Whoever comes second, by a breath or by a second, finds the record changed and does nothing.
  */
-import type { WaitingJob } from '@qarr/router-core';
+import type { EntryLimits, WaitingJob } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import { queueOf } from './keys.ts';
 import type { Keys } from './keys.ts';
-import type { EntryLimits, Found, Full, Ledger } from './ledger.ts';
+import type { Found, Full, Ledger } from './ledger.ts';
 import type { Queues } from './queues.ts';
 import { runScript } from './scripts.ts';
 import type { PlacedJob } from './waiting.ts';
