@@ -179,8 +179,9 @@ async function startTestWorker({
 
   const consumer = store.consume({
     queue: 'foreground',
-    concurrency: WORKER_SLOTS,
-    paused: false,
+    concurrency: status?.slots ?? WORKER_SLOTS,
+    // As a worker does whose engines are all out.
+    paused: status?.breaker === 'open',
     async deliver(entry, { token }) {
       const claim = await store.claim(entry, { worker: id, token });
       if (claim.kind !== 'run') return { kind: 'done' };

@@ -54,6 +54,13 @@ describe('asking for the route', () => {
       fits: { fast: true, balanced: true, precise: true },
       alternatives: ['fast', 'precise'],
       dropped_messages: 0,
+      admission: {
+        kind: 'enqueue',
+        tier: 'balanced',
+        reason: 'wait_unknown',
+        estimated_wait_ms: null,
+        retry_after_ms: null,
+      },
     });
   });
 
@@ -123,6 +130,7 @@ describe('with workers', () => {
       slots: 4,
       running: 4,
       service_ms: 1_000,
+      tokens_per_s: 50,
       max_model_len: 1_000,
       model: 'org/model',
       upstream: 'http://10.0.0.1:8000',
@@ -136,9 +144,16 @@ describe('with workers', () => {
         precision: 'fp8',
         max_model_len: 1_000,
         depth: 0,
-        running: 4,
+        depth_by_class: { interactive: 0, standard: 0, batch: 0 },
+        // By the queue's own count, not by what a heartbeat said a moment ago.
+        running: 0,
         slots: 4,
-        estimated_wait_ms: 250,
+        alert: false,
+        breaker: 'closed',
+        estimated_wait_ms: 0,
+        estimated_wait_ms_by_class: { interactive: 0, standard: 0, batch: 0 },
+        fallback_jobs: 0,
+        tokens_per_s: 50,
         workers: [
           {
             id: expect.any(String),
@@ -151,6 +166,7 @@ describe('with workers', () => {
             model: 'org/model',
             max_model_len: 1_000,
             service_ms: 1_000,
+            tokens_per_s: 50,
           },
         ],
       },
@@ -204,8 +220,8 @@ describe('metrics', () => {
       return [
         /^qarr_routed_total\{tier="precise",reason="max_tokens>1024"\} 1$/m,
         /^qarr_refused_total\{code="invalid_request"\} 1$/m,
-        /^qarr_queue_depth\{tier="precise"\} 2$/m,
-        /^qarr_queue_depth\{tier="fast"\} 0$/m,
+        /^qarr_queue_depth\{tier="precise",class="standard"\} 2$/m,
+        /^qarr_queue_depth\{tier="fast",class="interactive"\} 0$/m,
         /^qarr_sse_connections 0$/m,
       ].every((line) => line.test(metrics));
     });

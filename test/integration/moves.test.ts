@@ -5,9 +5,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createProducerStore } from '@qarr/job-store';
-import type { EntryLimits, PlacedJob, ProducerStore, WorkerStore } from '@qarr/job-store';
+import type { PlacedJob, ProducerStore, WorkerStore } from '@qarr/job-store';
 import { isTerminalState } from '@qarr/router-core';
-import type { JobRecord, LoggedEvent, NewJob } from '@qarr/router-core';
+import type { EntryLimits, JobRecord, LoggedEvent, NewJob } from '@qarr/router-core';
 import fc from 'fast-check';
 import { describe, expect, inject, it } from 'vitest';
 import { actAndDie } from '../harness/crash-point.ts';

@@ -21,6 +21,7 @@ import { registerHealthRoutes } from './routes/health.ts';
 import { registerJobRoutes } from './routes/jobs.ts';
 import { registerKeptJobRoutes } from './routes/kept-jobs.ts';
 import { registerTierRoutes } from './routes/tiers.ts';
+import type { Positions } from './positions.ts';
 import type { EventStreams } from './sse.ts';
 import type { TierWatch } from './tier-watch.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -36,6 +37,7 @@ export interface ApiDeps {
   readonly tokenizer: Tokenizer;
   readonly drain: Drain;
   readonly streams: EventStreams;
+  readonly positions: Positions;
   readonly cancels: OwedCancels;
   readonly limits: HttpLimits;
   readonly metrics: ApiMetrics;

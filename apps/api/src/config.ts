@@ -8,7 +8,7 @@ import {
   readEnvironment,
   wholeNumber,
 } from '@qarr/process';
-import type { Deployment } from '@qarr/router-core';
+import type { AdmissionOptions, Deployment } from '@qarr/router-core';
 import { z } from 'zod';
 import { webhookConfig, webhookVariables } from './webhooks/webhook-config.ts';
 import type { WebhookConfig } from './webhooks/webhook-config.ts';
@@ -37,6 +37,20 @@ export const environmentSchema = z.object({
   QARR_BATCH_QUEUE_MS: milliseconds(1, 86_400_000)
     .default(86_400_000)
     .describe('The same for class `batch`'),
+  QARR_QUEUE_DEPTH_MAX: wholeNumber(1, 1_000_000)
+    .default(10_000)
+    .describe('Jobs that may wait in a tier; more are refused with `queue_full`'),
+  QARR_DEPTH_ALERT_PER_WORKER: wholeNumber(1, 1_000_000)
+    .default(15)
+    .describe('More foreground jobs waiting than this, per live worker of a tier, raise its alert'),
+  QARR_WAIT_PERCENT_MAX: wholeNumber(1, 100)
+    .default(80)
+    .describe('Of the time in which a job must start: what its estimated wait may use'),
+  QARR_FALLBACK_PERCENT_MAX: wholeNumber(1, 100)
+    .default(20)
+    .describe(
+      "Of a tier's slots: so many jobs may other tiers have sent it at once, and always one",
+    ),
   QARR_RUN_TIMEOUT_MS: milliseconds(1, 86_400_000)
     .default(600_000)
     .describe('How long a job may run from its first start, where it does not say, in ms'),
@@ -79,6 +93,8 @@ export interface ApiConfig {
   readonly logLevel: string;
   readonly limits: HttpLimits;
   readonly queueTimeoutMs: Readonly<Record<'interactive' | 'standard' | 'batch', number>>;
+  readonly admission: AdmissionOptions;
+  readonly depthAlertPerWorker: number;
   readonly runTimeoutMs: number;
   readonly replicaLostMs: number;
   readonly owedCancelsMax: number;
@@ -125,6 +141,12 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
       standard: variables.QARR_STANDARD_QUEUE_MS,
       batch: variables.QARR_BATCH_QUEUE_MS,
     },
+    admission: {
+      depthMax: variables.QARR_QUEUE_DEPTH_MAX,
+      waitShareMax: variables.QARR_WAIT_PERCENT_MAX / 100,
+      fallbackShareMax: variables.QARR_FALLBACK_PERCENT_MAX / 100,
+    },
+    depthAlertPerWorker: variables.QARR_DEPTH_ALERT_PER_WORKER,
     runTimeoutMs: variables.QARR_RUN_TIMEOUT_MS,
     replicaLostMs: variables.QARR_REPLICA_LOST_MS,
     owedCancelsMax: variables.QARR_OWED_CANCELS_MAX,

@@ -1,3 +1,4 @@
+import { QarrError } from '@qarr/router-core';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { replyWithErrors } from './error-replies.ts';
@@ -9,7 +10,7 @@ function build(error: unknown) {
     logger: { level: 'error', stream: { write: (line) => void lines.push(line) } },
   });
   onTestFinished(() => app.close());
-  const metrics = createApiMetrics({ statuses: () => [], webhookBacklog: async () => 0 });
+  const metrics = createApiMetrics({ snapshots: () => [], webhookBacklog: async () => 0 });
   replyWithErrors(app, { metrics, bodyBytesMax: 1 });
   app.get('/', async () => {
     throw error;
@@ -38,5 +39,31 @@ describe('an error that nobody foresaw', () => {
   it('is an error also when it is none', async () => {
     const { app } = build('secret');
     expect((await app.inject('/')).json()).toMatchObject({ error: { code: 'internal_error' } });
+  });
+});
+
+describe('a refusal for want of capacity', () => {
+  it('says in headers and body when to come back, and is no line in the log', async () => {
+    const { app, lines } = build(
+      new QarrError('overloaded', {
+        congestion: { tier: 'fast', retryAfterMs: 2_345, estimatedWaitMs: 40_000, queueDepth: 90 },
+      }),
+    );
+    const response = await app.inject('/');
+    expect(response.statusCode).toBe(503);
+    expect(response.headers).toMatchObject({ 'retry-after': '3', 'retry-after-ms': '2345' });
+    expect(response.json()).toEqual({
+      error: {
+        message: 'The job could not be started within its time.',
+        type: 'server_error',
+        param: null,
+        code: 'overloaded',
+        tier: 'fast',
+        retry_after_ms: 2_345,
+        estimated_wait_ms: 40_000,
+        queue_depth: 90,
+      },
+    });
+    expect(lines).toEqual([]);
   });
 });

@@ -20,6 +20,11 @@ export const errorSchema = z.object({
     type: z.string(),
     param: z.string().nullable(),
     code: z.string(),
+    /** These of a request that was refused because its tier has too much to do. */
+    tier: z.string().optional(),
+    retry_after_ms: z.int().optional(),
+    estimated_wait_ms: z.number().nullable().optional(),
+    queue_depth: z.int().optional(),
   }),
 });
 
@@ -34,7 +39,7 @@ export function replyWithErrors(
     if (problem.code === 'internal_error') {
       // The stack says where; the message might quote a body.
       request.log.error({ stack: stackOf(error) }, 'internal error');
-    } else if (errorRow(problem.code).httpStatus >= 500) {
+    } else if (problem.congestion === null && errorRow(problem.code).httpStatus >= 500) {
       request.log.warn({ cause: problem.code }, 'request failed');
     }
     return sendError(reply, problem, metrics);
@@ -56,12 +61,16 @@ export function sendError(
   // Official clients try 409 and 5xx again by themselves.
   if (!retryable) reply.header('x-should-retry', 'false');
   if (httpStatus === 503) {
-    const isFull = error.code === 'storage_full';
-    const retryAfterMs = isFull ? STORAGE_RETRY_AFTER_MS : RETRY_AFTER_MS;
+    const retryAfterMs = retryAfterMsOf(error);
     reply.header('retry-after', Math.ceil(retryAfterMs / 1_000));
     reply.header('retry-after-ms', retryAfterMs);
   }
   return reply.code(httpStatus).type('application/json; charset=utf-8').send(errorBody(error));
+}
+
+function retryAfterMsOf({ code, congestion }: QarrError): number {
+  if (congestion !== null) return congestion.retryAfterMs;
+  return code === 'storage_full' ? STORAGE_RETRY_AFTER_MS : RETRY_AFTER_MS;
 }
 
 /** What an error of any origin is to a client. */

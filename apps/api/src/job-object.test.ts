@@ -48,12 +48,23 @@ async function answer<T>(
 
 describe('a job as clients see it', () => {
   it('has the shape that is documented, and not the request in it', async () => {
-    const job = await answer((request) => jobObject(record, request), { host: 'api.example' });
+    const job = await answer(
+      (request) =>
+        jobObject(
+          { ...record, rerouted: { from: 'fast', reason: 'depth_alert' } },
+          { request, place: { position: 3, estimatedWaitMs: 40 } },
+        ),
+      { host: 'api.example' },
+    );
     expect(jobObjectSchema.strict().parse(job)).toEqual(job);
     expect(job).toMatchObject({
       created_at: 1_790_000_000,
       started_at: 1_790_000_001,
       finished_at: null,
+      fallback: 'up',
+      rerouted: { from: 'fast', reason: 'depth_alert' },
+      position: 3,
+      estimated_wait_ms: 40,
     });
     expect(JSON.stringify(job)).not.toMatch(/secret|somebody/);
   });

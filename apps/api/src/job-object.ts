@@ -1,6 +1,7 @@
 /** A job as clients see it. Times are seconds since the epoch, durations milliseconds. */
 import { jobErrorSchema, jobResultSchema, timingsSchema, usageSchema } from '@qarr/router-core';
 import type { JobRecord, JobSummary } from '@qarr/router-core';
+import type { QueuePlace } from '@qarr/job-store';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 
@@ -12,6 +13,13 @@ export const jobObjectSchema = z.object({
   requested_tier: z.string().nullable(),
   route: z.array(z.string()),
   class: z.string(),
+  /** To which other tiers it may be moved. */
+  fallback: z.enum(['none', 'up', 'down', 'any']),
+  /** Where it was routed to, if another tier has it. */
+  rerouted: z.object({ from: z.string(), reason: z.string() }).nullable(),
+  /** While it waits; 1 is next. */
+  position: z.int().nullable(),
+  estimated_wait_ms: z.number().nullable(),
   attempt: z.int(),
   created_at: z.number(),
   started_at: z.number().nullable(),
@@ -25,14 +33,24 @@ export const jobObjectSchema = z.object({
   urls: z.object({ self: z.url(), events: z.url(), cancel: z.url() }),
 });
 
-/** In a list: a result may be large, and is fetched with its job. */
-export const jobSummarySchema = jobObjectSchema.omit({ result: true });
+/** In a list: a result may be large, and is fetched with its job, as its place is. */
+export const jobSummarySchema = jobObjectSchema.omit({
+  result: true,
+  position: true,
+  estimated_wait_ms: true,
+});
 
+/** @param place null for a job that does not wait */
 export function jobObject(
   record: JobRecord,
-  request: FastifyRequest,
+  { request, place }: { request: FastifyRequest; place: QueuePlace | null },
 ): z.infer<typeof jobObjectSchema> {
-  return { ...jobSummary(record, request), result: record.result };
+  return {
+    ...jobSummary(record, request),
+    position: place?.position ?? null,
+    estimated_wait_ms: place?.estimatedWaitMs ?? null,
+    result: record.result,
+  };
 }
 
 export function jobSummary(
@@ -47,6 +65,8 @@ export function jobSummary(
     requested_tier: record.requestedTier,
     route: record.reasons,
     class: record.class,
+    fallback: record.fallback,
+    rerouted: record.rerouted,
     attempt: record.attempt,
     created_at: seconds(record.createdAt),
     started_at: record.startedAt === null ? null : seconds(record.startedAt),

@@ -1,12 +1,14 @@
 /** What the API counts. Names and labels are bounded. */
 import type { RedisMemory } from '@qarr/job-store';
-import type { ErrorCode, TierStatus } from '@qarr/router-core';
+import { estimateWaits, jobClassSchema } from '@qarr/router-core';
+import type { ErrorCode, Rerouted, TierSnapshot } from '@qarr/router-core';
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import type { WebhookOutcome } from './webhooks/deliver.ts';
 
 export interface ApiMetrics {
   readonly registry: Registry;
   routed(route: { tier: string; reasons: readonly string[] }): void;
+  rerouted(move: Rerouted & { to: string }): void;
   refused(code: ErrorCode): void;
   streamOpened(): void;
   streamClosed(): void;
@@ -14,11 +16,11 @@ export interface ApiMetrics {
 }
 
 export function createApiMetrics({
-  statuses,
+  snapshots,
   memory = () => null,
   webhookBacklog,
 }: {
-  statuses: () => readonly TierStatus[];
+  snapshots: () => readonly TierSnapshot[];
   memory?: () => RedisMemory | null;
   webhookBacklog: () => Promise<number>;
 }): ApiMetrics {
@@ -38,6 +40,12 @@ export function createApiMetrics({
     labelNames: ['code'] as const,
     registers,
   });
+  const rerouted = new Counter({
+    name: 'qarr_fallback_total',
+    help: 'Accepted requests that another tier has taken than that of their route, by the reason',
+    labelNames: ['from', 'to', 'reason'] as const,
+    registers,
+  });
   const connections = new Gauge({
     name: 'qarr_sse_connections',
     help: 'Open event streams',
@@ -45,14 +53,45 @@ export function createApiMetrics({
   });
   const depth = new Gauge({
     name: 'qarr_queue_depth',
-    help: 'Jobs that wait',
-    labelNames: ['tier'] as const,
+    help: 'Jobs that wait, by class',
+    labelNames: ['tier', 'class'] as const,
     registers,
     collect() {
-      for (const status of statuses()) this.set({ tier: status.name }, status.depth);
+      for (const { name, load } of snapshots()) {
+        for (const jobClass of jobClassSchema.options) {
+          this.set({ tier: name, class: jobClass }, load.waiting[jobClass].jobs);
+        }
+      }
     },
   });
   depth.reset();
+  const alert = new Gauge({
+    name: 'qarr_queue_alert',
+    help: 'The queue-depth alert of a tier: 1 while it is raised',
+    labelNames: ['tier'] as const,
+    registers,
+    collect() {
+      for (const { name, load } of snapshots()) this.set({ tier: name }, load.isAlerting ? 1 : 0);
+    },
+  });
+  alert.reset();
+  const wait = new Gauge({
+    name: 'qarr_estimated_wait_seconds',
+    help: 'How long the last job of a class may wait that comes now, where somebody can tell',
+    labelNames: ['tier', 'class'] as const,
+    registers,
+    collect() {
+      this.reset();
+      for (const tier of snapshots()) {
+        const waits = estimateWaits(tier);
+        for (const jobClass of jobClassSchema.options) {
+          const waitMs = waits[jobClass];
+          if (waitMs !== null) this.set({ tier: tier.name, class: jobClass }, waitMs / 1_000);
+        }
+      }
+    },
+  });
+  wait.reset();
   const memoryBytes = new Gauge({
     name: 'qarr_redis_memory_bytes',
     help: 'Memory of Redis: used, and the limit above which no job is admitted, where it has one',
@@ -90,6 +129,7 @@ export function createApiMetrics({
   return {
     registry,
     routed: ({ tier, reasons }) => routed.inc({ tier, reason: reasons[0] ?? 'default' }),
+    rerouted: ({ from, to, reason }) => rerouted.inc({ from, to, reason }),
     refused: (code) => refused.inc({ code }),
     streamOpened: () => connections.inc(),
     streamClosed: () => connections.dec(),

@@ -1,3 +1,4 @@
+import type { Rerouted } from '@qarr/router-core';
 import type { FastifyBaseLogger, FastifyReply } from 'fastify';
 import type { RoutedRequest } from './route-request.ts';
 import type { AcceptedJob } from './submit-job.ts';
@@ -16,10 +17,16 @@ export function setJobHeaders(
   reply: FastifyReply,
   { job, log }: { job: AcceptedJob; log: FastifyBaseLogger },
 ): void {
-  const { id, tier, reasons, place } = job;
+  const { id, tier, rerouted, reasons, place } = job;
   setRouteHeaders(reply, job);
+  if (rerouted !== null) reply.header('x-qarr-fallback', fallbackHeader(rerouted, tier));
   reply.header('x-qarr-job', id);
   if (place === null) reply.header('idempotent-replayed', 'true');
   const message = place === null ? 'request attached to its job' : 'job accepted';
-  log.info({ job: id, tier, route: reasons }, message);
+  log.info({ job: id, tier, route: reasons, rerouted: rerouted ?? undefined }, message);
+}
+
+/** A dictionary of structured fields (RFC 8941). */
+function fallbackHeader({ from, reason }: Rerouted, to: string): string {
+  return `from=${from}, to=${to}, reason=${reason}`;
 }

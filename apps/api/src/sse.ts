@@ -24,6 +24,8 @@ export interface EventStream {
   readonly signal: AbortSignal;
   /** Resolves when more can be written. */
   write(text: string): Promise<void>;
+  /** Writes what may as well be left out, and is, while the reader is behind. */
+  mention(text: string): void;
   /** Ends the response after what was written, for which a reader that is stuck is not waited. */
   close(): void;
 }
@@ -124,7 +126,11 @@ class Stream implements EventStream {
   }
 
   beat(): void {
-    if (!this.#body.needsDrain) this.#body.write(HEARTBEAT);
+    this.mention(HEARTBEAT);
+  }
+
+  mention(text: string): void {
+    if (!this.#isGone && !this.#body.needsDrain) this.#body.write(text);
   }
 
   end(): void {

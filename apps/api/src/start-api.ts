@@ -17,6 +17,7 @@ import { readConfig } from './config.ts';
 import { createDrain } from './drain.ts';
 import { createApiMetrics } from './metrics.ts';
 import { createOwedCancels } from './owed-cancels.ts';
+import { createPositions } from './positions.ts';
 import { createEventStreams } from './sse.ts';
 import { watchTiers } from './tier-watch.ts';
 import type { TierWatch } from './tier-watch.ts';
@@ -41,6 +42,7 @@ export async function startApi(): Promise<Running> {
     followTickMs: config.limits.heartbeatMs,
     idempotencyTtlMs: config.idempotencyTtlMs,
     replicaLostMs: config.replicaLostMs,
+    alertPerWorker: config.depthAlertPerWorker,
     onError: createErrorLog(log, 'redis'),
   });
   stopper.add(() => store.stop());
@@ -52,7 +54,7 @@ export async function startApi(): Promise<Running> {
   const watch: TierWatch = watchTiers({ store, policy: config.deployment.policy });
   stopper.add(() => watch.stop());
   const metrics = createApiMetrics({
-    statuses: () => watch.statuses(),
+    snapshots: () => watch.snapshots(),
     memory: () => store.memory(),
     webhookBacklog: () => store.webhookBacklog(),
   });
@@ -78,6 +80,8 @@ export async function startApi(): Promise<Running> {
   stopper.add(() => cancels.stop());
 
   const streams = createEventStreams({ limits: config.limits, metrics, drain });
+  const positions = createPositions({ store, watch });
+  stopper.add(() => positions.stop());
 
   const app = await buildApp(
     {
@@ -87,6 +91,7 @@ export async function startApi(): Promise<Running> {
       tokenizer: createTokenizer(),
       drain,
       streams,
+      positions,
       cancels,
       warnings,
       limits: config.limits,

@@ -1,4 +1,4 @@
-import { QarrError, parseTraceparent } from '@qarr/router-core';
+import { NO_LOAD, QarrError, parseTraceparent, tierSnapshot } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
 import { createApiMetrics } from './metrics.ts';
@@ -33,12 +33,18 @@ async function submit(
     { class: 'standard', onInterrupt: 'continue', isBound: false, ...options },
     {
       store: { ...store, findByKey: async () => null },
-      watch: { placeAt: () => PLACE },
+      watch: {
+        statuses: () => [],
+        snapshots: () => [tierSnapshot({ name: 'fast', depth: 0, load: NO_LOAD, workers: [] })],
+        learn: () => {},
+        freshen: async () => false,
+      },
       cancels: { owe: async (id) => void owed.push(id) },
-      metrics: createApiMetrics({ statuses: () => [], webhookBacklog: async () => 0 }),
+      metrics: createApiMetrics({ snapshots: () => [], webhookBacklog: async () => 0 }),
       config: {
         queueTimeoutMs: { interactive: 1, standard: 1, batch: 1 },
         runTimeoutMs: 1,
+        admission: { depthMax: 10, waitShareMax: 1, fallbackShareMax: 1 },
       },
     },
   );

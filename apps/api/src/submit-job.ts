@@ -1,6 +1,6 @@
 /** From a valid request to a job in its queue, or to the job that its idempotency key stands for. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { KnownSubmission, ProducerStore, QueuePlace, Submission } from '@qarr/job-store';
+import type { KnownSubmission, ProducerStore, QueuePlace } from '@qarr/job-store';
 import { QarrError, childTraceparent, parseTraceparent } from '@qarr/router-core';
 import type {
   ChatRequest,
@@ -10,21 +10,24 @@ import type {
   JobRequest,
   JobState,
   JobWebhook,
+  NewJob,
   OnInterrupt,
+  Refusal,
+  Rerouted,
 } from '@qarr/router-core';
 import type { ApiConfig } from './config.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { OwedCancels } from './owed-cancels.ts';
+import { admissionRequest, placeJob } from './place-job.ts';
+import type { PlaceDeps, Placed } from './place-job.ts';
 import { routeRequest } from './route-request.ts';
 import type { RouteDeps, RoutedRequest } from './route-request.ts';
-import type { TierWatch } from './tier-watch.ts';
 
-export interface SubmitDeps {
+export interface SubmitDeps extends PlaceDeps {
   readonly store: Pick<ProducerStore, 'submit' | 'findByKey'>;
-  readonly watch: Pick<TierWatch, 'placeAt'>;
   readonly metrics: ApiMetrics;
   readonly cancels: Pick<OwedCancels, 'owe'>;
-  readonly config: Pick<ApiConfig, 'queueTimeoutMs' | 'runTimeoutMs'>;
+  readonly config: Pick<ApiConfig, 'queueTimeoutMs' | 'runTimeoutMs' | 'admission'>;
 }
 
 export interface JobOptions {
@@ -46,6 +49,8 @@ export interface JobOptions {
 export interface AcceptedJob {
   readonly id: string;
   readonly tier: string;
+  /** Where it was routed to, if another tier has it. */
+  readonly rerouted: Rerouted | null;
   readonly reasons: string[];
   readonly droppedMessages: number;
   readonly status: JobState;
@@ -84,58 +89,20 @@ async function findByKey(
 export async function submitJob(
   route: RoutedRequest,
   options: JobOptions,
-  { store, watch, metrics, cancels, config }: SubmitDeps,
+  deps: SubmitDeps,
 ): Promise<AcceptedJob> {
-  // Random enough not to be guessed; chosen here, so that writing it twice makes one job.
-  const id = `job_${randomUUID().replaceAll('-', '')}`;
-  let submission: Submission;
-  try {
-    submission = await store.submit(
-      {
-        id,
-        owner: OWNER,
-        class: options.class,
-        tier: route.tier,
-        requestedTier: route.requestedTier,
-        reasons: route.reasons,
-        request: route.engineRequest,
-        droppedMessages: route.droppedMessages,
-        // A pinned job stays where it is unless its client says otherwise.
-        fallback: options.fallback ?? (route.requestedTier === null ? 'up' : 'none'),
-        fits: Object.keys(route.fits).filter((tier) => route.fits[tier] === true),
-        onInterrupt: options.onInterrupt,
-        queueTimeoutMs: options.queueTimeoutMs ?? config.queueTimeoutMs[options.class],
-        runTimeoutMs: options.runTimeoutMs ?? config.runTimeoutMs,
-        metadata: options.metadata ?? {},
-        traceparent: traceparentOfJob(options.traceparent),
-        webhook: options.webhook,
-        idempotency: options.idempotency,
-        isBound: options.isBound,
-      },
-      {
-        tokens: 1,
-        limits: {
-          depthMax: 1_000_000,
-          tokensAheadMax: null,
-          whileAlerting: true,
-          fallbackJobsMax: null,
-        },
-        placeAt: ({ ahead }) => watch.placeAt(route.tier, ahead.jobs),
-      },
-    );
-  } catch (error) {
-    if (!isUnknownOutcome(error)) throw error;
-    // Its client is told that it failed: where it was written after all, it must not run.
-    if (options.isBound) void cancels.owe(id, { mayAppear: true });
-    throw withAdvice(error, options);
-  }
-  if (submission.kind === 'full') throw new QarrError('queue_full');
+  const job = newJob(route, options, deps.config);
+  const placed = await place(job, { route, options }, deps);
+  if (placed.kind === 'refuse') throw refused(placed);
+  const { submission, tier, rerouted } = placed;
   if (submission.kind !== 'created') return attachedTo(submission);
-  metrics.routed(route);
+  deps.metrics.routed(route);
+  if (rerouted !== null) deps.metrics.rerouted({ ...rerouted, to: tier });
   return {
     // Another request with its key may have chosen another one.
     id: submission.jobId,
-    tier: route.tier,
+    tier,
+    rerouted,
     reasons: route.reasons,
     droppedMessages: route.droppedMessages,
     status: 'queued',
@@ -144,10 +111,60 @@ export async function submitJob(
   };
 }
 
+async function place(
+  job: NewJob,
+  { route, options }: { route: RoutedRequest; options: JobOptions },
+  deps: SubmitDeps,
+): Promise<Placed> {
+  try {
+    return await placeJob(job, admissionRequest(route, job, deps), deps);
+  } catch (error) {
+    if (!isUnknownOutcome(error)) throw error;
+    // Its client is told that it failed: where it was written after all, it must not run.
+    if (options.isBound) void deps.cancels.owe(job.id, { mayAppear: true });
+    throw withAdvice(error, options);
+  }
+}
+
+function newJob(route: RoutedRequest, options: JobOptions, config: SubmitDeps['config']): NewJob {
+  return {
+    // Random enough not to be guessed; chosen here, so that writing it twice makes one job.
+    id: `job_${randomUUID().replaceAll('-', '')}`,
+    owner: OWNER,
+    class: options.class,
+    tier: route.tier,
+    requestedTier: route.requestedTier,
+    reasons: route.reasons,
+    request: route.engineRequest,
+    droppedMessages: route.droppedMessages,
+    fallback: options.fallback ?? defaultFallback(route),
+    fits: Object.keys(route.fits).filter((tier) => route.fits[tier] === true),
+    onInterrupt: options.onInterrupt,
+    queueTimeoutMs: options.queueTimeoutMs ?? config.queueTimeoutMs[options.class],
+    runTimeoutMs: options.runTimeoutMs ?? config.runTimeoutMs,
+    metadata: options.metadata ?? {},
+    traceparent: traceparentOfJob(options.traceparent),
+    webhook: options.webhook,
+    idempotency: options.idempotency,
+    isBound: options.isBound,
+  };
+}
+
+/** A pinned job stays where it is unless its client says otherwise. */
+export function defaultFallback({ requestedTier }: Pick<RoutedRequest, 'requestedTier'>): Fallback {
+  return requestedTier === null ? 'up' : 'none';
+}
+
+function refused({ code, tier, retryAfterMs, waitMs, depth }: Refusal): QarrError {
+  return new QarrError(code, {
+    congestion: { tier, retryAfterMs, estimatedWaitMs: waitMs, queueDepth: depth },
+  });
+}
+
 function attachedTo(known: KnownSubmission): AcceptedJob {
   if (known.kind === 'refused') throw new QarrError(known.code, { param: 'Idempotency-Key' });
-  const { id, tier, reasons, droppedMessages, state, createdAt } = known.record;
-  return { id, tier, reasons, droppedMessages, status: state, place: null, createdAt };
+  const { id, tier, rerouted, reasons, droppedMessages, state, createdAt } = known.record;
+  return { id, tier, rerouted, reasons, droppedMessages, status: state, place: null, createdAt };
 }
 
 function isUnknownOutcome(error: unknown): error is QarrError {

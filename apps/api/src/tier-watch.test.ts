@@ -1,5 +1,4 @@
-import { DEFAULT_POLICY } from '@qarr/router-core';
-import { NO_LOAD } from '@qarr/router-core';
+import { DEFAULT_POLICY, NO_LOAD } from '@qarr/router-core';
 import type { TierStatus, WorkerStatus } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { watchTiers } from './tier-watch.ts';
@@ -21,9 +20,10 @@ function worker(fields: Partial<WorkerStatus> = {}): WorkerStatus {
 }
 
 /** A store that knows these tiers; null: Redis does not answer. */
-function watch(known: { tiers: TierStatus[] | null }) {
+function watch(known: { tiers: TierStatus[] | null; looks?: number }) {
   const store = {
     async status(name: string): Promise<TierStatus> {
+      known.looks = (known.looks ?? 0) + 1;
       if (known.tiers === null) throw new Error('Redis does not answer');
       const status = known.tiers.find((tier) => tier.name === name);
       return status ?? { name, depth: 0, load: NO_LOAD, workers: [] };
@@ -44,7 +44,7 @@ describe('what is known of the tiers', () => {
     ]);
     expect(watching.policy()).toEqual(DEFAULT_POLICY);
     expect(watching.servedModels()).toEqual([]);
-    expect(watching.placeAt('fast', 3)).toEqual({ position: 4, estimatedWaitMs: null });
+    expect(watching.snapshots().map(({ name }) => name)).toEqual(['fast', 'balanced', 'precise']);
   });
 
   it('has the smallest window that a live engine of the tier has told', async () => {
@@ -67,11 +67,30 @@ describe('what is known of the tiers', () => {
     expect(watching.servedModels()).toEqual(['org/model', 'other']);
   });
 
-  it('gives a job its place and its wait by the workers that pull', async () => {
-    const workers = [worker(), worker({ breaker: 'open', slots: 100 })];
-    const watching = watch({ tiers: [{ name: 'fast', depth: 3, load: NO_LOAD, workers }] });
+  it('knows at once what somebody has found', async () => {
+    const watching = watch({
+      tiers: [{ name: 'fast', depth: 0, load: NO_LOAD, workers: [worker()] }],
+    });
     await watching.refresh();
-    expect(watching.placeAt('fast', 3)).toEqual({ position: 4, estimatedWaitMs: 2_000 });
+    const waiting = { ...NO_LOAD.waiting, standard: { jobs: 3, tokens: 90 } };
+    watching.learn('fast', { ...NO_LOAD, waiting, isAlerting: true });
+    expect(watching.statuses()[0]).toMatchObject({ depth: 3, workers: [{ id: 'w' }] });
+    expect(watching.snapshots()[0]).toMatchObject({ slots: 2, load: { isAlerting: true } });
+    expect(watching.snapshots()[1]).toMatchObject({ load: { isAlerting: false } });
+  });
+
+  it('is freshened when it is too old, once for all who ask at the same time', async () => {
+    const known = { tiers: [], looks: 0 };
+    const watching = watch(known);
+    await watching.refresh();
+    expect(await watching.freshen(60_000)).toBe(false);
+    const before = known.looks;
+    expect(await Promise.all([watching.freshen(-1), watching.freshen(-1)])).toEqual([true, true]);
+    expect(known.looks - before).toBe(DEFAULT_POLICY.tiers.length);
+  });
+
+  it('is not freshened where Redis does not answer', async () => {
+    expect(await watch({ tiers: null }).freshen(0)).toBe(false);
   });
 
   it('stays as it was while Redis does not answer', async () => {

@@ -1,23 +1,28 @@
 /**
- * What this replica knows of the tiers: refreshed every second, so that routing a request asks
- * nobody. A tier's context window and model names are what its live engines say they are.
+ * What this replica knows of the tiers: refreshed every second, and by what each submission finds, so
+ * that routing and admitting a request ask nobody. A tier's context window and model names are what
+ * its live engines say they are.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ProducerStore, QueuePlace } from '@qarr/job-store';
-import { NO_LOAD, estimateWaitMs } from '@qarr/router-core';
-import type { RoutingPolicy, TierStatus } from '@qarr/router-core';
+import type { ProducerStore } from '@qarr/job-store';
+import { NO_LOAD, depthOf, tierSnapshot } from '@qarr/router-core';
+import type { RoutingPolicy, TierLoad, TierSnapshot, TierStatus } from '@qarr/router-core';
 
 const REFRESH_MS = 1_000;
 
 export interface TierWatch {
   statuses(): readonly TierStatus[];
+  /** From the least to the most precise. */
+  snapshots(): readonly TierSnapshot[];
   /** The configured policy with the context windows that the engines have told. */
   policy(): RoutingPolicy;
   /** Ids of the models that are served. */
   servedModels(): string[];
-  /** The place of a job that joins a tier's queue behind `depth` others. */
-  placeAt(tier: string, depth: number): QueuePlace;
+  /** Takes note of a load that somebody has just read. */
+  learn(tier: string, load: TierLoad): void;
   refresh(): Promise<void>;
+  /** Refreshes what is older than this. Returns whether it is newer now. */
+  freshen(ageMsMax: number): Promise<boolean>;
   stop(): void;
 }
 
@@ -30,14 +35,24 @@ export function watchTiers({
 }): TierWatch {
   const stopping = new AbortController();
   let statuses: readonly TierStatus[] = configured.tiers.map(({ name }) => nothingKnown(name));
+  let snapshots = statuses.map(tierSnapshot);
   let policy = configured;
+  let refreshedAtMs = Number.NEGATIVE_INFINITY;
+  let freshening: Promise<boolean> | null = null;
 
   async function refresh(): Promise<void> {
-    statuses = await Promise.all(configured.tiers.map(({ name }) => store.status(name)));
+    const askedAtMs = performance.now();
+    know(await Promise.all(configured.tiers.map(({ name }) => store.status(name))));
+    refreshedAtMs = askedAtMs;
     policy = {
       ...configured,
       tiers: configured.tiers.map((tier) => withLearntWindow(tier, statuses)),
     };
+  }
+
+  function know(all: readonly TierStatus[]): void {
+    statuses = all;
+    snapshots = all.map(tierSnapshot);
   }
 
   async function refreshUntilStopped(): Promise<void> {
@@ -51,15 +66,30 @@ export function watchTiers({
 
   return {
     statuses: () => statuses,
+    snapshots: () => snapshots,
     policy: () => policy,
     servedModels: () => [
       ...new Set(statuses.flatMap(({ workers }) => workers.map((worker) => worker.model))),
     ],
-    placeAt(tier, depth) {
-      const { workers } = statuses.find(({ name }) => name === tier) ?? nothingKnown(tier);
-      return { position: depth + 1, estimatedWaitMs: estimateWaitMs({ depth, workers }) };
+    learn(tier, load) {
+      know(
+        statuses.map((status) =>
+          status.name === tier ? { ...status, load, depth: depthOf(load) } : status,
+        ),
+      );
     },
     refresh,
+    async freshen(ageMsMax) {
+      if (performance.now() - refreshedAtMs <= ageMsMax) return false;
+      // Many ask at once, and one answer is good for all.
+      freshening ??= refresh()
+        .then(
+          () => true,
+          () => false,
+        )
+        .finally(() => (freshening = null));
+      return freshening;
+    },
     stop: () => stopping.abort(),
   };
 }

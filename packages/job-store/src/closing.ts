@@ -30,6 +30,8 @@ const FIELDS = [
   'idempotency_key',
   'bound',
   'webhook_events',
+  'request_hash',
+  'answer_ttl_ms',
 ] as const;
 
 export interface Closing {
@@ -73,7 +75,7 @@ export function createClosing({
       resultTtlMs,
       ...rest
     ] = fields;
-    const [idempotencyKey, replicaId, webhookEvents] = rest;
+    const [idempotencyKey, replicaId, webhookEvents, requestHash, answerTtlMs] = rest;
     return {
       jobId,
       state: (state ?? null) as JobState | null,
@@ -87,6 +89,8 @@ export function createClosing({
       idempotencyKey: idempotencyKey ?? null,
       replicaId: replicaId ?? null,
       webhookEvents: webhookEvents?.split(' ') ?? [],
+      requestHash: requestHash ?? null,
+      answerTtlMs: Number(answerTtlMs),
       isOpen: openSince !== null,
     };
   }
@@ -98,6 +102,9 @@ export function createClosing({
     // Whoever submitted it may have died before: without this its key could make it once more.
     if (key !== null) await markWritten({ redis, keys }, { owner, key, jobId });
     if (job.replicaId !== null) await redis.srem(keys.bound(job.replicaId), jobId);
+    if (job.requestHash !== null && job.state === 'completed') {
+      await redis.set(keys.answer(job.tier, job.requestHash), jobId, 'PX', job.answerTtlMs);
+    }
     if (job.webhookEvents.includes(job.state)) await webhooks.add(jobId);
     if (job.tier !== '') await ledger.leave(job.tier, jobId);
     // A tier that this process does not know is for one that does.

@@ -3,7 +3,7 @@ export { createProducerStore } from './producer-store.ts';
 export type { ProducerStore } from './producer-store.ts';
 export type { RedisMemory } from './memory-guard.ts';
 export type { KnownSubmission, Placement, QueuePlace, Submission } from './submitter.ts';
-export type { EntryLimits, Found, Full } from './ledger.ts';
+export type { Found } from './ledger.ts';
 export type { MoveOutcome } from './move.ts';
 export type { PlacedJob } from './waiting.ts';
 export type { FollowOptions } from './followers.ts';

@@ -35,6 +35,8 @@ export interface Keys {
   workers(tier: string): string;
   /** Hash: the job of an idempotency key, the hash of its body, and whether it has been written. */
   idempotency(owner: string, key: string): string;
+  /** String: the last job of a tier that has answered a request. */
+  answer(tier: string, requestHash: string): string;
   /** Sorted set: API replicas, by their last heartbeat. */
   readonly replicas: string;
   /** Set: the open jobs that are bound to connections of one API replica. */
@@ -76,6 +78,7 @@ export function createKeys(root = 'qarr'): Keys {
     controlChannel: `${root}:control`,
     workers: (tier) => `${root}:workers:${tier}`,
     idempotency: (owner, key) => `${root}:idem:${owner}:${key}`,
+    answer: (tier, requestHash) => `${root}:answer:${tier}:${requestHash}`,
     replicas: `${root}:replicas`,
     bound: (replicaId) => `${root}:bound:${replicaId}`,
     open: `${root}:open`,

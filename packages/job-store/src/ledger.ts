@@ -7,22 +7,10 @@
  * between the two is put right by the sweep: `mending.ts` enters what is missing, `ledger-audit.ts`
  * removes what no job stands for.
  */
-import type { Ahead, JobClass, TierLoad } from '@qarr/router-core';
+import type { Ahead, EntryLimits, JobClass, TierLoad } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import type { Keys, QueueKind } from './keys.ts';
 import { runScript } from './scripts.ts';
-
-/** What has to hold for a job to enter a tier. */
-export interface EntryLimits {
-  /** Waiting jobs of the tier, of all classes. */
-  readonly depthMax: number;
-  /** Cost ahead of it, in generated tokens; null for no limit. */
-  readonly tokensAheadMax: number | null;
-  /** Whether it may enter while the queue-depth alert is up. */
-  readonly whileAlerting: boolean;
-  /** Jobs in the tier that fallback has brought; null for a job that is not brought by it. */
-  readonly fallbackJobsMax: number | null;
-}
 
 /** What a job found when it asked for its place. */
 export interface Found {

@@ -4,7 +4,7 @@
  * It fails fast: a call that Redis does not answer in time throws `queue_unavailable`.
  */
 import { depthOf } from '@qarr/router-core';
-import type { JobClass, JobRecord, JobState, TierStatus } from '@qarr/router-core';
+import type { CachedAnswer, JobClass, JobRecord, JobState, TierStatus } from '@qarr/router-core';
 import { answered } from './answered.ts';
 import { createClosing } from './closing.ts';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
@@ -64,6 +64,9 @@ export interface ProducerStore {
    * the same idempotency key, is safe.
    */
   submit: Submitter['submit'];
+  submitAnswered: Submitter['submitAnswered'];
+  /** What a tier has answered to this request last, if that is still known. */
+  findAnswer(tier: string, requestHash: string): Promise<CachedAnswer | null>;
   /** What an idempotency key stands for; null where the job is still to be written. */
   findByKey: Submitter['findByKey'];
   get(jobId: string): Promise<JobRecord | null>;
@@ -194,6 +197,14 @@ export async function createProducerStore({
     return parseRecord(await redis.hgetall(keys.job(jobId)));
   }
 
+  async function findAnswer(tier: string, requestHash: string): Promise<CachedAnswer | null> {
+    const jobId = await redis.get(keys.answer(tier, requestHash));
+    const record = jobId === null ? null : await lookUp(jobId);
+    // It may have been deleted since, or its time is over.
+    if (record?.state !== 'completed' || record.result === null) return null;
+    return { result: record.result, usage: record.usage };
+  }
+
   async function placesOf(jobIds: readonly string[]): Promise<(number | null)[]> {
     const pipeline = redis.pipeline();
     for (const id of jobIds) pipeline.hmget(keys.job(id), 'state', 'tier', 'class', 'epoch');
@@ -244,6 +255,8 @@ export async function createProducerStore({
     },
 
     submit: (job, placement) => answered(submitter.submit(job, placement)),
+    submitAnswered: (job, answer) => answered(submitter.submitAnswered(job, answer)),
+    findAnswer: (tier, requestHash) => answered(findAnswer(tier, requestHash)),
     findByKey: (owner, key) => answered(submitter.findByKey(owner, key)),
 
     get: (jobId) => answered(lookUp(jobId)),

@@ -31,6 +31,9 @@ export function newJobFields(
     result_ttl_ms: String(retention.resultMs),
     log_ttl_ms: String(retention.logMs),
     ...(job.rerouted === undefined ? {} : { rerouted: JSON.stringify(job.rerouted) }),
+    ...(job.cache === undefined
+      ? {}
+      : { request_hash: job.cache.requestHash, answer_ttl_ms: String(job.cache.ttlMs) }),
     ...(job.idempotency === undefined ? {} : { idempotency_key: job.idempotency.key }),
     ...(job.traceparent === undefined ? {} : { traceparent: job.traceparent }),
     ...(job.webhook === undefined

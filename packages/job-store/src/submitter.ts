@@ -11,12 +11,22 @@
  * Each may be done again with the same id, so a key makes one job however many ask for it at once.
  */
 import { QarrError, isTerminalState } from '@qarr/router-core';
-import type { IdempotencyKey, JobClass, JobRecord, JobState, NewJob } from '@qarr/router-core';
+import type {
+  CachedAnswer,
+  EntryLimits,
+  IdempotencyKey,
+  JobClass,
+  JobEvent,
+  JobRecord,
+  JobResult,
+  JobState,
+  NewJob,
+} from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import type { Closing } from './closing.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Keys } from './keys.ts';
-import type { EntryLimits, Found, Full, Ledger, LedgerEntry } from './ledger.ts';
+import type { Found, Full, Ledger, LedgerEntry } from './ledger.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { OwnerIndex } from './owner-index.ts';
 import type { Queues } from './queues.ts';
@@ -24,6 +34,7 @@ import { newJobFields } from './record.ts';
 import type { Replicas } from './replicas.ts';
 import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
+import { redisNow } from './workers.ts';
 
 /** The place that a job asks for. */
 export interface Placement {
@@ -61,6 +72,8 @@ const REUSED = { kind: 'refused', code: 'idempotency_key_reused' } as const;
 
 export interface Submitter {
   submit(job: NewJob, placement: Placement): Promise<Submission>;
+  /** Writes a job that has its answer already: it waits for nothing, and no engine runs it. */
+  submitAnswered(job: NewJob, answer: CachedAnswer): Promise<Exclude<Submission, { kind: 'full' }>>;
   /** What a key stands for; null where the job is still to be written. */
   findByKey(owner: string, key: IdempotencyKey): Promise<KnownSubmission | null>;
 }
@@ -103,9 +116,30 @@ export function createSubmitter({
       const entered = await ledger.enter(tier, entry, placement.limits);
       if (entered.kind === 'full') return { kind: 'full', why: entered.why, ...entered.found };
       const { now, priority, found } = entered;
-      return await writeEntered(job, { fields, now, priority, place: placement.placeAt(found) });
+      const place = placement.placeAt(found);
+      const created = await create(job, { now, place, fields });
+      return await finishWriting(job, { created, priority, place, now });
     } finally {
       // Where it failed, the sweep finds out whether there is a job.
+      written();
+    }
+  }
+
+  async function writeAnswered(job: NewJob, answer: CachedAnswer) {
+    const result = JSON.stringify({ ...answer.result, cached: true } satisfies JobResult);
+    const fields = [...newJobFields(job, { tokens: 0, retention }), 'result', result];
+    const written = await guard.admit(Buffer.byteLength(fields.join('')));
+    try {
+      const now = await redisNow(redis);
+      const place = { position: 0, estimatedWaitMs: 0 };
+      const created = await create(job, {
+        now,
+        place,
+        fields,
+        events: answeredEvents(job, answer),
+      });
+      return await finishWriting(job, { created, priority: 0, place, now });
+    } finally {
       written();
     }
   }
@@ -117,15 +151,16 @@ export function createSubmitter({
     ]);
   }
 
-  async function writeEntered(
+  /** The indexes, then the record and its first events. */
+  async function create(
     job: NewJob,
     {
-      fields,
       now,
-      priority,
       place,
-    }: { fields: readonly string[]; now: number; priority: number; place: QueuePlace },
-  ): Promise<Submission> {
+      fields,
+      events = ['', '', ''],
+    }: { now: number; place: QueuePlace; fields: readonly string[]; events?: readonly string[] },
+  ): Promise<CreateReply> {
     const queued = JSON.stringify({
       type: 'queued',
       tier: job.tier,
@@ -138,32 +173,41 @@ export function createSubmitter({
       job.isBound === true ? replicas.bind(job.id, now) : null,
     ]);
     const bound = job.isBound === true ? ['bound', replicas.replicaId] : [];
-    const reply = (await runScript(redis, 'create', {
+    const head = [job.queueTimeoutMs, now + createWithinMs, queued, reroutedEvent(job), job.id];
+    return (await runScript(redis, 'create', {
       keys: [keys.job(job.id), keys.log(job.id)],
-      args: [
-        job.queueTimeoutMs,
-        now + createWithinMs,
-        queued,
-        reroutedEvent(job),
-        ...fields,
-        ...bound,
-      ],
+      args: [...head, ...events, ...fields, ...bound],
     })) as CreateReply;
-    if (reply[0] === 'late') throw new QarrError('queue_unavailable');
-    if (reply[0] === 'deleted') {
+  }
+
+  /** What follows on the record: the owner's list, the queue entry. */
+  async function finishWriting(
+    job: NewJob,
+    {
+      created,
+      priority,
+      place,
+      now,
+    }: { created: CreateReply; priority: number; place: QueuePlace; now: number },
+  ): Promise<Exclude<Submission, { kind: 'full' }>> {
+    if (created[0] === 'late') throw new QarrError('queue_unavailable');
+    if (created[0] === 'deleted') {
       await ledger.leave(job.tier, job.id);
       return GONE;
     }
-    const [outcome, state, tier, epoch, jobClass, createdAt] = reply;
-    const record = { ...job, state, tier, epoch, class: jobClass };
+    const [outcome, state, tier, epoch, jobClass, createdAt] = created;
+    const isNew = outcome === 'created';
     await Promise.all([
       // A sweep may have found the entries of a first try without a job, and forgotten them just now.
       job.idempotency !== undefined && enterIndexes(job, now),
       // Before the queue has it, so that its end cannot be noted before its beginning.
-      outcome === 'created' && index.opened({ jobId: job.id, owner: job.owner, createdAt }),
-      outcome === 'created' && addEntry(record, priority),
+      isNew && index.opened({ jobId: job.id, owner: job.owner, createdAt }),
+      isNew &&
+        state === 'queued' &&
+        addEntry({ id: job.id, tier, epoch, class: jobClass }, priority),
     ]);
-    if (outcome === 'created') return { kind: 'created', jobId: job.id, place };
+    if (isNew && state !== 'queued') await closing.close(job.id);
+    if (isNew) return { kind: 'created', jobId: job.id, place };
     // Two that wrote it at once may have been of two minds about its tier: its record says which.
     if (tier !== job.tier) await ledger.leave(job.tier, job.id);
     const known = await attach(job.id);
@@ -192,19 +236,25 @@ export function createSubmitter({
     return { kind: 'attached', record };
   }
 
+  /** Writes it under the id that its key stands for, unless that was done before. */
+  async function once<Written extends Submission>(
+    job: NewJob,
+    writeAs: (job: NewJob) => Promise<Written>,
+  ): Promise<Written | KnownSubmission> {
+    const { idempotency: key, owner } = job;
+    if (key === undefined) return writeAs(job);
+    const standing = await idempotency.take(owner, key, job.id);
+    if (standing.kind === 'other_body') return REUSED;
+    if (standing.kind === 'written') return attach(standing.jobId);
+    const submission = await writeAs({ ...job, id: standing.jobId });
+    // Otherwise the key stands for this id, whenever its job is written.
+    if (submission.kind !== 'full') await idempotency.markWritten(owner, key.key, standing.jobId);
+    return submission;
+  }
+
   return {
-    async submit(job, placement) {
-      const { idempotency: key, owner } = job;
-      if (key === undefined) return write(job, placement);
-      const standing = await idempotency.take(owner, key, job.id);
-      if (standing.kind === 'other_body') return REUSED;
-      if (standing.kind === 'written') return attach(standing.jobId);
-      const submission = await write({ ...job, id: standing.jobId }, placement);
-      // The key stands for this id, whenever its job is written.
-      if (submission.kind === 'full') return submission;
-      await idempotency.markWritten(owner, key.key, standing.jobId);
-      return submission;
-    },
+    submit: (job, placement) => once(job, (named) => write(named, placement)),
+    submitAnswered: (job, answer) => once(job, (named) => writeAnswered(named, answer)),
 
     async findByKey(owner, key) {
       const standing = await idempotency.find(owner, key);
@@ -246,4 +296,16 @@ function reroutedEvent({ tier, rerouted }: NewJob): string {
     to: tier,
     reason: rerouted.reason,
   });
+}
+
+/** As if a worker had run it. */
+function answeredEvents({ tier }: NewJob, { result, usage }: CachedAnswer): string[] {
+  const { text, reasoning, finish_reason } = result;
+  const timings = { queue_wait_ms: 0, ttft_ms: 0, run_ms: 0 };
+  const events: JobEvent[] = [
+    { type: 'started', tier, worker: 'cache', attempt: 1 },
+    { type: 'delta', text, ...(reasoning === undefined ? {} : { reasoning }) },
+    { type: 'completed', finish_reason, usage, timings, cached: true },
+  ];
+  return events.map((event) => JSON.stringify(event));
 }

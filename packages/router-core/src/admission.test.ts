@@ -52,6 +52,7 @@ const request: AdmissionRequest = {
   random: 0.5,
 };
 
+const BUSY_ARRIVALS = { interactive: 100, standard: 0, batch: 0 };
 const alerting = { load: load({ isAlerting: true, running: 4 }) };
 /** So much is before the job that it would wait 10 s, with 8 s at most. */
 const tooLong = { load: load({ waiting: 19, running: 4 }), ahead: jobs(19) };
@@ -146,7 +147,7 @@ describe('a job that its tier does not take', () => {
     ],
     [
       'is refused as overloaded, before its queue is asked, for what goes before it in any case',
-      { load: load({ waiting: 19, running: 4, arrivingTokensPerS: busyArrivals() }) },
+      { load: load({ waiting: 19, running: 4, arrivingTokensPerS: BUSY_ARRIVALS }) },
       { class: 'standard', queueTimeoutMs: 5_000 },
       { code: 'overloaded', waitMs: 5_000 },
     ],
@@ -172,10 +173,6 @@ describe('a job that its tier does not take', () => {
     const answer = ask(own, { ...changes, fallback: 'none' });
     expect(answer).toMatchObject({ kind: 'refuse', tier: 'balanced', ...expected });
   });
-
-  function busyArrivals(): TierLoad['arrivingTokensPerS'] {
-    return { interactive: 100, standard: 0, batch: 0 };
-  }
 
   it.each<[string, Partial<TierSnapshot>, Partial<AdmissionRequest>, number]>([
     ['until its wait is short enough', tooLong, {}, 2_000],
@@ -388,19 +385,6 @@ describe('any answer', () => {
     );
   });
 
-  function withMore(tier: TierSnapshot, more: ClassLoad): TierSnapshot {
-    const { waiting } = tier.load;
-    const plus = (some: ClassLoad) => ({
-      jobs: some.jobs + more.jobs,
-      tokens: some.tokens + more.tokens,
-    });
-    return {
-      ...tier,
-      load: { ...tier.load, waiting: { ...waiting, interactive: plus(waiting.interactive) } },
-      ahead: tier.ahead === null ? null : plus(tier.ahead),
-    };
-  }
-
   it('has no opinion of its own on whether a tier alerts', () => {
     check((asked, tiers) => {
       const calm = tiers.map((tier) => ({ ...tier, load: { ...tier.load, isAlerting: false } }));
@@ -409,3 +393,16 @@ describe('any answer', () => {
     });
   });
 });
+
+function withMore(tier: TierSnapshot, more: ClassLoad): TierSnapshot {
+  const { waiting } = tier.load;
+  const plus = (some: ClassLoad) => ({
+    jobs: some.jobs + more.jobs,
+    tokens: some.tokens + more.tokens,
+  });
+  return {
+    ...tier,
+    load: { ...tier.load, waiting: { ...waiting, interactive: plus(waiting.interactive) } },
+    ahead: tier.ahead === null ? null : plus(tier.ahead),
+  };
+}

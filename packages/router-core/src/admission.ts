@@ -70,8 +70,8 @@ export interface EntryLimits {
   readonly fallbackJobsMax: number | null;
 }
 
-export type EnqueueReason = 'slot_free' | 'in_time' | 'wait_unknown' | 'batch';
-export type SpillReason = 'depth_alert' | 'breaker_open' | 'queue_full' | 'wait_too_long';
+type EnqueueReason = 'slot_free' | 'in_time' | 'wait_unknown' | 'batch';
+type SpillReason = 'depth_alert' | 'breaker_open' | 'queue_full' | 'wait_too_long';
 export type RefuseReason = 'queue_full' | 'batch_paused' | 'wait_too_long' | 'breaker_open';
 
 export type Admission =

@@ -67,9 +67,28 @@ export interface ErrorRow {
   readonly message: string;
 }
 
+/** What a client is told that is refused for want of capacity, so that it knows when to come back. */
+export interface Congestion {
+  readonly tier: string;
+  readonly retryAfterMs: number;
+  /** Null when nobody can tell. */
+  readonly estimatedWaitMs: number | null;
+  /** Jobs that wait in the tier. */
+  readonly queueDepth: number;
+}
+
 /** The body of every error, as OpenAI's clients expect it. */
 export interface ErrorBody {
-  error: { message: string; type: string; param: string | null; code: string };
+  error: {
+    message: string;
+    type: string;
+    param: string | null;
+    code: string;
+    tier?: string;
+    retry_after_ms?: number;
+    estimated_wait_ms?: number | null;
+    queue_depth?: number;
+  };
 }
 
 /**
@@ -81,15 +100,22 @@ export interface ErrorBody {
 export class QarrError extends Error {
   readonly code: ErrorCode;
   readonly param: string | null;
+  readonly congestion: Congestion | null;
 
   constructor(
     code: ErrorCode,
-    details: { message?: string | undefined; param?: string | undefined; cause?: unknown } = {},
+    details: {
+      message?: string | undefined;
+      param?: string | undefined;
+      congestion?: Congestion | undefined;
+      cause?: unknown;
+    } = {},
   ) {
     super(details.message ?? ERROR_TABLE[code].message, { cause: details.cause });
     this.name = 'QarrError';
     this.code = code;
     this.param = details.param ?? null;
+    this.congestion = details.congestion ?? null;
   }
 }
 
@@ -101,9 +127,20 @@ export function errorBody(error: {
   code: ErrorCode;
   message: string;
   param?: string | null | undefined;
+  congestion?: Congestion | null | undefined;
 }): ErrorBody {
-  const { type } = ERROR_TABLE[error.code];
-  return { error: { message: error.message, type, param: error.param ?? null, code: error.code } };
+  const { code, message, param = null, congestion } = error;
+  const { type } = ERROR_TABLE[code];
+  return { error: { message, type, param, code, ...(congestion && congestionFields(congestion)) } };
+}
+
+function congestionFields(congestion: Congestion) {
+  return {
+    tier: congestion.tier,
+    retry_after_ms: congestion.retryAfterMs,
+    estimated_wait_ms: congestion.estimatedWaitMs,
+    queue_depth: congestion.queueDepth,
+  };
 }
 
 function row(

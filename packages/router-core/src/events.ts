@@ -118,6 +118,8 @@ const completed = z.object({
   timings: timingsSchema,
   /** How often the answer was taken up where another attempt had left it. */
   continued: z.int().nonnegative().optional(),
+  /** No engine has made it for this job: it was the answer to the same request before. */
+  cached: z.literal(true).optional(),
 });
 
 const failed = z.object({

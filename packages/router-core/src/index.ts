@@ -18,6 +18,7 @@ export {
   canTransition,
   fallbackSchema,
   isTerminalState,
+  jobClassSchema,
   jobRecordSchema,
   jobResultSchema,
   jobStateSchema,
@@ -33,10 +34,13 @@ export type {
   JobSummary,
   NewJob,
   OnInterrupt,
+  Rerouted,
   TerminalState,
   ToolCall,
 } from './job.ts';
 export { fullJitterMs } from './backoff.ts';
+export { isCacheable } from './cached-answer.ts';
+export type { CachedAnswer } from './cached-answer.ts';
 
 // Tiers
 export { breakerSchema, workerStatusSchema } from './tier-status.ts';
@@ -56,9 +60,9 @@ export type {
   RefuseReason,
   Refusal,
 } from './admission.ts';
-export { equalOrHigherClasses, estimateWaitMs } from './wait-estimate.ts';
+export { equalOrHigherClasses, estimateWaitMs, estimateWaits } from './wait-estimate.ts';
 export { planMoves, takesNone } from './moves.ts';
-export type { MoveReason, PlannedMove, WaitingJob } from './moves.ts';
+export type { WaitingJob } from './moves.ts';
 
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';

@@ -84,6 +84,8 @@ export const jobResultSchema = z.object({
   choices: z.array(z.object(choiceFields)).optional(),
   /** How often the answer was taken up where another attempt had left it. */
   continued: z.int().nonnegative().optional(),
+  /** No engine has made it for this job: it was the answer to the same request before. */
+  cached: z.literal(true).optional(),
 });
 export type JobResult = z.infer<typeof jobResultSchema>;
 
@@ -121,6 +123,8 @@ export interface NewJob {
   /** W3C trace context of the request that made the job. */
   traceparent?: string | undefined;
   idempotency?: IdempotencyKey | undefined;
+  /** Its answer may be given to the same request again, for so long. */
+  cache?: { readonly requestHash: string; readonly ttlMs: number } | undefined;
   /** It is cancelled when the replica that writes it is gone: its client has no other. */
   isBound?: boolean | undefined;
   /** Where its end is announced, if anywhere. */

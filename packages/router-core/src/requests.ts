@@ -81,7 +81,15 @@ const conversationFields = {
 
 /** `POST /v1/route`: any request; only what routing looks at counts. */
 export const routeRequestSchema = z
-  .object(conversationFields, 'must be a JSON object')
+  .object(
+    {
+      ...conversationFields,
+      class: jobClassSchema.optional(),
+      fallback: fallbackSchema.optional(),
+      queue_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
+    },
+    'must be a JSON object',
+  )
   .superRefine(checkTogether)
   .meta(ONE_FORM);
 

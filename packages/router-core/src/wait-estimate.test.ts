@@ -34,6 +34,11 @@ function load(changes: {
     arrivingTokensPerS: { ...NO_LOAD.arrivingTokensPerS, ...changes.arriving },
   };
 }
+const open = (retryInMs: number | null): Partial<TierSnapshot> => ({
+  breaker: 'open',
+  retryInMs,
+  slots: 0,
+});
 const busy = load({ running: { interactive: jobs(4) } });
 
 describe('the estimated wait of an interactive job', () => {
@@ -67,10 +72,6 @@ describe('the estimated wait of an interactive job', () => {
   ])('%s', (_name, changes, ahead, expected) => {
     expect(estimateWaitMs({ ...tier, ...changes }, { class: 'interactive', ahead })).toBe(expected);
   });
-
-  function open(retryInMs: number | null): Partial<TierSnapshot> {
-    return { breaker: 'open', retryInMs, slots: 0 };
-  }
 });
 
 describe('the estimated wait of other classes', () => {
@@ -125,10 +126,6 @@ describe('how much may be before a job', () => {
     const limits = { class: jobClass, maxWaitMs: 10_000, tokens: 20 };
     expect(tokensAheadMax({ ...tier, ...changes }, limits)).toBe(expected);
   });
-
-  function open(retryInMs: number): Partial<TierSnapshot> {
-    return { breaker: 'open', retryInMs, slots: 0 };
-  }
   function busyWith(arriving: number, waiting: number): TierLoad {
     return load({
       running: { interactive: jobs(4) },
@@ -193,10 +190,10 @@ describe('the estimate', () => {
       }),
     );
   });
-
-  function adding(any: TierSnapshot, where: 'waiting' | 'running', more: ClassLoad): TierSnapshot {
-    const { interactive } = any.load[where];
-    const sum = { jobs: interactive.jobs + more.jobs, tokens: interactive.tokens + more.tokens };
-    return { ...any, load: { ...any.load, [where]: { ...any.load[where], interactive: sum } } };
-  }
 });
+
+function adding(any: TierSnapshot, where: 'waiting' | 'running', more: ClassLoad): TierSnapshot {
+  const { interactive } = any.load[where];
+  const sum = { jobs: interactive.jobs + more.jobs, tokens: interactive.tokens + more.tokens };
+  return { ...any, load: { ...any.load, [where]: { ...any.load[where], interactive: sum } } };
+}

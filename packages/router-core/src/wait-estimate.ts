@@ -43,6 +43,17 @@ export function estimateWaitMs(
   return Number.isFinite(waitS) ? Math.round(waitS * 1_000) : null;
 }
 
+/** Of the last job of each class that comes now. */
+export function estimateWaits(tier: TierSnapshot): Record<JobClass, number | null> {
+  const waitOf = (jobClass: JobClass) =>
+    estimateWaitMs(tier, { class: jobClass, ahead: equalOrHigherClasses(tier.load, jobClass) });
+  return {
+    interactive: waitOf('interactive'),
+    standard: waitOf('standard'),
+    batch: waitOf('batch'),
+  };
+}
+
 /**
  * How much may be before a job that must start within `maxWaitMs`, in tokens; null where nobody can
  * tell. The inverse of the estimate, for a check that knows no more than the tokens before the job.

@@ -400,6 +400,7 @@ const WRONGS: readonly (readonly [string, readonly string[], (known: Known) => v
       entries.push({ t: 'list', api: 'api-1', jobs: [row, row] });
     },
   ],
+  ['an entry in a ledger', ['I20'], ({ queues }) => void queues.set('{qarr:fast}:ledger', 1)],
   ['an entry in a queue', ['I20'], ({ queues }) => void queues.set('{qarr:fast}:wait', 1)],
   [
     'a key that nobody explains',

@@ -29,9 +29,9 @@ export interface Dump {
   readonly queues: ReadonlyMap<string, number>;
 }
 
-/** Lists and sets of BullMQ in which an entry of a job may lie. */
+/** Lists, sets and hashes of BullMQ and of the ledger in which an entry of a job may lie. */
 const QUEUE_SIZES =
-  /^\{qarr:[^}]+\}:(wait|paused|active|delayed|prioritized|waiting-children|completed|failed|stalled)$/;
+  /^\{qarr:[^}]+\}(?:_batch)?:(ledger|ledger-order|wait|paused|active|delayed|prioritized|waiting-children|completed|failed|stalled)$/;
 /** Sets of jobs: of those that are open, and of those that have ended. */
 const INDEX = /^qarr:(open|deadlines|started|kept|bound:.*|jobs:.*)$/;
 const JOB_KEY = /^qarr:\{([^}]+)\}:(job|log)$/;
@@ -106,6 +106,8 @@ async function sizeOf(redis: Redis, name: string): Promise<number> {
       return redis.zcard(name);
     case 'set':
       return redis.scard(name);
+    case 'hash':
+      return redis.hlen(name);
     default:
       return 0;
   }

@@ -29,6 +29,7 @@ const acceptedSchema = z.object({
   status: jobObjectSchema.shape.status,
   tier: z.string(),
   route: z.array(z.string()),
+  rerouted: jobObjectSchema.shape.rerouted,
   /** Null for a job that was there already, or waits no more. */
   position: z.int().nullable(),
   estimated_wait_ms: z.number().nullable(),
@@ -46,7 +47,7 @@ const receiptSchema = z.object({
 });
 
 export function registerJobRoutes(app: Api, deps: ApiDeps): void {
-  const { store, streams, config } = deps;
+  const { store, streams, config, positions } = deps;
 
   app.post(
     '/v1/jobs',
@@ -87,7 +88,7 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
         const held = await holdAnswer(job.id, { waitMs: waitS * 1_000, reply }, deps);
         if (held.kind === 'client_gone') return reply.hijack();
         if (held.record !== null && isTerminalState(held.record.state)) {
-          return reply.code(200).send(jobObject(held.record, request));
+          return reply.code(200).send(jobObject(held.record, { request, place: null }));
         }
         status = held.record?.state ?? status;
       }
@@ -99,6 +100,7 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
         status,
         tier: job.tier,
         route: job.reasons,
+        rerouted: job.rerouted,
         position: place?.position ?? null,
         estimated_wait_ms: place?.estimatedWaitMs ?? null,
         dropped_messages: job.droppedMessages,
@@ -110,7 +112,12 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
   app.get(
     '/v1/jobs/:id',
     { schema: { summary: 'Look up a job', params: jobParams, response: { 200: jobObjectSchema } } },
-    async (request) => jobObject(await find(request.params.id), request),
+    async (request) => {
+      const record = await find(request.params.id);
+      // Of a job that has just been started nobody knows a place.
+      const place = record.state === 'queued' ? await positions.placeOf(record) : null;
+      return jobObject(record, { request, place });
+    },
   );
 
   app.get(
@@ -127,7 +134,7 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
     },
     async (request, reply) => {
       const { after, param } = cursorOf(request);
-      const { id, state, seq } = await find(request.params.id);
+      const { id, tier, class: jobClass, state, seq } = await find(request.params.id);
       if (after > seq) {
         throw new QarrError('invalid_cursor', {
           param,
@@ -138,8 +145,9 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
       if (isTerminalState(state) && after === seq) return reply.code(204).send();
       const stream = streams.open(reply);
       const events = store.follow(id, { after, signal: stream.signal });
+      const job = { id, tier, class: jobClass, isWaiting: state === 'queued' && after > 0 };
       // Not awaited: that would keep the request and the reply as long as the job goes on.
-      void streamJobEvents({ id, stream, log: request.log }, events);
+      void streamJobEvents(job, events, { stream, positions, log: request.log });
       return reply;
     },
   );

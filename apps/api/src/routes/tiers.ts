@@ -1,14 +1,24 @@
 /** What the tiers are and how they are: `/v1/tiers`, `/v1/models`, and `/v1/route` to ask why. */
 import {
   QarrError,
-  estimateWaitMs,
+  admit,
+  breakerSchema,
+  depthOf,
+  estimateWaits,
   routeRequestSchema,
   workerStatusSchema,
 } from '@qarr/router-core';
+import type { Admission, TierSnapshot } from '@qarr/router-core';
 import { z } from 'zod';
 import type { Api, ApiDeps } from '../app.ts';
+import { admissionRequest } from '../place-job.ts';
 import { routeRequest } from '../route-request.ts';
 import { setRouteHeaders } from '../route-headers.ts';
+import { defaultFallback } from '../submit-job.ts';
+
+function byClass<Value extends z.ZodType>(value: Value) {
+  return z.object({ interactive: value, standard: value, batch: value });
+}
 
 const tiersSchema = z.object({
   tiers: z.array(
@@ -16,10 +26,22 @@ const tiersSchema = z.object({
       name: z.string(),
       precision: z.string(),
       max_model_len: z.int(),
+      /** Jobs that wait. */
       depth: z.int(),
+      depth_by_class: byClass(z.int()),
       running: z.int(),
+      /** Of the workers that take jobs. */
       slots: z.int(),
+      /** The queue-depth alert. */
+      alert: z.boolean(),
+      breaker: breakerSchema,
+      /** Of the last standard job that comes now; null where nobody can tell. */
       estimated_wait_ms: z.number().nullable(),
+      estimated_wait_ms_by_class: byClass(z.number().nullable()),
+      /** Jobs that other tiers have sent. */
+      fallback_jobs: z.int(),
+      /** Cost of jobs, in generated tokens, that it gets done with all its slots in use. */
+      tokens_per_s: z.number().nullable(),
       workers: z.array(workerStatusSchema),
     }),
   ),
@@ -45,6 +67,14 @@ const routeSchema = z.object({
   fits: z.record(z.string(), z.boolean()),
   alternatives: z.array(z.string()),
   dropped_messages: z.int(),
+  /** What would become of it now. */
+  admission: z.object({
+    kind: z.enum(['enqueue', 'spill', 'refuse']),
+    tier: z.string(),
+    reason: z.string(),
+    estimated_wait_ms: z.number().nullable(),
+    retry_after_ms: z.int().nullable(),
+  }),
 });
 
 export function registerTierRoutes(app: Api, deps: ApiDeps): void {
@@ -58,19 +88,16 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
       await watch.refresh();
       const { tiers } = watch.policy();
       return {
-        tiers: config.deployment.tiers.map(({ name, precision }) => {
+        tiers: watch.snapshots().map((tier) => {
+          const { name } = tier;
           const status = watch.statuses().find((candidate) => candidate.name === name);
-          const workers = [...(status?.workers ?? [])];
-          const depth = status?.depth ?? 0;
+          const configured = config.deployment.tiers.find((candidate) => candidate.name === name);
           return {
             name,
-            precision,
-            max_model_len: tiers.find((tier) => tier.name === name)?.maxModelLen ?? 0,
-            depth,
-            running: sum(workers.map((worker) => worker.running)),
-            slots: sum(workers.map((worker) => worker.slots)),
-            estimated_wait_ms: estimateWaitMs({ depth, workers }),
-            workers,
+            precision: configured?.precision ?? 'unknown',
+            max_model_len: tiers.find((candidate) => candidate.name === name)?.maxModelLen ?? 0,
+            ...tierFigures(tier),
+            workers: [...(status?.workers ?? [])],
           };
         }),
       };
@@ -89,6 +116,7 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
     async (request, reply) => {
       const route = await routeRequest(request.body, deps);
       const { tier, reasons, features, fits } = route;
+      const { class: jobClass = 'interactive' } = request.body;
       setRouteHeaders(reply, route);
       return {
         tier,
@@ -104,6 +132,21 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
         // Where it could be sent by naming the tier.
         alternatives: Object.keys(fits).filter((name) => name !== tier && fits[name] === true),
         dropped_messages: route.droppedMessages,
+        admission: admissionShown(
+          admit(
+            admissionRequest(
+              route,
+              {
+                class: jobClass,
+                fallback: request.body.fallback ?? defaultFallback(route),
+                queueTimeoutMs: request.body.queue_timeout_ms ?? config.queueTimeoutMs[jobClass],
+              },
+              deps,
+            ),
+            watch.snapshots(),
+            config.admission,
+          ),
+        ),
       };
     },
   );
@@ -147,6 +190,31 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
   );
 }
 
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
+function tierFigures(tier: TierSnapshot) {
+  const { load, slots, breaker, tokensPerS } = tier;
+  const { interactive, standard, batch } = load.waiting;
+  const { running } = load;
+  const waits = estimateWaits(tier);
+  return {
+    depth: depthOf(load),
+    depth_by_class: {
+      interactive: interactive.jobs,
+      standard: standard.jobs,
+      batch: batch.jobs,
+    },
+    running: running.interactive.jobs + running.standard.jobs + running.batch.jobs,
+    slots,
+    alert: load.isAlerting,
+    breaker,
+    estimated_wait_ms: waits.standard,
+    estimated_wait_ms_by_class: waits,
+    fallback_jobs: load.fallbackJobs,
+    tokens_per_s: tokensPerS,
+  };
+}
+
+function admissionShown(admission: Admission) {
+  const { kind, tier, reason, waitMs } = admission;
+  const retryAfterMs = kind === 'refuse' ? admission.retryAfterMs : null;
+  return { kind, tier, reason, estimated_wait_ms: waitMs, retry_after_ms: retryAfterMs };
 }

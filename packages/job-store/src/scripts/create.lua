@@ -5,7 +5,8 @@
 --
 -- KEYS  1 job, 2 log
 -- ARGV  1 queue timeout (ms), 2 latest time of this call (ms since the epoch), 3 `queued` event,
---       4 `rerouted` event or '', 5.. field, value, field, value, …
+--       4 `rerouted` event or '', 5 job id, 6 to 8 the `started`, `delta` and `completed` events of a
+--       job that is answered already, else '', 9.. field, value, field, value, …
 -- RETURN {'created' or 'existed', state, tier, epoch, class, created_at}, {'late'}, or {'deleted'}
 --     when the job existed and is being removed
 
@@ -30,12 +31,18 @@ local fields = {
   'state', 'queued', 'epoch', 1, 'attempt', 0, 'failures', 0, 'deaths', 0, 'seq', ARGV[4] == '' and 1 or 2,
   'created_at', now, 'queue_deadline', now + tonumber(ARGV[1]),
 }
-for i = 5, #ARGV do
+for i = 9, #ARGV do
   fields[#fields + 1] = ARGV[i]
 end
 redis.call('HSET', KEYS[1], unpack(fields))
 redis.call('XADD', KEYS[2], '0-1', 't', 'queued', 'd', ARGV[3])
 if ARGV[4] ~= '' then
   redis.call('XADD', KEYS[2], '0-2', 't', 'rerouted', 'd', ARGV[4])
+end
+if ARGV[8] ~= '' then
+  redis.call('XADD', KEYS[2], '0-2', 't', 'started', 'd', ARGV[6])
+  redis.call('XADD', KEYS[2], '0-3', 't', 'delta', 'd', ARGV[7])
+  redis.call('HSET', KEYS[1], 'attempt', 1, 'started_at', now)
+  conclude(KEYS[1], KEYS[2], ARGV[5], 4, 'completed', ARGV[8])
 end
 return as_written('created')
