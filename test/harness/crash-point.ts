@@ -5,7 +5,7 @@
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-export interface CrashPoint {
+interface CrashPoint {
   readonly url: string;
   /** Lets so many more commands pass; then nothing passes any more. */
   crashAfter(commands: number): void;
@@ -36,7 +36,7 @@ export async function actAndDie<Dying extends { stop(): Promise<void> }>({
   await dying.stop();
 }
 
-export async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
+async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
   const { hostname, port } = new URL(redisUrl);
   const clients = new Set<Socket>();
   let left = Number.POSITIVE_INFINITY;

@@ -10,7 +10,7 @@
  *
  * Whoever comes second, by a breath or by a second, finds the record changed and does nothing.
  */
-import type { EntryLimits, WaitingJob } from '@qarr/router-core';
+import type { EntryLimits } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import { queueOf } from './keys.ts';
 import type { Keys } from './keys.ts';
@@ -19,7 +19,7 @@ import type { Queues } from './queues.ts';
 import { runScript } from './scripts.ts';
 import type { PlacedJob } from './waiting.ts';
 
-export interface Destination {
+interface Destination {
   readonly to: string;
   /** What its client is told, and operators count. */
   readonly reason: string;

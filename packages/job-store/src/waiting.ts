@@ -1,6 +1,5 @@
 /** What waits in a tier and may be moved to another one, read in pages of the tier's fair order. */
-import { fallbackSchema } from '@qarr/router-core';
-import type { JobClass, WaitingJob } from '@qarr/router-core';
+import type { Fallback, JobClass, WaitingJob } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import type { Keys } from './keys.ts';
 
@@ -13,7 +12,7 @@ export interface PlacedJob extends WaitingJob {
   readonly epoch: number;
 }
 
-export interface WaitingPage {
+interface WaitingPage {
   /** Those of the page that may be moved at all. */
   readonly jobs: readonly PlacedJob[];
   /** Where the next page begins; null where nothing is left that could be moved. */
@@ -96,7 +95,7 @@ function placedJob({
     owner: owner ?? '',
     class: jobClass as JobClass,
     tokens: Number(cost ?? 1),
-    fallback: fallbackSchema.parse(fallback),
+    fallback: fallback as Fallback,
     fits: JSON.parse(fits) as string[],
     leftMs: due - now,
     jobsAhead,

@@ -16,7 +16,6 @@ export {
   JOB_TRANSITIONS,
   TERMINAL_STATES,
   canTransition,
-  fallbackSchema,
   isTerminalState,
   jobClassSchema,
   jobRecordSchema,
@@ -62,7 +61,7 @@ export type {
 } from './admission.ts';
 export { equalOrHigherClasses, estimateWaitMs, estimateWaits } from './wait-estimate.ts';
 export { planMoves, takesNone } from './moves.ts';
-export type { WaitingJob } from './moves.ts';
+export type { MoveReason, WaitingJob } from './moves.ts';
 
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';

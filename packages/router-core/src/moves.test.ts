@@ -130,7 +130,7 @@ describe('a job of a tier that takes none', () => {
     ];
     const tiers = [from, tierOf('precise', { slots: 20 })];
     const moves = planMoves(jobs, { from, tiers, options });
-    expect(moves.map(({ job }) => jobs.indexOf(job as WaitingJob))).toEqual([2, 1, 0]);
+    expect(moves.map(({ job }) => jobs.indexOf(job))).toEqual([2, 1, 0]);
     expect(moves[0]?.limits).toEqual({
       depthMax: 100,
       tokensAheadMax: expect.any(Number),
