@@ -44,7 +44,7 @@ export async function* readEvents(
   }
 }
 
-/** Null for a frame without data, such as a reconnect hint. */
+/** Null for a frame without data, such as a reconnect hint, and for what is in no log: a position. */
 function parseFrame(frame: string): SseEvent | null {
   const fields = new Map(
     frame
@@ -55,7 +55,7 @@ function parseFrame(frame: string): SseEvent | null {
       ),
   );
   const data = fields.get('data');
-  if (data === undefined) return null;
+  if (data === undefined || !fields.has('id')) return null;
   return {
     id: Number(fields.get('id')),
     event: fields.get('event') ?? '',

@@ -6,13 +6,17 @@ import type { ClientContext } from './client.ts';
 import { readFrames } from './frames.ts';
 import { bodyOf } from './plan.ts';
 import type { OpPlan } from './plan.ts';
-import { outcomeOf } from './submit.ts';
+import { BUSY_CODES, outcomeOf } from './submit.ts';
 
 /** As long as a connected client waits at all. */
 const CHAT_TIMEOUT_MS = 45_000;
 const RETRY_MS = 300;
 const TRIES_MAX = 60;
-const AGAIN_CODES: ReadonlySet<string> = new Set(['shutting_down', 'queue_unavailable']);
+const AGAIN_CODES: ReadonlySet<string> = new Set([
+  'shutting_down',
+  'queue_unavailable',
+  ...BUSY_CODES,
+]);
 /** Heartbeats come each second. */
 const SILENCE_MS = 5_000;
 

@@ -8,9 +8,11 @@ import type { OpPlan } from './plan.ts';
 const RETRY_MS = 300;
 /** Faults end sooner; what is refused for longer is refused for good. */
 const TRIES_MAX = 60;
+/** What a server says whose tier has too much to do. */
+export const BUSY_CODES = ['queue_full', 'overloaded', 'batch_paused', 'tier_unavailable'];
 /** What a server that takes no job at all says: the same may be tried again, with a key or not. */
 const REFUSED_STATUSES: ReadonlySet<number> = new Set([429]);
-const REFUSED_CODES: ReadonlySet<string> = new Set(['shutting_down']);
+const REFUSED_CODES: ReadonlySet<string> = new Set(['shutting_down', ...BUSY_CODES]);
 
 /** The id of the job, or null where it was refused or nobody can tell. */
 export async function submitJob(
