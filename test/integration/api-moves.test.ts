@@ -7,7 +7,7 @@ import { waitUntil } from '../harness/wait-until.ts';
 import { startWorkerProcess } from '../harness/worker-process.ts';
 
 it('moves what would be too late to a tier that its client allows, and nothing else', async () => {
-  const world = await startApiWorld();
+  const world = await startApiWorld({ QARR_INTERACTIVE_QUEUE_MS: '12000' });
   onTestFinished(() => world.stop());
   const replica = await world.startApi();
   const engine = await startEngineProcess('--profile=awq-24gb');
@@ -42,8 +42,12 @@ it('moves what would be too late to a tier that its client allows, and nothing e
     });
   });
   const allowed = await submit({ ...fast, fallback: 'any' });
+  const known = await world.jobIds();
   // Nobody has pinned it.
-  const routed = await submit({ queue_timeout_ms: 12_000 });
+  const chat = postJson(`${world.api.url}/v1/chat/completions`, { prompt: 'Hi' });
+  const routed = await waitUntil('the chat waits', async () =>
+    (await world.jobIds()).find((id) => !known.includes(id)),
+  );
   const refused = await submit({ ...fast, queue_timeout_ms: 3_000 });
   const elsewhere = await submit({ ...fast, queue_timeout_ms: 3_000, fallback: 'down' });
   const reader = await openStream(`${replica.url}/v1/jobs/${allowed}/events`);
@@ -59,6 +63,10 @@ it('moves what would be too late to a tier that its client allows, and nothing e
     await attempt.complete();
     expect(await job(id)).toMatchObject({ status: 'completed', tier: 'precise' });
   }
+  const answer = await chat;
+  expect(answer.headers.get('x-qarr-tier')).toBe('precise');
+  expect(answer.headers.get('x-qarr-fallback')).toBe('from=fast, to=precise, reason=breaker_open');
+  expect(await answer.json()).toMatchObject({ model: 'precise' });
   expect(eventsOf(await reader.end()).map(({ type }) => type)).toEqual([
     'queued',
     'rerouted',
