@@ -10,6 +10,7 @@ interface CrashPoint {
   /** Lets so many more commands pass; then nothing passes any more. */
   crashAfter(commands: number): void;
   readonly crashed: Promise<void>;
+  /** Afterwards all that it let pass has been carried out. */
   stop(): Promise<void>;
 }
 
@@ -39,6 +40,7 @@ export async function actAndDie<Dying extends { stop(): Promise<void> }>({
 async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
   const { hostname, port } = new URL(redisUrl);
   const clients = new Set<Socket>();
+  const upstreams = new Set<Promise<void>>();
   let left = Number.POSITIVE_INFINITY;
   const crashed = Promise.withResolvers<void>();
   let isOver = false;
@@ -58,11 +60,12 @@ async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
     let waiting = Buffer.alloc(0);
     clients.add(client);
     for (const socket of [client, upstream]) socket.setNoDelay(true).on('error', () => {});
+    upstreams.add(new Promise((resolve) => upstream.on('close', () => resolve())));
     upstream.on('close', () => client.destroy());
     client.on('close', () => {
       clients.delete(client);
-      // What was let through shall arrive.
-      upstream.end();
+      // What was let through shall arrive, and what is answered to it nobody reads.
+      upstream.unpipe().resume().end();
     });
     upstream.pipe(client);
     client.on('data', (bytes: Buffer) => {
@@ -87,6 +90,7 @@ async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
     async stop() {
       crash();
       await new Promise((resolve) => server.close(resolve));
+      await Promise.all(upstreams);
     },
   };
 }

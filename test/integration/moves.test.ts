@@ -12,6 +12,7 @@ import fc from 'fast-check';
 import { describe, expect, inject, it } from 'vitest';
 import { actAndDie } from '../harness/crash-point.ts';
 import { checkLog, readLog, textOf } from '../harness/job-log.ts';
+import { tracesOf } from '../harness/redis-traces.ts';
 import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
@@ -233,6 +234,21 @@ describe('a job that is moved runs once and ends once', () => {
   });
 });
 
+it('is deleted without a trace when its mover has died behind the record', async () => {
+  const { store, stores } = await world();
+  const traces = await Promise.all(
+    Array.from({ length: COMMANDS_MAX }, async (_, commands) => {
+      const job = await submitted(store);
+      await moveAndDie(job, { commands, stores });
+      const isMoved = (await store.get(job.id))?.tier === 'precise';
+      await store.delete(job.id);
+      return isMoved ? [await tracesOf(stores.redis, job.id)] : [];
+    }),
+  );
+  expect(traces.flat().length).toBeGreaterThan(1);
+  expect(traces.flat(2)).toEqual([]);
+});
+
 async function liveAll(fates: readonly Fate[], workersCome: Coming): Promise<void> {
   const stores = createStores();
   const store = await stores.producer({ mendAfterMs: 0, passEveryMs: 0 });
@@ -276,24 +292,32 @@ async function moveAmid({
   store: ProducerStore;
   stores: Stores;
 }): Promise<void> {
-  const open = (redisUrl: string) =>
-    createProducerStore({
-      root: stores.root,
-      redisUrl,
-      tiers: [...TIERS],
-      replicaId: randomUUID(),
-      onError: () => {},
-    });
-  const act = (mover: ProducerStore) => move(mover, placedByHand(job));
   await Promise.all([
     ...movers.map((commands) =>
-      commands === null
-        ? act(store)
-        : actAndDie({ redisUrl: inject('redisUrl'), open, commands, act }),
+      commands === null ? move(store, placedByHand(job)) : moveAndDie(job, { commands, stores }),
     ),
     race === 'cancel' && sleep(Math.random() * 20).then(() => store.cancel(job.id)),
     race === 'delete' && sleep(Math.random() * 20).then(() => store.delete(job.id)),
   ]);
+}
+
+function moveAndDie(
+  job: NewJob,
+  { commands, stores: { root } }: { commands: number; stores: Stores },
+): Promise<void> {
+  return actAndDie({
+    redisUrl: inject('redisUrl'),
+    open: (redisUrl) =>
+      createProducerStore({
+        root,
+        redisUrl,
+        tiers: [...TIERS],
+        replicaId: randomUUID(),
+        onError: () => {},
+      }),
+    commands,
+    act: (mover) => move(mover, placedByHand(job)),
+  });
 }
 
 async function expectOneLife({
