@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createProducerStore } from '@qarr/job-store';
 import type { PlacedJob, ProducerStore, WorkerStore } from '@qarr/job-store';
-import { isTerminalState } from '@qarr/router-core';
+import { QarrError, isTerminalState } from '@qarr/router-core';
 import type { EntryLimits, JobRecord, LoggedEvent, NewJob } from '@qarr/router-core';
 import fc from 'fast-check';
 import { describe, expect, inject, it } from 'vitest';
@@ -216,13 +216,14 @@ describe('a job that is moved runs once and ends once', () => {
   it.each(['then', 'when mended'] as const)(
     'wherever its movers die; workers come %s',
     async (come) => {
-      const everyCommand = Array.from({ length: COMMANDS_MAX + 1 }, (_, commands) => commands);
-      await liveAll(
-        RACES.flatMap((race) =>
-          everyCommand.map((commands) => ({ fallback: 'any', race, movers: [commands] })),
-        ),
-        come,
-      );
+      // One after the other: so many that die at once keep Redis from answering anybody.
+      for (const race of RACES) {
+        const fates = Array.from({ length: COMMANDS_MAX + 1 }, (_, commands) => commands);
+        await liveAll(
+          fates.map((commands) => ({ fallback: 'any', race, movers: [commands] })),
+          come,
+        );
+      }
     },
   );
 
@@ -277,7 +278,7 @@ async function liveAll(fates: readonly Fate[], workersCome: Coming): Promise<voi
     return left.every((number) => number === 0);
   });
   await expectConsistent(stores, store, jobs);
-  expect(stores.errors).toEqual([]);
+  expect(stores.errors.filter((error) => !isSilence(error)).map(String), 'errors').toEqual([]);
 }
 
 /** Its movers, and what else happens, all at once. */
@@ -296,9 +297,28 @@ async function moveAmid({
     ...movers.map((commands) =>
       commands === null ? move(store, placedByHand(job)) : moveAndDie(job, { commands, stores }),
     ),
-    race === 'cancel' && sleep(Math.random() * 20).then(() => store.cancel(job.id)),
-    race === 'delete' && sleep(Math.random() * 20).then(() => store.delete(job.id)),
+    race === 'cancel' && sleep(Math.random() * 20).then(() => insist(() => store.cancel(job.id))),
+    race === 'delete' && sleep(Math.random() * 20).then(() => insist(() => store.delete(job.id))),
   ]);
+}
+
+/**
+ * Redis has not answered in time, as on a machine that is busy with tests: that is not what is tested.
+ * A script that fails has the same code, and a cause.
+ */
+function isSilence(error: unknown): boolean {
+  const { message, cause } = error as Error;
+  if (message === 'Command timed out') return true;
+  if (!(error instanceof QarrError) || error.code !== 'queue_unavailable') return false;
+  return cause === undefined || isSilence(cause);
+}
+
+function unlessSilence(error: unknown): void {
+  if (!isSilence(error)) throw error;
+}
+
+async function insist<Answer>(call: () => Promise<Answer>): Promise<void> {
+  await waitUntil('Redis answers', () => call().then(() => true, unlessSilence));
 }
 
 function moveAndDie(
@@ -334,12 +354,12 @@ async function expectOneLife({
   expect(runs.length).toBeLessThanOrEqual(1);
   const events = await readLog({ ...stores, jobId: job.id });
   if (race === 'delete') {
-    expect(events).toEqual([]);
+    expect(events, 'left of what was deleted').toEqual([]);
     return;
   }
   checkLog(events);
   const [hop, ...more] = events.filter(({ type }) => type === 'rerouted');
-  expect(more).toEqual([]);
+  expect(more, 'hops beyond the first').toEqual([]);
   if (fallback === 'none') expect(hop).toBeUndefined();
   const last = events.at(-1)?.type;
   if (race === 'nothing') expect(last).toBe('completed');
