@@ -14,6 +14,7 @@ export default defineConfig({
             '{apps,packages}/*/src/**/*.test.ts',
             'scripts/**/*.test.ts',
             'test/workspace/**/*.test.ts',
+            'test/overload/**/*.test.ts',
           ],
         },
       },

@@ -86,7 +86,6 @@ describe('a job that has its answer already', () => {
 
   it('is one job for one idempotency key', async () => {
     const { store } = await world();
-    const named = (): NewJob => newJob({ idempotency: { key: 'a key', bodyHash: 'body' } });
     const first = await store.submitAnswered(named(), ANSWER);
     const second = await store.submitAnswered(named(), ANSWER);
     expect(second).toMatchObject({ kind: 'attached', record: { state: 'completed' } });
@@ -101,6 +100,10 @@ describe('a job that has its answer already', () => {
     expect(await stores.redis.keys(`${stores.root}:answer:*`)).toEqual([]);
   });
 });
+
+function named(): NewJob {
+  return newJob({ idempotency: { key: 'a key', bodyHash: 'body' } });
+}
 
 async function world() {
   const stores = createStores();

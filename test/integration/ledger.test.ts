@@ -137,6 +137,25 @@ describe('the order', () => {
     expect(standard).toEqual([9, 19, 29]);
   });
 
+  it('gives standard every fourth start when the first of it has waited half of its time', async () => {
+    const { submit, start, load } = await world();
+    await submit({ class: 'interactive' });
+    await submit({ class: 'standard', queueTimeoutMs: 60_000 });
+    expect((await load()).isStandardLate).toBe(false);
+    await start();
+    await start();
+    for (let job = 0; job < 5; job += 1) await submit({ class: 'standard', queueTimeoutMs: 1 });
+    await submit({ class: 'interactive' });
+    await waitUntil('the first is late', async () => (await load()).isStandardLate);
+    const served: JobClass[] = [];
+    for (let round = 0; round < 8; round += 1) {
+      const { class: jobClass } = await start();
+      served.push(jobClass);
+      if (jobClass === 'interactive') await submit({ class: 'interactive' });
+    }
+    expect(served.filter((jobClass) => jobClass === 'standard')).toHaveLength(2);
+  });
+
   it('puts what comes back before what is new, class by class', async () => {
     const { submit, stores } = await world();
     const [back, fresh] = [newJob(), newJob()];

@@ -66,6 +66,7 @@ async function startTwo() {
     QARR_CANARY_TIMEOUT_MS: '1000',
     QARR_FIRST_TOKEN_TIMEOUT_MS: '3000',
     QARR_IDLE_TIMEOUT_MS: '1000',
+    QARR_BREAKER_OPEN_MS: '1000',
   });
   for (const engine of engines) await becomes(worker, engine, 'ready');
   return { broken: engines[0], sound: engines[1], worker };

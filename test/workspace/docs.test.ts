@@ -33,6 +33,8 @@ it('links only to files that exist', () => {
     'docs/routing.md',
     'docs/configuration.md',
     'docs/conformance.md',
+    'docs/overload.md',
+    'deploy/prometheus/README.md',
     'docs/simulator.md',
     'docs/webhooks.md',
   ];

@@ -51,6 +51,11 @@ export const environmentSchema = z.object({
     .describe(
       "Of a tier's slots: so many jobs may other tiers have sent it at once, and always one",
     ),
+  QARR_CACHE_TTL_MS: milliseconds(0, 2_592_000_000)
+    .default(0)
+    .describe(
+      'How long an answer at temperature 0 is given to the same request again, in ms; 0: never',
+    ),
   QARR_RUN_TIMEOUT_MS: milliseconds(1, 86_400_000)
     .default(600_000)
     .describe('How long a job may run from its first start, where it does not say, in ms'),
@@ -96,6 +101,8 @@ export interface ApiConfig {
   readonly admission: AdmissionOptions;
   readonly depthAlertPerWorker: number;
   readonly runTimeoutMs: number;
+  /** 0: no answer is given twice. */
+  readonly cacheTtlMs: number;
   readonly replicaLostMs: number;
   readonly owedCancelsMax: number;
   readonly idempotencyTtlMs: number;
@@ -148,6 +155,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
     },
     depthAlertPerWorker: variables.QARR_DEPTH_ALERT_PER_WORKER,
     runTimeoutMs: variables.QARR_RUN_TIMEOUT_MS,
+    cacheTtlMs: variables.QARR_CACHE_TTL_MS,
     replicaLostMs: variables.QARR_REPLICA_LOST_MS,
     owedCancelsMax: variables.QARR_OWED_CANCELS_MAX,
     idempotencyTtlMs: variables.QARR_IDEMPOTENCY_TTL_MS,

@@ -10,6 +10,7 @@ export interface ApiMetrics {
   routed(route: { tier: string; reasons: readonly string[] }): void;
   rerouted(move: Rerouted & { to: string }): void;
   refused(code: ErrorCode): void;
+  cached(tier: string): void;
   streamOpened(): void;
   streamClosed(): void;
   webhook(outcome: WebhookOutcome): void;
@@ -44,6 +45,12 @@ export function createApiMetrics({
     name: 'qarr_fallback_total',
     help: 'Jobs that another tier has taken than that of their route, by the reason',
     labelNames: ['from', 'to', 'reason'] as const,
+    registers,
+  });
+  const cached = new Counter({
+    name: 'qarr_cached_answers_total',
+    help: 'Jobs that were given the answer of an earlier one',
+    labelNames: ['tier'] as const,
     registers,
   });
   const connections = new Gauge({
@@ -131,6 +138,7 @@ export function createApiMetrics({
     routed: ({ tier, reasons }) => routed.inc({ tier, reason: reasons[0] ?? 'default' }),
     rerouted: ({ from, to, reason }) => rerouted.inc({ from, to, reason }),
     refused: (code) => refused.inc({ code }),
+    cached: (tier) => cached.inc({ tier }),
     streamOpened: () => connections.inc(),
     streamClosed: () => connections.dec(),
     webhook: (outcome) => webhooks.inc({ outcome }),

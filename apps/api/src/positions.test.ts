@@ -10,12 +10,13 @@ const job = (id: string): WaitingJob => ({ id, tier: 'fast', class: 'standard' }
 function world(places: Record<string, number> | null, perRound?: number) {
   vi.useFakeTimers();
   const asked: (readonly string[])[] = [];
-  const state = { places };
+  const state = { places, answering: Promise.resolve() };
   const positions = createPositions({
     store: {
       async placesOf(ids) {
         asked.push(ids);
         if (state.places === null) throw new Error('Redis does not answer');
+        await state.answering;
         return ids.map((id) => state.places?.[id] ?? null);
       },
     },
@@ -67,6 +68,19 @@ describe('who follows a job that waits', () => {
     await round();
     expect(told()).toEqual([]);
     expect(asked).toEqual([['gone']]);
+  });
+
+  it('is told nothing any more when it leaves while its place is asked for', async () => {
+    const { state, asked, told, follow, round } = world({ a: 1 });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    state.answering = promise;
+    const leave = follow('a');
+    await round();
+    leave();
+    resolve();
+    await round();
+    expect(told()).toEqual([]);
+    expect(asked).toEqual([['a']]);
   });
 
   it('takes turns with the others when they are many', async () => {

@@ -17,9 +17,10 @@ export function setJobHeaders(
   reply: FastifyReply,
   { job, log }: { job: AcceptedJob; log: FastifyBaseLogger },
 ): void {
-  const { id, tier, rerouted, reasons, place } = job;
+  const { id, tier, rerouted, reasons, place, isCached } = job;
   setRouteHeaders(reply, job);
   setTierHeaders(reply, job);
+  if (isCached) reply.header('x-qarr-cache', 'hit');
   reply.header('x-qarr-job', id);
   if (place === null) reply.header('idempotent-replayed', 'true');
   const message = place === null ? 'request attached to its job' : 'job accepted';

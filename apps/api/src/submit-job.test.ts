@@ -32,7 +32,12 @@ async function submit(
     },
     { class: 'standard', onInterrupt: 'continue', isBound: false, ...options },
     {
-      store: { ...store, findByKey: async () => null },
+      store: {
+        ...store,
+        findByKey: async () => null,
+        findAnswer: async () => null,
+        submitAnswered: () => Promise.reject(new Error('not used')),
+      },
       watch: {
         statuses: () => [],
         snapshots: () => [tierSnapshot({ name: 'fast', depth: 0, load: NO_LOAD, workers: [] })],
@@ -44,6 +49,7 @@ async function submit(
       config: {
         queueTimeoutMs: { interactive: 1, standard: 1, batch: 1 },
         runTimeoutMs: 1,
+        cacheTtlMs: 0,
         admission: { depthMax: 10, waitShareMax: 1, fallbackShareMax: 1 },
       },
     },

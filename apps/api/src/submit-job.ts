@@ -1,9 +1,10 @@
 /** From a valid request to a job in its queue, or to the job that its idempotency key stands for. */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { KnownSubmission, ProducerStore, QueuePlace } from '@qarr/job-store';
-import { QarrError, childTraceparent, parseTraceparent } from '@qarr/router-core';
+import { QarrError, childTraceparent, isCacheable, parseTraceparent } from '@qarr/router-core';
 import type {
   ChatRequest,
+  EngineRequest,
   Fallback,
   IdempotencyKey,
   JobClass,
@@ -24,10 +25,10 @@ import { routeRequest } from './route-request.ts';
 import type { RouteDeps, RoutedRequest } from './route-request.ts';
 
 export interface SubmitDeps extends PlaceDeps {
-  readonly store: Pick<ProducerStore, 'submit' | 'findByKey'>;
+  readonly store: Pick<ProducerStore, 'submit' | 'submitAnswered' | 'findAnswer' | 'findByKey'>;
   readonly metrics: ApiMetrics;
   readonly cancels: Pick<OwedCancels, 'owe'>;
-  readonly config: Pick<ApiConfig, 'queueTimeoutMs' | 'runTimeoutMs' | 'admission'>;
+  readonly config: Pick<ApiConfig, 'queueTimeoutMs' | 'runTimeoutMs' | 'admission' | 'cacheTtlMs'>;
 }
 
 export interface JobOptions {
@@ -54,6 +55,8 @@ export interface AcceptedJob {
   readonly reasons: string[];
   readonly droppedMessages: number;
   readonly status: JobState;
+  /** It has the answer that the same request got before. */
+  readonly isCached: boolean;
   /** Null for a job that was there already. */
   readonly place: QueuePlace | null;
   /** Milliseconds since the epoch. */
@@ -94,9 +97,10 @@ export async function submitJob(
   const job = newJob(route, options, deps.config);
   const placed = await place(job, { route, options }, deps);
   if (placed.kind === 'refuse') throw refused(placed);
-  const { submission, tier, rerouted } = placed;
+  const { submission, tier, rerouted, isCached } = placed;
   if (submission.kind !== 'created') return attachedTo(submission);
   deps.metrics.routed(route);
+  if (isCached) deps.metrics.cached(tier);
   if (rerouted !== null) deps.metrics.rerouted({ ...rerouted, to: tier });
   return {
     // Another request with its key may have chosen another one.
@@ -105,7 +109,8 @@ export async function submitJob(
     rerouted,
     reasons: route.reasons,
     droppedMessages: route.droppedMessages,
-    status: 'queued',
+    status: isCached ? 'completed' : 'queued',
+    isCached,
     place: submission.place,
     createdAt: Date.now(),
   };
@@ -115,15 +120,28 @@ async function place(
   job: NewJob,
   { route, options }: { route: RoutedRequest; options: JobOptions },
   deps: SubmitDeps,
-): Promise<Placed> {
+): Promise<Refusal | (Exclude<Placed, Refusal> & { isCached: boolean })> {
   try {
-    return await placeJob(job, admissionRequest(route, job, deps), deps);
+    const answered = await answerFromCache(job, deps);
+    if (answered !== null) {
+      const { tier } = job;
+      return { kind: 'submitted', submission: answered, tier, rerouted: null, isCached: true };
+    }
+    const placed = await placeJob(job, admissionRequest(route, job, deps), deps);
+    return placed.kind === 'refuse' ? placed : { ...placed, isCached: false };
   } catch (error) {
     if (!isUnknownOutcome(error)) throw error;
     // Its client is told that it failed: where it was written after all, it must not run.
     if (options.isBound) void deps.cancels.owe(job.id, { mayAppear: true });
     throw withAdvice(error, options);
   }
+}
+
+/** Before anything is asked of its tier: an answer that is there needs no engine. */
+async function answerFromCache({ cache, ...job }: NewJob, { store }: SubmitDeps) {
+  if (cache === undefined) return null;
+  const answer = await store.findAnswer(job.tier, cache.requestHash);
+  return answer === null ? null : store.submitAnswered(job, answer);
 }
 
 function newJob(route: RoutedRequest, options: JobOptions, config: SubmitDeps['config']): NewJob {
@@ -147,7 +165,15 @@ function newJob(route: RoutedRequest, options: JobOptions, config: SubmitDeps['c
     webhook: options.webhook,
     idempotency: options.idempotency,
     isBound: options.isBound,
+    cache: cacheOf(route.engineRequest, config),
   };
+}
+
+/** An owner's answers are its own. */
+function cacheOf(request: EngineRequest, { cacheTtlMs }: SubmitDeps['config']): NewJob['cache'] {
+  if (cacheTtlMs === 0 || !isCacheable(request)) return undefined;
+  const hash = createHash('sha256').update(JSON.stringify([OWNER, request]));
+  return { requestHash: hash.digest('base64url'), ttlMs: cacheTtlMs };
 }
 
 /** A pinned job stays where it is unless its client says otherwise. */
@@ -164,7 +190,17 @@ function refused({ code, tier, retryAfterMs, waitMs, depth }: Refusal): QarrErro
 function attachedTo(known: KnownSubmission): AcceptedJob {
   if (known.kind === 'refused') throw new QarrError(known.code, { param: 'Idempotency-Key' });
   const { id, tier, rerouted, reasons, droppedMessages, state, createdAt } = known.record;
-  return { id, tier, rerouted, reasons, droppedMessages, status: state, place: null, createdAt };
+  return {
+    id,
+    tier,
+    rerouted,
+    reasons,
+    droppedMessages,
+    status: state,
+    isCached: known.record.result?.cached === true,
+    place: null,
+    createdAt,
+  };
 }
 
 function isUnknownOutcome(error: unknown): error is QarrError {

@@ -76,10 +76,36 @@ export function readConfig({
     configFile,
     tiers,
     simTimeScale: simTimeScale(env),
-    colours: text(env, 'NO_COLOR') === null,
+    colours: usesColours(env),
     webhookSecrets: text(env, 'QARR_WEBHOOK_SECRETS'),
     childEnv: inheritable(env, tiers),
   });
+}
+
+export function usesColours(env: NodeJS.ProcessEnv = process.env): boolean {
+  return text(env, 'NO_COLOR') === null;
+}
+
+const API_PROTOCOLS = ['http:', 'https:'];
+
+/** Where the API is that a command asks: as given, or the one that `qarr up` starts. */
+export function readApiUrl({
+  given,
+  env = process.env,
+}: {
+  given: string | undefined;
+  env?: NodeJS.ProcessEnv;
+}): string {
+  if (given === undefined) {
+    const port = wholeNumber({ env, name: 'PORT', min: 1, max: PORT_MAX, ifUnset: 8080 });
+    return `http://127.0.0.1:${port}`;
+  }
+  const parsed = URL.parse(given);
+  if (parsed === null || !isUrl(given, API_PROTOCOLS)) throw badUrl('--url', API_PROTOCOLS);
+  if (parsed.username !== '' || parsed.password !== '') {
+    throw badValue('--url must not hold a user or a password');
+  }
+  return `${parsed.origin}${parsed.pathname}`.replace(/\/+$/, '');
 }
 
 function readDeployment({ env, folder }: { env: NodeJS.ProcessEnv; folder: string }): {

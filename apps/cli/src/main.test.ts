@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -42,8 +43,34 @@ describe('the qarr command', { timeout: TEST_TIMEOUT_MS }, () => {
   test.each([
     [['serve'], "qarr: unknown command 'serve'\n"],
     [['up', '--fast'], "qarr: unknown option '--fast'\n"],
+    [
+      ['tiers', '--url', 'ftp://x'],
+      'qarr: --url must be a URL that begins with http://… or https://…\n',
+    ],
   ])('refuses %j in one line', async (args, stderr) => {
     expect(await qarr(args)).toEqual({ exitCode: 2, stdout: '', stderr });
+  });
+
+  test('shows the tiers once where the output is no terminal', async () => {
+    const tier = { name: 'fast', depth: 2, running: 1, slots: 8, workers: [] };
+    const api = createServer((socket) => {
+      socket.end(
+        `HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n${JSON.stringify({ tiers: [tier] })}`,
+      );
+    }).listen(0, '127.0.0.1');
+    await once(api, 'listening');
+    const PORT = String((api.address() as AddressInfo).port);
+    const shown = await qarr(['tiers'], { PORT });
+    expect(shown).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(shown.stdout).toMatch(/^TIER .*\nfast +2 .* 1\/8 .*none\n$/);
+    const asJson = await qarr(['tiers', '--json', '--url', `http://127.0.0.1:${PORT}/`]);
+    expect(JSON.parse(asJson.stdout)).toEqual({ tiers: [tier] });
+    api.close();
+    expect(await qarr(['tiers'], { PORT })).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr: `qarr: no answer from http://127.0.0.1:${PORT} (nobody listens there); start the API (npm start), or name another one with --url\n`,
+    });
   });
 
   test('refuses a bad variable in one line, before anything is started', async () => {

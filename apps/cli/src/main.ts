@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { CliError, EXIT_BAD_USE, messageOf, oneLine } from './cli-error.ts';
-import { readConfig } from './config.ts';
+import { readApiUrl, readConfig, usesColours } from './config.ts';
 import { createScreen } from './screen.ts';
 import { listenForStopSignals } from './stop-signals.ts';
+import { showTiers, watchTiers } from './tiers/tiers.ts';
 import { up } from './up.ts';
 
 /** What a shell reports for a process that Ctrl-C ended. */
@@ -19,6 +20,7 @@ async function run(args: readonly string[]): Promise<number> {
     async onUp(options) {
       exitCode = await runUp(options);
     },
+    onTiers: runTiers,
   });
   try {
     await program.parseAsync(args, { from: 'user' });
@@ -31,10 +33,18 @@ async function run(args: readonly string[]): Promise<number> {
   }
 }
 
+interface TiersFlags {
+  readonly url?: string;
+  readonly once?: boolean;
+  readonly json?: boolean;
+}
+
 function createProgram({
   onUp,
+  onTiers,
 }: {
   onUp: (options: { exitAfterDemo?: boolean }) => Promise<void>;
+  onTiers: (flags: TiersFlags) => Promise<void>;
 }): Command {
   const program = new Command('qarr')
     .description('A queue-based inference system in front of self-hosted vLLM.')
@@ -48,6 +58,13 @@ function createProgram({
     .description('Start a whole system on this machine, show it working, and serve until Ctrl-C.')
     .option('--exit-after-demo', 'stop everything after the three answers')
     .action(onUp);
+  program
+    .command('tiers')
+    .description('Show what waits and runs in each tier, and its engines, until Ctrl-C.')
+    .option('--url <url>', 'the API; without it the one on this machine, at PORT or 8080')
+    .option('--once', 'once, as always where the output is no terminal')
+    .option('--json', 'once, as the API tells it')
+    .action(onTiers);
   return program;
 }
 
@@ -67,6 +84,22 @@ async function runUp({ exitAfterDemo = false }: { exitAfterDemo?: boolean }): Pr
     exitsAfterDemo: exitAfterDemo,
   });
   return signals.kill.aborted ? EXIT_KILLED : 0;
+}
+
+async function runTiers({ url, once = false, json = false }: TiersFlags): Promise<void> {
+  const { stdout, stderr } = process;
+  const baseUrl = readApiUrl({ given: url });
+  const { style } = createScreen({ stdout, stderr, colours: stdout.isTTY && usesColours() });
+  const signals = listenForStopSignals({ onStop: () => {} });
+  // Whoever read the output is gone (`qarr tiers | head -1`).
+  stdout.on('error', () => signals.request());
+  const deps = { baseUrl, stdout, style, signal: signals.stop };
+  try {
+    if (once || json || !stdout.isTTY) await showTiers({ ...deps, asJson: json });
+    else await watchTiers(deps);
+  } catch (error) {
+    if (!signals.stop.aborted) throw error;
+  }
 }
 
 function readVersion(): string {

@@ -232,7 +232,7 @@ describe('whatever happened', () => {
       retryable: fc.boolean(),
       burns: fc.constantFrom('try', 'spare', 'nothing'),
       retryAfterMs: fc.option(fc.integer({ min: 0, max: 30_000 })),
-      engine: fc.constantFrom('gone', 'suspect', 'fine'),
+      engine: fc.constantFrom('gone', 'suspect', 'busy', 'fine'),
     }),
   );
   const given = fc.record({

@@ -11,7 +11,8 @@ import {
   readEnvironment,
   wholeNumber,
 } from '@qarr/process';
-import type { TierConfig } from '@qarr/router-core';
+import { BREAKER_DEFAULTS, RETRIES_PER_SUCCESS } from '@qarr/router-core';
+import type { BreakerOptions, TierConfig } from '@qarr/router-core';
 import { z } from 'zod';
 import { readUpstreamUrls, splitUrls } from './upstream-urls.ts';
 
@@ -44,12 +45,21 @@ export const environmentSchema = z.object({
     .describe(
       `Small requests to an engine before its first job; replaces the tier's \`warmup_requests\`. Not set: ${WARMUP_REQUESTS}`,
     ),
-  QARR_REST_AFTER_FAILURES: wholeNumber(0, 1_000_000)
-    .default(5)
-    .describe('Jobs that an engine may fail in a row before it rests; 0: it never rests'),
-  QARR_REST_MS: milliseconds(1, 300_000)
-    .default(15_000)
-    .describe('The first rest, in ms; each further one is twice as long, up to 5 minutes'),
+  QARR_BREAKER_FAILURES: wholeNumber(0, 1_000_000)
+    .default(BREAKER_DEFAULTS.failureThreshold)
+    .describe("Hard failures in a row that open an engine's breaker; 0: it never opens"),
+  QARR_BREAKER_OPEN_MS: milliseconds(1, 3_600_000)
+    .default(BREAKER_DEFAULTS.resetTimeoutMs)
+    .describe('How long it is open the first time, in ms; each further time twice as long'),
+  QARR_BREAKER_OPEN_MS_MAX: milliseconds(1, 3_600_000)
+    .default(BREAKER_DEFAULTS.resetTimeoutMsMax)
+    .describe('How long it is open at most, in ms'),
+  QARR_BREAKER_PROBES: wholeNumber(1, 1_000)
+    .default(BREAKER_DEFAULTS.successThreshold)
+    .describe('Probes in a row that must succeed to close it'),
+  QARR_RETRY_PERCENT: wholeNumber(0, 100_000)
+    .default(RETRIES_PER_SUCCESS * 100)
+    .describe('Jobs that are tried again per hundred that are answered; besides, one per second'),
   QARR_CANARY_EVERY_MS: milliseconds(100, 86_400_000)
     .default(10_000)
     .describe('An engine that has shown no token for so long is asked for one, in ms'),
@@ -89,14 +99,6 @@ export interface EngineTimeouts {
   readonly tokensPerWindowMin: number;
 }
 
-/** When an engine that fails its jobs gets none for a while. */
-export interface RestLimits {
-  /** In a row; 0 for never. */
-  readonly afterFailures: number;
-  /** Each further rest is twice as long. */
-  readonly firstMs: number;
-}
-
 export interface WorkerConfig {
   readonly tier: TierConfig;
   readonly workerId: string;
@@ -111,7 +113,11 @@ export interface WorkerConfig {
   /** Before the first job, and whenever an engine has started anew. */
   readonly warmupRequests: number;
   readonly canary: { readonly everyMs: number; readonly timeoutMs: number };
-  readonly rest: RestLimits;
+  readonly breaker: Pick<
+    BreakerOptions,
+    'failureThreshold' | 'resetTimeoutMs' | 'resetTimeoutMsMax' | 'successThreshold'
+  >;
+  readonly retriesPerSuccess: number;
   readonly opsHost: string;
   readonly opsPort: number;
   readonly drainMs: number;
@@ -152,10 +158,16 @@ export function readConfig({
       everyMs: variables.QARR_CANARY_EVERY_MS,
       timeoutMs: variables.QARR_CANARY_TIMEOUT_MS,
     },
-    rest: {
-      afterFailures: variables.QARR_REST_AFTER_FAILURES,
-      firstMs: variables.QARR_REST_MS,
+    breaker: {
+      failureThreshold: variables.QARR_BREAKER_FAILURES,
+      resetTimeoutMs: variables.QARR_BREAKER_OPEN_MS,
+      resetTimeoutMsMax: Math.max(
+        variables.QARR_BREAKER_OPEN_MS,
+        variables.QARR_BREAKER_OPEN_MS_MAX,
+      ),
+      successThreshold: variables.QARR_BREAKER_PROBES,
     },
+    retriesPerSuccess: variables.QARR_RETRY_PERCENT / 100,
     opsHost: variables.HOST,
     opsPort: variables.OPS_PORT,
     drainMs: variables.QARR_DRAIN_MS,

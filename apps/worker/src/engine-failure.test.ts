@@ -7,7 +7,7 @@ describe('a status', () => {
   const refused = { retryable: false, engine: 'fine' };
   /** Our address, key or model name is wrong. */
   const misplaced = { code: 'upstream_error', retryable: false, engine: 'suspect' };
-  const busy = { code: 'upstream_error', retryable: true, burns: 'nothing', engine: 'suspect' };
+  const busy = { code: 'upstream_error', retryable: true, burns: 'nothing', engine: 'busy' };
   const broken = { code: 'upstream_error', retryable: true, burns: 'try', engine: 'suspect' };
   const table: [number, object][] = [
     [400, { ...refused, code: 'upstream_rejected' }],

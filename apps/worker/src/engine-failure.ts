@@ -15,9 +15,10 @@ export interface EngineFailure {
   readonly retryAfterMs: number | null;
   /**
    * What it says of the engine. `gone`: nobody listens there. `suspect`: it must answer a canary
-   * before it gets another job. `fine`: the request was at fault.
+   * before it gets another job. `busy`: it works, and has more to do than it can take. `fine`: the
+   * request was at fault.
    */
-  readonly engine: 'gone' | 'suspect' | 'fine';
+  readonly engine: 'gone' | 'suspect' | 'busy' | 'fine';
 }
 
 /** No engine may send a job away for longer; nor may a job wait longer than its deadline. */
@@ -40,7 +41,7 @@ export function failureOfStatus(
   }
   if (status === 429 || status === 503) {
     const retryAfterMs = parseRetryAfterMs(retryAfter);
-    return { ...failed('upstream_error', message), burns: 'nothing', retryAfterMs };
+    return { ...failed('upstream_error', message), burns: 'nothing', retryAfterMs, engine: 'busy' };
   }
   if (REQUEST_REFUSED.has(status)) {
     const refusal = `The engine refused the request with ${status}.`;

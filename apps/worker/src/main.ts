@@ -43,7 +43,11 @@ async function start(): Promise<Running> {
   const metrics = createWorkerMetrics({
     tier: config.tier.name,
     slots() {
-      return { running: worker?.running() ?? 0, free: upstreams?.capacity().free ?? 0 };
+      return {
+        running: worker?.running() ?? 0,
+        free: upstreams?.capacity().free ?? 0,
+        batch: worker?.batchSlots() ?? 0,
+      };
     },
     upstreams: () => upstreams?.statuses() ?? [],
   });
@@ -58,7 +62,9 @@ async function start(): Promise<Running> {
     config,
     store,
     connectUpstreams(onChange) {
-      upstreams = connectUpstreams({ config, onChange, log });
+      const { shareBreakers } = store;
+      const { onBreaker } = metrics;
+      upstreams = connectUpstreams({ config, shareBreakers, onChange, onBreaker, log });
       return upstreams;
     },
     metrics,

@@ -1,7 +1,7 @@
 /** What a worker counts. Names and labels are bounded; times are in seconds. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
-import type { JobClass, TerminalEvent, UpstreamStatus } from '@qarr/router-core';
-import type { ClaimedJob } from '@qarr/job-store';
+import type { BreakerName, JobClass, TerminalEvent, UpstreamStatus } from '@qarr/router-core';
+import type { Burns, ClaimedJob } from '@qarr/job-store';
 
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
@@ -11,7 +11,13 @@ export interface WorkerMetrics {
   firstToken(ms: number): void;
   nextToken(ms: number): void;
   ended(end: { event: TerminalEvent; class: JobClass }): void;
+  /** A job is tried again; `burns` is what the failed attempt has cost it. */
+  retried(burns: Burns): void;
+  /** The breaker of an engine has become this. */
+  onBreaker(upstream: string, to: BreakerName): void;
 }
+
+const BREAKER_VALUES: Readonly<Record<BreakerName, number>> = { closed: 0, half_open: 1, open: 2 };
 
 const UPSTREAM_STATES: readonly UpstreamStatus['state'][] = [
   'starting',
@@ -27,7 +33,8 @@ export function createWorkerMetrics({
   upstreams = () => [],
 }: {
   tier: string;
-  slots: () => { running: number; free: number };
+  /** `batch`: those that batches may have now. */
+  slots: () => { running: number; free: number; batch: number };
   upstreams?: () => readonly UpstreamStatus[];
 }): WorkerMetrics {
   const registry = new Registry();
@@ -61,6 +68,28 @@ export function createWorkerMetrics({
     },
   });
   slotGauge.set({ tier, state: 'running' }, 0);
+  const batchSlots = new Gauge({
+    name: 'qarr_worker_batch_slots',
+    help: 'Places that batches may have now',
+    labelNames: ['tier'] as const,
+    registers,
+    collect() {
+      this.set({ tier }, slots().batch);
+    },
+  });
+  batchSlots.set({ tier }, 0);
+  const retries = new Counter({
+    name: 'qarr_retries_total',
+    help: 'Jobs that are tried again, by what the failed attempt has cost them',
+    labelNames: ['tier', 'burns'] as const,
+    registers,
+  });
+  const transitions = new Counter({
+    name: 'qarr_breaker_transitions_total',
+    help: "Changes of an engine's breaker, as this worker saw them",
+    labelNames: ['tier', 'upstream', 'to'] as const,
+    registers,
+  });
   registerUpstreamGauges({ tier, registers, upstreams });
 
   function histogram(name: string, help: string) {
@@ -89,6 +118,12 @@ export function createWorkerMetrics({
       if (event.usage === null) return;
       tokens.inc({ tier, kind: 'prompt' }, event.usage.prompt_tokens);
       tokens.inc({ tier, kind: 'completion' }, event.usage.completion_tokens);
+    },
+    retried(burns) {
+      retries.inc({ tier, burns });
+    },
+    onBreaker(upstream, to) {
+      transitions.inc({ tier, upstream, to });
     },
   };
 }
@@ -122,6 +157,9 @@ function registerUpstreamGauges({
   gauge('qarr_upstream_slots', 'Jobs that the engine may have at once', (status) => status.slots);
   gauge('qarr_upstream_waiting', "Requests in the engine's own queue", (status) => status.waiting);
   gauge('qarr_upstream_kv_usage_ratio', 'KV cache in use', (status) => status.kv_usage);
+  gauge('qarr_breaker_state', "The engine's breaker: 0 closed, 1 half-open, 2 open", (status) =>
+    status.breaker === undefined ? null : BREAKER_VALUES[status.breaker],
+  );
   createStateGauge({ tier, registers, upstreams });
 }
 

@@ -12,12 +12,14 @@ import { jobEventSchema } from '@qarr/router-core';
 import type { Usage } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
 import type { Stop } from './conclusion.ts';
-import { failureOfConnection, failureOfProtocol } from './engine-failure.ts';
+import { failureOfConnection, failureOfProtocol, failureOfStatus } from './engine-failure.ts';
 import type { EngineFailure } from './engine-failure.ts';
 import type { EngineOutcome } from './engine.ts';
 import { createWorkerMetrics } from './metrics.ts';
 import { processJob } from './process-job.ts';
 import type { RunningAttempt } from './process-job.ts';
+import { createRetries } from './retries.ts';
+import type { Retries } from './retries.ts';
 
 const JOB: ClaimedJob = {
   jobId: 'job_1',
@@ -106,6 +108,7 @@ function startAttempt({
   claim,
   running = new Map<string, RunningAttempt>(),
   lockLost = new AbortController(),
+  retries = createRetries(1),
 }: {
   job?: Partial<ClaimedJob>;
   /** What the store answers to finish and requeue, in order; 'ok' when there is no more. */
@@ -114,10 +117,14 @@ function startAttempt({
   claim?: Exclude<Claim, { kind: 'run' }>;
   running?: Map<string, RunningAttempt>;
   lockLost?: AbortController;
+  retries?: Retries;
 } = {}) {
   const log = createFakeLog(answers);
   const engine = createFakeEngine();
-  const metrics = createWorkerMetrics({ tier: 'fast', slots: () => ({ running: 0, free: 1 }) });
+  const metrics = createWorkerMetrics({
+    tier: 'fast',
+    slots: () => ({ running: 0, free: 1, batch: 0 }),
+  });
   const delivery = processJob(
     ENTRY,
     { token: 't', signal: lockLost.signal, isAlone: false },
@@ -133,6 +140,7 @@ function startAttempt({
       run: engine.run,
       running,
       random: () => 0.5,
+      retries,
       log: createLogger({ name: 'test', level: 'silent' }),
       metrics,
     },
@@ -301,6 +309,31 @@ describe('processing a job', () => {
     attempt.engine.end(failedBy(brokenOff));
     expect(await attempt.delivery).toEqual({ kind: 'again', delayMs: 500 });
     expect(attempt.log.writes).toEqual(['requeue try']);
+  });
+
+  it('tries again not before the budget for retries lets it', async () => {
+    const retries = { noteSuccess() {}, delayMs: () => 7_000 };
+    const broken = await startedAttempt({ retries });
+    broken.engine.end(failedBy(brokenOff));
+    expect(await broken.delivery).toEqual({ kind: 'again', delayMs: 7_000 });
+    // That is no retry.
+    const busy = await startedAttempt({ retries });
+    busy.engine.end(failedBy(failureOfStatus(503, '')));
+    expect(await busy.delivery).toEqual({ kind: 'again', delayMs: 1_000 });
+  });
+
+  it('pays into the budget for retries when it is answered', async () => {
+    const paid: string[] = [];
+    const retries = { noteSuccess: () => void paid.push('once'), delayMs: () => 0 };
+    const failed = await startedAttempt({ retries });
+    failed.engine.end(failedBy(failureOfStatus(400, '')));
+    await failed.delivery;
+    expect(paid).toEqual([]);
+    const attempt = await startedAttempt({ retries });
+    attempt.engine.send('a');
+    attempt.engine.end(whole);
+    await attempt.delivery;
+    expect(paid).toEqual(['once']);
   });
 
   it('is spared a try when the engine is gone', async () => {

@@ -30,6 +30,7 @@ import { cancelled, conclude, tokensOf } from './conclusion.ts';
 import type { Conclusion, Stop } from './conclusion.ts';
 import type { EngineOutcome } from './engine.ts';
 import type { WorkerMetrics } from './metrics.ts';
+import type { Retries } from './retries.ts';
 
 /** For an entry whose job may still have a worker: half a heartbeat's patience. */
 const UNCLEAR_MS = 500;
@@ -52,6 +53,7 @@ export interface ProcessJobDeps {
   /** By the ids of their jobs. */
   readonly running: Map<string, RunningAttempt>;
   readonly random: () => number;
+  readonly retries: Retries;
   readonly log: Logger;
   readonly metrics: WorkerMetrics;
 }
@@ -170,11 +172,16 @@ async function carryOut(conclusion: Conclusion, ended: Ended): Promise<Delivery>
     return carryOut(instead, ended);
   }
   if (conclusion.kind === 'again') {
-    const { delayMs, burns, failure } = conclusion;
+    const { burns, failure } = conclusion;
+    // What the engine has not begun, or has no time for, is no retry.
+    const budgetMs = burns === 'nothing' ? 0 : deps.retries.delayMs();
+    const delayMs = Math.max(conclusion.delayMs, budgetMs);
+    if (burns !== 'nothing') deps.metrics.retried(burns);
     log.warn({ delay_ms: delayMs, burns, cause: failure?.code ?? 'hand-back' }, 'again');
     return { kind: 'again', delayMs };
   }
   const { event } = conclusion.ending;
+  if (event.type === 'completed') deps.retries.noteSuccess();
   log.info({ outcome: event.type, ...event.timings }, 'job ended');
   deps.metrics.ended({ event, class: entry.class });
   return { kind: 'done' };

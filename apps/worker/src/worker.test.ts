@@ -10,13 +10,15 @@ import type {
   WorkerStore,
 } from '@qarr/job-store';
 import { createLogger } from '@qarr/process';
-import { NO_LOAD } from '@qarr/router-core';
-import type { WorkerStatus } from '@qarr/router-core';
+import { BREAKER_DEFAULTS, NO_LOAD } from '@qarr/router-core';
+import type { TierLoad, WorkerStatus } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { NO_CAPABILITIES } from './capabilities.ts';
 import type { Engine, EngineOutcome, RunOptions } from './engine.ts';
 import { failureOfConnection } from './engine-failure.ts';
 import { createWorkerMetrics } from './metrics.ts';
+import { ALONE } from './upstream/alone-for-test.ts';
+import { readEngineMetrics } from './upstream/engine-metrics.ts';
 import type { Described, Description } from './upstream/describe.ts';
 import type { Probe } from './upstream/probe.ts';
 import { createServedModel } from './upstream/served-model.ts';
@@ -49,38 +51,24 @@ const BUSY: Delivery = { kind: 'again', delayMs: 1_000 };
 const BACK: Delivery = { kind: 'again', delayMs: 1 };
 /** A suspect that meets another one. */
 const SUSPECT_BACK: Delivery = { kind: 'again', delayMs: 1_000 };
+const BATCH_WAITS: TierLoad = {
+  ...NO_LOAD,
+  waiting: { ...NO_LOAD.waiting, batch: { jobs: 9, tokens: 9 } },
+};
 const whole: EngineOutcome = { usage: null, ending: { kind: 'whole', finishReasons: ['stop'] } };
 
-/** A queue and a store in memory; `deliver` does what the queue does. */
+/** Both queues and a store in memory. */
 function createFakeStore() {
-  const calls: string[] = [];
   const beats: WorkerStatus[] = [];
   const written: string[] = [];
-  let deliverEntry: Parameters<WorkerStore['consume']>[0]['deliver'] | null = null;
-  let running = 0;
-  let lastDeliveryMs = 0;
-  const consumer: Consumer = {
-    get running() {
-      return running;
-    },
-    get lastDeliveryMs() {
-      return lastDeliveryMs;
-    },
-    async pause() {
-      calls.push('pause');
-    },
-    async setConcurrency(concurrency) {
-      calls.push(`concurrency ${concurrency}`);
-    },
-    async resume() {
-      calls.push('resume');
-    },
-    async stop() {},
-  };
+  const queues = { foreground: createFakeQueue(), batch: createFakeQueue() };
+  const { calls } = queues.foreground;
   const standings = new Map<string, JobStanding | null>();
   const suspects = new Set<string>();
-  const store: WorkerStore & { waitingNow: number } = {
+  const store: WorkerStore & { waitingNow: number; batchesNow: number; loadNow: TierLoad } = {
     waitingNow: 0,
+    batchesNow: 0,
+    loadNow: NO_LOAD,
     check: async () => ({ fatal: [], volatile: [] }),
     async claim({ jobId }, { isAlone = false }): Promise<Claim> {
       if (suspects.has(jobId) && !isAlone) return { kind: 'alone' };
@@ -110,15 +98,15 @@ function createFakeStore() {
         const state = suspects.has(jobId) ? 'queued' : 'running';
         return { state, attempt: 1, cancelRequested: false };
       }),
-    consume({ paused, deliver }) {
-      calls.push(paused ? 'consume paused' : 'consume');
-      deliverEntry = deliver;
-      return consumer;
-    },
-    waiting: async () => store.waitingNow,
-    load: async () => NO_LOAD,
+    consume: ({ queue, ...options }) => queues[queue].consume(options),
+    waiting: async (queue) => (queue === 'foreground' ? store.waitingNow : store.batchesNow),
+    load: async () => store.loadNow,
+    workers: async () => beats.slice(-1),
     async beat(status) {
       beats.push(status);
+    },
+    shareBreakers() {
+      throw new Error('Engines do that');
     },
     async leave(id) {
       calls.push(`leave ${id}`);
@@ -134,11 +122,52 @@ function createFakeStore() {
     standings,
     /** Jobs that wait and must run alone. */
     suspects,
-    async deliver(jobId: string): Promise<Delivery> {
+    /** What the consumer of batches was told. */
+    batchCalls: queues.batch.calls,
+    deliver: (jobId: string) => queues.foreground.deliver({ jobId, class: 'standard' }),
+    deliverBatch: (jobId: string) => queues.batch.deliver({ jobId, class: 'batch' }),
+  };
+}
+
+/** `deliver` does what the queue does. */
+function createFakeQueue() {
+  const calls: string[] = [];
+  let deliverEntry: Parameters<WorkerStore['consume']>[0]['deliver'] | null = null;
+  let running = 0;
+  let lastDeliveryMs = 0;
+  const consumer: Consumer = {
+    get running() {
+      return running;
+    },
+    get lastDeliveryMs() {
+      return lastDeliveryMs;
+    },
+    async pause() {
+      calls.push('pause');
+    },
+    async setConcurrency(concurrency) {
+      calls.push(`concurrency ${concurrency}`);
+    },
+    async resume() {
+      calls.push('resume');
+    },
+    async stop() {},
+  };
+  return {
+    calls,
+    consume({
+      paused,
+      deliver,
+    }: Pick<Parameters<WorkerStore['consume']>[0], 'paused' | 'deliver'>): Consumer {
+      calls.push(paused ? 'consume paused' : 'consume');
+      deliverEntry = deliver;
+      return consumer;
+    },
+    async deliver({ jobId, class: jobClass }: Omit<QueueEntry, 'epoch'>): Promise<Delivery> {
       if (deliverEntry === null) throw new Error('Nobody consumes');
       running += 1;
       lastDeliveryMs += 1;
-      const entry: QueueEntry = { jobId, epoch: 1, class: 'standard' };
+      const entry: QueueEntry = { jobId, epoch: 1, class: jobClass };
       try {
         return await deliverEntry(entry, { token: jobId, signal: new AbortController().signal });
       } finally {
@@ -180,7 +209,7 @@ function createFakeEngine() {
 }
 
 /** An engine that answers what it is asked, but for what the test says. */
-function createFakeProbe(describeEngine: () => Promise<Described>): Probe {
+function createFakeProbe(describeEngine: () => Promise<Described>, kvTokens: number | null): Probe {
   return {
     async describe(signal) {
       const stopped: Described = { kind: 'failed', cause: 'stopped' };
@@ -190,42 +219,52 @@ function createFakeProbe(describeEngine: () => Promise<Described>): Probe {
     warmUp: async () => ({
       kind: 'warmed',
       capabilities: { ...NO_CAPABILITIES, countsContinuously: true },
+      tokenMs: 20,
     }),
     canary: async () => ({ kind: 'answered' }),
-    scrape: async () => ({ kind: 'none' }),
+    async scrape() {
+      if (kvTokens === null) return { kind: 'none' };
+      return { kind: 'scraped', metrics: { ...readEngineMetrics(''), kvTokens } };
+    },
     async stop() {},
   };
 }
 
 function start({
   describeEngine = async () => HERE,
+  kvTokens = null,
   beatMs = NOBODY_WAITS_MS,
   prepare = () => {},
 }: {
   describeEngine?: () => Promise<Described>;
+  /** Of the engine's cache, where it tells that. */
+  kvTokens?: number | null;
   beatMs?: number;
-  prepare?: (store: WorkerStore) => void;
+  prepare?: (store: ReturnType<typeof createFakeStore>['store']) => void;
 } = {}) {
   const fake = createFakeStore();
   prepare(fake.store);
   const { engine, runs } = createFakeEngine();
   const log = createLogger({ name: 'test', level: 'silent' });
   const servedModel = createServedModel(undefined);
-  const common = { ceiling: CONCURRENCY, servedModel, fallbackModel: 'fast' };
+  const common = { servedModel, fallbackModel: 'fast' };
   /** Signs of life of the engine. */
   const signs = { count: 0 };
   const worker = startWorker({
-    config: { workerId: 'fast-host-1', host: 'host' },
+    config: { workerId: 'fast-host-1', host: 'host', retriesPerSuccess: 1 },
     store: fake.store,
     connectUpstreams(onChange) {
       const upstream = createUpstream({
         ...common,
+        ceiling: CONCURRENCY,
         url: URL_OF_ENGINE,
         engine,
-        probe: createFakeProbe(describeEngine),
+        probe: createFakeProbe(describeEngine, kvTokens),
         canaryEveryMs: NOBODY_WAITS_MS,
-        rest: { afterFailures: 5, firstMs: 1 },
+        breaker: { ...BREAKER_DEFAULTS, resetTimeoutMs: 1, resetTimeoutMsMax: 1 },
+        shared: ALONE,
         onChange,
+        onBreaker() {},
         log,
         askAgainBaseMs: 1,
       });
@@ -236,7 +275,10 @@ function start({
       };
       return createUpstreams({ ...common, upstreams: [upstream] });
     },
-    metrics: createWorkerMetrics({ tier: 'fast', slots: () => ({ running: 0, free: 0 }) }),
+    metrics: createWorkerMetrics({
+      tier: 'fast',
+      slots: () => ({ running: 0, free: 0, batch: 0 }),
+    }),
     log,
     beatMs,
     attendMs: 1,
@@ -248,6 +290,22 @@ function start({
 async function started(options: Parameters<typeof start>[0] = {}) {
   const all = start(options);
   await vi.waitFor(() => expect(all.calls).toContain('resume'), PATIENCE);
+  return all;
+}
+
+/** A batch waits, and nothing else does. */
+async function withBatches(options: Parameters<typeof start>[0] = {}) {
+  const all = await started({
+    ...options,
+    prepare: (store) => (store.loadNow = BATCH_WAITS),
+  });
+  // Of two slots one stays free for foreground.
+  await vi.waitFor(
+    () => expect(all.batchCalls).toEqual(['consume paused', 'concurrency 1', 'resume']),
+    PATIENCE,
+  );
+  expect(all.worker.batchSlots()).toBe(1);
+  expect(all.calls).toContain('concurrency 1');
   return all;
 }
 
@@ -313,7 +371,7 @@ describe('a worker', () => {
     });
     expect(calls).toEqual(['consume paused', 'concurrency 2', 'resume']);
     expect(answers).toBe(3);
-    expect(beats[0]).toMatchObject({ breaker: 'open', slots: 0, max_model_len: null });
+    expect(beats[0]).toMatchObject({ breaker: 'closed', slots: 0, max_model_len: null });
   });
 
   it('says what it is and what it does with each heartbeat', async () => {
@@ -327,10 +385,14 @@ describe('a worker', () => {
         slots: 2,
         running: 1,
         breaker: 'closed',
+        retry_in_ms: null,
         upstream: URL_OF_ENGINE,
         model: 'served',
         max_model_len: 2_048,
         service_ms: null,
+        // A guess: a token in 20 ms, on two slots.
+        tokens_per_s: 100,
+        output_tokens: null,
         upstreams: [
           {
             url: URL_OF_ENGINE,
@@ -343,15 +405,22 @@ describe('a worker', () => {
             model: 'served',
             max_model_len: 2_048,
             version: '0.28.0',
+            breaker: 'closed',
+            retry_in_ms: null,
           },
         ],
       });
     }, PATIENCE);
-    runs[0]?.end(whole);
+    runs[0]?.end({
+      ...whole,
+      usage: { prompt_tokens: 16, completion_tokens: 7, total_tokens: 23 },
+    });
     await delivery;
-    await vi.waitFor(() => {
-      expect(beats.at(-1)).toMatchObject({ running: 0, service_ms: expect.any(Number) as number });
-    }, PATIENCE);
+    await vi.waitFor(() => expect(beats.at(-1)).toMatchObject({ running: 0 }), PATIENCE);
+    const { service_ms, tokens_per_s, output_tokens } = beats.at(-1) ?? {};
+    expect(output_tokens).toBe(7);
+    // Seven tokens and a prompt, on two slots.
+    expect(tokens_per_s).toBeCloseTo((2 * 8 * 1_000) / (service_ms ?? 0), 6);
   });
 
   it('runs a job under a name of its own, with what it has learnt of the engine', async () => {
@@ -390,6 +459,17 @@ describe('a worker', () => {
     const before = beats.length;
     await vi.waitFor(() => expect(beats.length).toBeGreaterThan(before + 1), PATIENCE);
     expect(beats.at(-1)).toMatchObject({ running: 0, service_ms: null });
+  });
+
+  it('gives back what arrives when its engine takes no more', async () => {
+    const { deliver, runs, calls } = await started({ kvTokens: 2_048 });
+    // A cache for one job, on an engine that could be given two.
+    expect(calls).toEqual(['consume paused', 'concurrency 1', 'resume']);
+    const delivery = deliver('job_1');
+    await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    expect(await deliver('job_2')).toEqual(BACK);
+    runs[0]?.end(whole);
+    expect(await delivery).toEqual({ kind: 'done' });
   });
 
   it('survives a heartbeat that fails', async () => {
@@ -469,6 +549,70 @@ describe('a worker whose engine is gone', () => {
     runs[0]?.end(gone);
     await expect(worker.failed).rejects.toThrow('cannot pause');
     await delivery;
+  });
+});
+
+describe('a worker with batches', () => {
+  it('runs them beside foreground, and gives back what is too much', async () => {
+    const { deliver, deliverBatch, runs, written } = await withBatches();
+    const deliveries = [deliver('job_1'), deliverBatch('job_2')];
+    await vi.waitFor(() => expect(runs).toHaveLength(2), PATIENCE);
+    expect(await deliver('job_3')).toEqual(BACK);
+    expect(await deliverBatch('job_4')).toEqual(BACK);
+    for (const { end } of runs) end(whole);
+    await Promise.all(deliveries);
+    expect(written.toSorted()).toEqual(['job_1 completed', 'job_2 completed']);
+    const next = deliverBatch('job_4');
+    await vi.waitFor(() => expect(runs).toHaveLength(3), PATIENCE);
+    runs[2]?.end(whole);
+    expect(await next).toEqual({ kind: 'done' });
+  });
+
+  it('drains both queues', async () => {
+    const { batchCalls, calls, deliver, deliverBatch, runs, worker, written } = await withBatches();
+    const deliveries = [deliver('job_1'), deliverBatch('job_2')];
+    await vi.waitFor(() => expect(runs).toHaveLength(2), PATIENCE);
+    const stopped = worker.stop({ drainMs: NOBODY_WAITS_MS });
+    runs[0]?.end(whole);
+    await deliveries[0];
+    expect([calls, batchCalls].map((all) => all.includes('pause'))).toEqual([true, true]);
+    expect(await deliverBatch('job_3')).toEqual(BACK);
+    runs[1]?.end(whole);
+    await stopped;
+    expect(await deliveries[1]).toEqual({ kind: 'done' });
+    expect(written).toEqual(['job_1 completed', 'job_2 completed']);
+  });
+
+  it('hands them back when they do not finish', async () => {
+    const { deliverBatch, runs, worker, written } = await withBatches();
+    const delivery = deliverBatch('job_1');
+    await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    await worker.stop({ drainMs: 1 });
+    expect(await delivery).toEqual(BACK);
+    expect(written).toEqual(['job_1 requeue nothing']);
+  });
+
+  it('runs a suspect among them alone, pulling from neither queue', async () => {
+    const { batchCalls, calls, deliver, deliverBatch, runs, suspects } = await withBatches();
+    suspects.add('suspect');
+    const neighbour = deliver('job_1');
+    await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    const suspect = deliverBatch('suspect');
+    await vi.waitFor(() => {
+      expect([calls.at(-1), batchCalls.at(-1)]).toEqual(['pause', 'pause']);
+    }, PATIENCE);
+    runs[0]?.end(whole);
+    await neighbour;
+    await vi.waitFor(() => expect(runs).toHaveLength(2), PATIENCE);
+    expect(await deliver('job_2')).toEqual(BACK);
+    runs[1]?.end(whole);
+    expect(await suspect).toEqual({ kind: 'done' });
+  });
+
+  it('fails when only foreground comes', async () => {
+    const all = await withBatches({ beatMs: 1 });
+    all.store.batchesNow = 5;
+    await expect(all.worker.failed).rejects.toThrow('nothing comes');
   });
 });
 

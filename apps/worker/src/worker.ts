@@ -2,12 +2,12 @@
  * A worker: one tier, one or several engines, a number of slots.
  *
  * It pulls as much as its engines that are ready can take, and nothing when none is. What runs is
- * not touched by that.
+ * not touched by that. `sharing.ts` says how much of it is foreground and how much is batch.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HEARTBEAT_MS } from '@qarr/job-store';
-import type { ClaimedJob, Consumer, Delivery, QueueEntry, WorkerStore } from '@qarr/job-store';
+import type { ClaimedJob, Delivery, QueueEntry, QueueKind, WorkerStore } from '@qarr/job-store';
 import { createErrorLog, within } from '@qarr/process';
 import type { Logger } from '@qarr/process';
 import { childTraceparent, parseTraceparent } from '@qarr/router-core';
@@ -18,10 +18,12 @@ import type { WorkerConfig } from './config.ts';
 import type { WorkerMetrics } from './metrics.ts';
 import { processJob } from './process-job.ts';
 import type { ProcessJobDeps, RunningAttempt } from './process-job.ts';
-import { createPulling } from './pulling.ts';
 import { createQuarantine } from './quarantine.ts';
+import { createRetries } from './retries.ts';
+import { NO_JOBS_YET, countServed, tokensPerS } from './service-rate.ts';
+import { createSharing } from './sharing.ts';
 import { createStuckCheck } from './stuck-check.ts';
-import type { Slot } from './upstream/upstream.ts';
+import type { Slot } from './upstream/slot.ts';
 import type { Upstreams } from './upstream/upstreams.ts';
 
 const IDLE_CHECK_MS = 10;
@@ -34,8 +36,7 @@ const GOODBYE_MS = 1_000;
 /** Jobs that wait to be tried again; those beyond it may meet the same engine. */
 const FAILED_ON_MAX = 10_000;
 const BACK: Delivery = { kind: 'again', delayMs: 1 };
-/** Weight of the newest job in the moving average of the service time. */
-const SERVICE_WEIGHT = 0.2;
+const NO_CAPACITY = { slots: 0, jobsMax: 0 };
 
 export interface TierWorker {
   /** Rejects when the worker pulls nothing though it could. */
@@ -43,6 +44,8 @@ export interface TierWorker {
   /** Asks a running job to stop; nothing happens when it does not run here. */
   cancel(jobId: string): void;
   running(): number;
+  /** How many jobs of batches it may have at once, now. */
+  batchSlots(): number;
   /** Stops pulling, lets what can finish within `drainMs` finish, hands the rest back. */
   stop(options: { drainMs: number }): Promise<void>;
 }
@@ -56,7 +59,7 @@ export function startWorker({
   beatMs = HEARTBEAT_MS,
   attendMs = ATTEND_MS,
 }: {
-  config: Pick<WorkerConfig, 'workerId' | 'host'>;
+  config: Pick<WorkerConfig, 'workerId' | 'host' | 'retriesPerSuccess'>;
   store: WorkerStore;
   /** Called once; `onChange` whenever the capacity may be another. They end with the worker. */
   connectUpstreams: (onChange: () => void) => Upstreams;
@@ -71,38 +74,51 @@ export function startWorker({
   const onBeatError = createErrorLog(log, 'heartbeat failed');
   /** The engine that failed a job last. */
   const failedOn = new Map<string, string>();
-  let serviceMs: number | null = null;
+  const retries = createRetries(config.retriesPerSuccess);
+  let rate = NO_JOBS_YET;
   /** A job that waits here until it is alone. */
   let suspect: { readonly jobId: string; readonly giveUp: AbortController } | null = null;
 
-  const consumer: Consumer = store.consume({
-    queue: 'foreground',
-    // None yet: the engines' states and limits say how many.
-    concurrency: 1,
-    paused: true,
-    async deliver(entry, delivery) {
-      // A pull that was under way when the worker paused: somebody else shall have it.
-      if (stopping.signal.aborted || !quarantine.isOpen) return BACK;
-      const leave = quarantine.enter();
-      try {
-        const outcome = await take(entry, { ...delivery, isAlone: false });
-        return outcome.kind === 'alone' ? await takeAlone(entry, delivery) : outcome;
-      } finally {
-        leave();
-      }
-    },
-  });
   const quarantine = createQuarantine(follow);
-  const pulling = createPulling(consumer, () => {
-    const { slots, jobsMax } = upstreams.capacity();
-    if (stopping.signal.aborted || !quarantine.isOpen) return 0;
-    // What runs on engines that are not ready is no reason to pull.
-    return slots === 0 ? 0 : jobsMax;
+  const consumers = { foreground: consume('foreground'), batch: consume('batch') };
+  const sharing = createSharing({
+    workerId: config.workerId,
+    consumers,
+    capacity() {
+      const isPulling = quarantine.isOpen && !stopping.signal.aborted;
+      return isPulling ? upstreams.capacity() : NO_CAPACITY;
+    },
+    load: store.load,
+    workers: store.workers,
+    onFailed: failed.reject,
+    onError: createErrorLog(log, 'look at the load failed'),
   });
   const upstreams = connectUpstreams(follow);
 
+  function consume(queue: QueueKind) {
+    return store.consume({
+      queue,
+      // None yet: the engines' states and limits say how many.
+      concurrency: 1,
+      paused: true,
+      async deliver(entry, delivery) {
+        // A pull that was under way when there was room for it: somebody else shall have it.
+        if (stopping.signal.aborted || !quarantine.isOpen || upstreams.capacity().free === 0) {
+          return BACK;
+        }
+        const leaves = [quarantine.enter(), sharing.enter(queue)];
+        try {
+          const outcome = await take(entry, { ...delivery, isAlone: false });
+          return outcome.kind === 'alone' ? await takeAlone(entry, delivery) : outcome;
+        } finally {
+          for (const leave of leaves) leave();
+        }
+      },
+    });
+  }
+
   function follow(): void {
-    pulling.follow().catch(failed.reject);
+    sharing.follow().catch(failed.reject);
   }
 
   async function take(
@@ -112,13 +128,15 @@ export function startWorker({
     const slot = upstreams.acquire({ avoid: failedOn.get(entry.jobId) });
     // None is ready any more.
     if (slot === null) return BACK;
+    const takenMs = performance.now();
     try {
       return await processJob(entry, delivery, {
         worker: config.workerId,
         claim: store.claim,
-        run: runOn(slot),
+        run: runOn(slot, takenMs),
         running,
         random: Math.random,
+        retries,
         log,
         metrics,
       });
@@ -170,10 +188,9 @@ export function startWorker({
     return [...attempts, { jobId, onStanding }];
   }
 
-  function runOn(slot: Slot): ProcessJobDeps['run'] {
+  function runOn(slot: Slot, takenMs: number): ProcessJobDeps['run'] {
     return async (job, options) => {
-      const beganMs = performance.now();
-      const outcome = await slot.engine.run(job, {
+      const answered = await slot.engine.run(job, {
         ...options,
         model: slot.model,
         // A name per attempt: engines refuse or confuse a request id that is still in use.
@@ -185,10 +202,15 @@ export function startWorker({
           options.onDelta(delta);
         },
       });
-      slot.report(outcome);
+      const outcome = slot.report(answered);
       noteFailure(job.jobId, outcome.ending.kind === 'failed' ? slot.url : null);
-      // What fails at once or is cut short says nothing of how long an answer takes.
-      if (outcome.ending.kind === 'whole') countService(performance.now() - beganMs);
+      if (outcome.ending.kind === 'whole') {
+        rate = countServed(rate, {
+          slotMs: performance.now() - takenMs,
+          usage: outcome.usage,
+          tokensBefore: job.soFar === null ? 0 : job.tokensBefore,
+        });
+      }
       return outcome;
     };
   }
@@ -202,22 +224,14 @@ export function startWorker({
     failedOn.set(jobId, url);
   }
 
-  function countService(ms: number): void {
-    serviceMs = serviceMs === null ? ms : serviceMs + SERVICE_WEIGHT * (ms - serviceMs);
-  }
-
   /** One heartbeat that fails is not the end: the next one may succeed. */
   async function beatUntilStopped(): Promise<void> {
-    const isStuck = createStuckCheck({
-      // Who waits to be alone with a job does not pull.
-      isFree: () => quarantine.isOpen && upstreams.capacity().free > 0,
-      lastDeliveryMs: () => consumer.lastDeliveryMs,
-      waiting: () => store.waiting('foreground'),
-    });
+    const stuckChecks = [stuckCheck('foreground'), stuckCheck('batch')];
     while (!stopping.signal.aborted) {
       try {
         await store.beat(status());
-        if (await isStuck()) {
+        const verdicts = await Promise.all(stuckChecks.map((isStuck) => isStuck()));
+        if (verdicts.includes(true)) {
           failed.reject(new Error('jobs wait and slots are free, but nothing comes'));
         }
       } catch (error) {
@@ -227,14 +241,26 @@ export function startWorker({
     }
   }
 
+  function stuckCheck(queue: QueueKind) {
+    return createStuckCheck({
+      // Who waits to be alone with a job does not pull.
+      isFree: () => sharing.running[queue] < sharing.shares()[queue],
+      lastDeliveryMs: () => consumers[queue].lastDeliveryMs,
+      waiting: () => store.waiting(queue),
+    });
+  }
+
   function status(): WorkerStatus {
+    const summary = upstreams.summary();
     return {
       id: config.workerId,
       host: config.host,
       pid: process.pid,
       running: running.size,
-      service_ms: serviceMs,
-      ...upstreams.summary(),
+      service_ms: rate.slotMs?.value ?? null,
+      tokens_per_s: tokensPerS(rate, summary.slots) ?? upstreams.firstTokensPerS(),
+      output_tokens: rate.outputTokens?.value ?? null,
+      ...summary,
     };
   }
 
@@ -253,10 +279,14 @@ export function startWorker({
 
   async function untilIdle(ms: number, meanwhile: () => void = () => {}): Promise<void> {
     const deadlineMs = performance.now() + ms;
-    while (consumer.running > 0 && performance.now() < deadlineMs) {
+    while (entriesHeld() > 0 && performance.now() < deadlineMs) {
       meanwhile();
       await sleep(IDLE_CHECK_MS);
     }
+  }
+
+  function entriesHeld(): number {
+    return consumers.foreground.running + consumers.batch.running;
   }
 
   function handBack(): void {
@@ -267,16 +297,18 @@ export function startWorker({
     failed: failed.promise,
     cancel: (jobId) => running.get(jobId)?.stop('cancel'),
     running: () => running.size,
+    batchSlots: () => sharing.shares().batch,
     async stop({ drainMs }) {
       stopping.abort();
       // After the last heartbeat, which would enter it again.
       const left = beating.then(() => store.leave(config.workerId)).catch(onBeatError);
-      await pulling.follow();
+      sharing.stop();
+      await sharing.follow();
       log.info({ running: running.size, drain_ms: drainMs }, 'draining');
       await untilIdle(drainMs);
       // Again and again: a job may only now get its claim.
       await untilIdle(HAND_BACK_MS, handBack);
-      log.info({ left: consumer.running }, 'drained');
+      log.info({ left: entriesHeld() }, 'drained');
       attending.stop();
       await within(GOODBYE_MS, left);
       await upstreams.stop();

@@ -21,6 +21,8 @@ export type { AttemptLog, Burns, Ending, StopReason, WriteOutcome } from './even
 export type { AnswerDelta } from './delta-buffer.ts';
 export type { SoFar } from './so-far.ts';
 export type { Consumer } from './consumer.ts';
+export type { QueueKind } from './keys.ts';
+export type { SharedBreakers } from './breakers.ts';
 export type { QueueEntry } from './queues.ts';
 export { HEARTBEAT_MS } from './workers.ts';
 

@@ -33,6 +33,10 @@ export interface Keys {
   readonly controlChannel: string;
   /** Hash: the heartbeats of a tier's workers. */
   workers(tier: string): string;
+  /** Hash: of each engine of a tier, the breaker that its workers share. */
+  breakers(tier: string): string;
+  /** String: the worker that may probe an engine whose breaker is not closed. */
+  probeLease(tier: string, upstream: string): string;
   /** Hash: the job of an idempotency key, the hash of its body, and whether it has been written. */
   idempotency(owner: string, key: string): string;
   /** String: the last job of a tier that has answered a request. */
@@ -77,6 +81,8 @@ export function createKeys(root = 'qarr'): Keys {
     replicaChannel: (replicaId) => `${root}:api:${replicaId}`,
     controlChannel: `${root}:control`,
     workers: (tier) => `${root}:workers:${tier}`,
+    breakers: (tier) => `{${root}:${tier}}:breakers`,
+    probeLease: (tier, upstream) => `{${root}:${tier}}:probe:${upstream}`,
     idempotency: (owner, key) => `${root}:idem:${owner}:${key}`,
     answer: (tier, requestHash) => `${root}:answer:${tier}:${requestHash}`,
     replicas: `${root}:replicas`,

@@ -25,12 +25,14 @@ export interface LedgerEntry {
   /** Its expected cost, in generated tokens. */
   readonly tokens: number;
   readonly isFallback: boolean;
+  /** How long it may wait from now on, in milliseconds; not said: it is never late. */
+  readonly startWithinMs?: number | undefined;
 }
 
 /** Which limit is against it. */
 export type Full = 'depth' | 'alert' | 'fallback' | 'wait';
 
-export type Entered =
+type Entered =
   | {
       readonly kind: 'entered';
       readonly priority: number;
@@ -72,12 +74,13 @@ export function createLedger({ redis, keys }: { redis: Redis; keys: Keys }): Led
   const call = (tier: string, args: (string | number)[]) => ({ keys: keys.ledger(tier), args });
 
   return {
-    async enter(tier, { jobId, owner, class: jobClass, tokens, isFallback }, limits) {
+    async enter(tier, entry, limits) {
+      const { jobId, owner, class: jobClass, tokens, isFallback, startWithinMs = '' } = entry;
       const args = [jobId, jobClass, Math.ceil(tokens), isFallback ? 1 : 0, owner];
       const [outcome, priority, now, jobs, tokensAhead, ...numbers] = (await runScript(
         redis,
         'ledger-enter',
-        call(tier, [...args, ...limitArgs(limits)]),
+        call(tier, [...args, ...limitArgs(limits), startWithinMs]),
       )) as [Full | 'entered', ...number[]];
       const ahead = { jobs: jobs ?? 0, tokens: tokensAhead ?? 0 };
       const found = { load: parseLoad(numbers), ahead };
@@ -122,5 +125,6 @@ function parseLoad(numbers: readonly number[]): TierLoad {
     arrivingTokensPerS: perClass((first) => at(first + 4)),
     fallbackJobs: at(3 * CLASS_NUMBERS),
     isAlerting: at(3 * CLASS_NUMBERS + 1) === 1,
+    isStandardLate: at(3 * CLASS_NUMBERS + 2) === 1,
   };
 }

@@ -28,6 +28,7 @@ interface OpenJob {
   readonly isRunning: boolean;
   readonly tokens: number;
   readonly isFallback: boolean;
+  readonly startWithinMs: number;
   readonly owner: string;
   readonly createdAt: number;
   readonly hasStarted: boolean;
@@ -180,6 +181,7 @@ function openJob(jobId: string, values: readonly (string | null)[]): OpenJob | n
     isRunning: state === 'running',
     tokens: Number(cost ?? 1),
     isFallback: Boolean(rerouted),
+    startWithinMs: Math.max(0, Number(queueDeadline) - Number(createdAt)),
     owner: owner ?? '',
     createdAt: Number(createdAt),
     hasStarted,

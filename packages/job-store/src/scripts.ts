@@ -8,6 +8,7 @@ import type { ChainableCommander, Redis } from 'ioredis';
 
 const SCRIPT_NAMES = [
   'append',
+  'breaker-say',
   'bury',
   'cancel',
   'claim',
@@ -23,6 +24,7 @@ const SCRIPT_NAMES = [
   'ledger-start',
   'mark-key',
   'move',
+  'probe-lease',
   'release',
   'requeue',
   'take-key',
@@ -31,11 +33,12 @@ const SCRIPT_NAMES = [
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 
 /**
- * A Redis that is full still runs these: they end jobs or make room, and what they write is small or
- * was admitted before.
+ * A Redis that is full still runs these: they end jobs, make room or guard engines, and what they
+ * write is small or was admitted before.
  */
 const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'append',
+  'breaker-say',
   'cancel',
   'delete',
   'expire',
@@ -44,6 +47,7 @@ const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'ledger-read',
   'ledger-return',
   'ledger-start',
+  'probe-lease',
   'requeue',
 ]);
 

@@ -112,7 +112,14 @@ export function createSubmitter({
     try {
       const { id: jobId, owner, tier } = job;
       const isFallback = job.rerouted !== undefined;
-      const entry = { jobId, owner, class: job.class, tokens: placement.tokens, isFallback };
+      const entry: LedgerEntry = {
+        jobId,
+        owner,
+        class: job.class,
+        tokens: placement.tokens,
+        isFallback,
+        startWithinMs: job.queueTimeoutMs,
+      };
       const entered = await ledger.enter(tier, entry, placement.limits);
       if (entered.kind === 'full') return { kind: 'full', why: entered.why, ...entered.found };
       const { now, priority, found } = entered;
@@ -283,8 +290,15 @@ type CreateReply =
     ];
 
 /** What a ledger is told of a job that has a record. */
-function entryOf({ id: jobId, owner, class: jobClass, cost, rerouted }: JobRecord): LedgerEntry {
-  return { jobId, owner, class: jobClass, tokens: cost, isFallback: rerouted !== null };
+function entryOf({ id: jobId, owner, class: jobClass, cost, ...job }: JobRecord): LedgerEntry {
+  return {
+    jobId,
+    owner,
+    class: jobClass,
+    tokens: cost,
+    isFallback: job.rerouted !== null,
+    startWithinMs: job.queueDeadline - job.createdAt,
+  };
 }
 
 /** Empty for a job that is where it was routed. */

@@ -2,8 +2,10 @@
  * The job store as a worker sees it: claim what the queue delivers, write its events, end it.
  * It never gives up on Redis: what cannot be written now is written when Redis is back.
  */
-import type { TierLoad, WorkerStatus } from '@qarr/router-core';
+import type { BreakerTold, TierLoad, WorkerStatus } from '@qarr/router-core';
 import { bounded } from './bounded.ts';
+import { createSharedBreakers } from './breakers.ts';
+import type { SharedBreakers } from './breakers.ts';
 import { createClaims } from './claim.ts';
 import type { Claims } from './claim.ts';
 import { createClosing } from './closing.ts';
@@ -42,7 +44,15 @@ export interface WorkerStore {
   /** Entries of one of this tier's queues that could be pulled now. */
   waiting(queue: QueueKind): Promise<number>;
   load(): Promise<TierLoad>;
+  /** Those of this tier that live. */
+  workers(): Promise<WorkerStatus[]>;
   beat(status: WorkerStatus): Promise<void>;
+  /** To be called once. `onTold`: others have made an engine's breaker this. */
+  shareBreakers(options: {
+    workerId: string;
+    upstreams: readonly string[];
+    onTold: (upstream: string, told: BreakerTold) => void;
+  }): SharedBreakers;
   leave(workerId: string): Promise<void>;
   stop(): Promise<void>;
 }
@@ -84,7 +94,9 @@ export async function createWorkerStore({
   const queues = createQueues({ redis, keys, tiers: [tier], onError });
   const workers = createWorkers({ redis, keys, regularForMs });
   const claims = createClaims({ redis, keys, tier, workers, log, ledger, closing, onError });
-  // A control message that is lost costs a second: whoever runs a job looks how it stands.
+  let breakers: ReturnType<typeof createSharedBreakers> | null = null;
+  // A control message that is lost costs a second: whoever runs a job looks how it stands, and how the
+  // breakers stand.
   const control = await subscribe({
     redisUrl,
     onError,
@@ -93,6 +105,7 @@ export async function createWorkerStore({
     onMessage(message) {
       const [verb, jobId] = message.split(' ');
       if (verb === 'cancel' && jobId !== undefined) onCancel(jobId);
+      if (message === `breaker ${tier}`) breakers?.look();
     },
   });
   const consumers: Consumer[] = [];
@@ -101,6 +114,7 @@ export async function createWorkerStore({
 
   async function stopOnce(): Promise<void> {
     await control.stop();
+    await breakers?.stop();
     await bounded(STOP_MS, closeQueue());
     await disconnect(redis);
   }
@@ -129,7 +143,12 @@ export async function createWorkerStore({
 
     waiting: (queue) => queues.waiting(tier, queue),
     load: () => ledger.read(tier),
+    workers: () => workers.alive(tier),
     beat: (status) => workers.beat(tier, status),
+    shareBreakers(options) {
+      breakers = createSharedBreakers({ redis, keys, tier, workers, onError, ...options });
+      return breakers;
+    },
     leave: (workerId) => workers.leave(tier, workerId),
 
     stop: () => (stopping ??= stopOnce()),

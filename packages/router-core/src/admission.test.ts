@@ -1,7 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { admit, refusal } from './admission.ts';
-import type { Admission, AdmissionOptions, AdmissionRequest } from './admission.ts';
+import { admit } from './admission.ts';
+import type { Admission } from './admission.ts';
+import type { AdmissionOptions, AdmissionRequest } from './admission-request.ts';
+import { refusal } from './refusal.ts';
 import type { JobClass } from './job.ts';
 import { NO_LOAD } from './tier-load.ts';
 import type { ClassLoad, TierLoad } from './tier-load.ts';
@@ -52,7 +54,6 @@ const request: AdmissionRequest = {
   random: 0.5,
 };
 
-const BUSY_ARRIVALS = { interactive: 100, standard: 0, batch: 0 };
 const alerting = { load: load({ isAlerting: true, running: 4 }) };
 /** So much is before the job that it would wait 10 s, with 8 s at most. */
 const tooLong = { load: load({ waiting: 19, running: 4 }), ahead: jobs(19) };
@@ -137,7 +138,7 @@ describe('a job that its tier does not take', () => {
       'is refused as queue_full',
       full,
       {},
-      { code: 'queue_full', reason: 'queue_full', depth: 100 },
+      { code: 'queue_full', reason: 'queue_full', depth: 100, waitMs: 48_500 },
     ],
     [
       'is refused as overloaded',
@@ -147,7 +148,7 @@ describe('a job that its tier does not take', () => {
     ],
     [
       'is refused as overloaded, before its queue is asked, for what goes before it in any case',
-      { load: load({ waiting: 19, running: 4, arrivingTokensPerS: BUSY_ARRIVALS }) },
+      { load: load({ waiting: 19, running: 4 }) },
       { class: 'standard', queueTimeoutMs: 5_000 },
       { code: 'overloaded', waitMs: 5_000 },
     ],
@@ -291,6 +292,7 @@ describe('any answer', () => {
       fallbackJobs: fc.nat(5),
       arrivingTokensPerS: fc.record({ interactive: rate, standard: rate, batch: rate }),
       isAlerting: fc.boolean(),
+      isStandardLate: fc.boolean(),
     }),
     ahead: fc.option(classLoad),
     slots: fc.nat(20),

@@ -14,10 +14,11 @@
  * Nothing here looks at how deep a queue is to find whether it alerts: that has a memory, which is
  * the queue's own, so that it does not flap.
  */
-import type { ErrorCode } from './errors.ts';
-import type { Fallback, JobClass } from './job.ts';
+import { maxWaitMs } from './admission-request.ts';
+import type { AdmissionOptions, AdmissionRequest, EntryLimits } from './admission-request.ts';
+import { refusal } from './refusal.ts';
+import type { Refusal, RefuseReason } from './refusal.ts';
 import { depthOf } from './tier-load.ts';
-import type { Ahead } from './tier-load.ts';
 import type { TierSnapshot } from './tier-snapshot.ts';
 import {
   equalOrHigherClasses,
@@ -26,53 +27,8 @@ import {
   tokensAheadMax,
 } from './wait-estimate.ts';
 
-/** Clients with OpenAI's libraries obey no more than a minute. */
-const RETRY_AFTER_MS_MAX = 60_000;
-const RETRY_AFTER_MS_MIN = 1_000;
-/** How far a time to come back is drawn apart, so that those who were refused together do not. */
-const JITTER = 0.2;
-/** Where nothing is known of how fast the tier is. */
-const RETRY_UNKNOWN_MS = 10_000;
-/** A queue that is full has room again when so much of it is done. */
-const ROOM_SHARE = 0.01;
-
-export interface AdmissionRequest {
-  readonly tier: string;
-  readonly fallback: Fallback;
-  readonly class: JobClass;
-  readonly queueTimeoutMs: number;
-  /** Expected cost. */
-  readonly tokens: number;
-  /** By tier: whether its context window is large enough. */
-  readonly fits: Readonly<Record<string, boolean>>;
-  /** In [0, 1). */
-  readonly random: number;
-}
-
-export interface AdmissionOptions {
-  /** Jobs that may wait in a tier. */
-  readonly depthMax: number;
-  /** Of the time in which a job must start: its estimated wait may use so much, being rough. */
-  readonly waitShareMax: number;
-  /** Of a tier's slots: so many jobs may other tiers have sent it, and always one. */
-  readonly fallbackShareMax: number;
-}
-
-/** What must hold at the moment at which the job is written. */
-export interface EntryLimits {
-  /** Waiting jobs of the tier, all classes. */
-  readonly depthMax: number;
-  /** Cost of what is before it in its fair order, higher classes included; null: no limit. */
-  readonly tokensAheadMax: number | null;
-  /** Whether it may enter while the tier alerts. */
-  readonly whileAlerting: boolean;
-  /** Jobs in the tier that were brought there; null: it is none of them. */
-  readonly fallbackJobsMax: number | null;
-}
-
 type EnqueueReason = 'slot_free' | 'in_time' | 'wait_unknown' | 'batch';
 type SpillReason = 'depth_alert' | 'breaker_open' | 'queue_full' | 'wait_too_long';
-export type RefuseReason = 'queue_full' | 'batch_paused' | 'wait_too_long' | 'breaker_open';
 
 export type Admission =
   | {
@@ -93,31 +49,12 @@ export type Admission =
     }
   | Refusal;
 
-export interface Refusal {
-  readonly kind: 'refuse';
-  readonly code: ErrorCode;
-  readonly tier: string;
-  readonly reason: RefuseReason;
-  /** 1,000 to 60,000. */
-  readonly retryAfterMs: number;
-  readonly waitMs: number | null;
-  /** Jobs that wait in the tier. */
-  readonly depth: number;
-}
-
 /** Where a job may go, and within which limits. */
-export interface FallbackTarget {
+interface FallbackTarget {
   readonly tier: TierSnapshot;
   readonly limits: EntryLimits;
   readonly waitMs: number;
 }
-
-const CODE_OF: Readonly<Record<RefuseReason, ErrorCode>> = {
-  queue_full: 'queue_full',
-  batch_paused: 'batch_paused',
-  wait_too_long: 'overloaded',
-  breaker_open: 'tier_unavailable',
-};
 
 /** @param tiers from the least to the most precise, the requested one among them */
 export function admit(
@@ -152,30 +89,6 @@ export function admit(
     reason,
     limits: { ...limits, whileAlerting },
     waitMs,
-  };
-}
-
-/** The answer to a job that a tier does not take. */
-export function refusal(
-  request: AdmissionRequest,
-  {
-    tier,
-    reason,
-    options,
-  }: { tier: TierSnapshot; reason: RefuseReason; options: AdmissionOptions },
-): Refusal {
-  const waitMs = estimateWaitMs(tier, { class: request.class, ahead: leastAhead(request, tier) });
-  return {
-    kind: 'refuse',
-    code: CODE_OF[reason],
-    tier: tier.name,
-    reason,
-    retryAfterMs: jittered(
-      untilTakenMs(request, { tier, reason, waitMs, options }),
-      request.random,
-    ),
-    waitMs,
-    depth: depthOf(tier.load),
   };
 }
 
@@ -235,7 +148,8 @@ function judge(
   { tier, options }: { tier: TierSnapshot; options: AdmissionOptions },
 ): Verdict {
   if (depthOf(tier.load) >= options.depthMax) return { kind: 'refuses', reason: 'queue_full' };
-  const ahead = leastAhead(request, tier);
+  // Until its queue was asked, only what certainly is before it: the rest is checked there.
+  const ahead = tier.ahead ?? higherClasses(tier.load, request.class);
   const waitMs = estimateWaitMs(tier, { class: request.class, ahead });
   if (request.class === 'batch') {
     return tier.load.isAlerting
@@ -275,62 +189,8 @@ function limitsOf(
   };
 }
 
-/** Until its queue was asked, only what certainly is before it: the rest is checked there. */
-function leastAhead({ class: jobClass }: AdmissionRequest, { ahead, load }: TierSnapshot): Ahead {
-  return ahead ?? higherClasses(load, jobClass);
-}
-
-/** How long a job may be estimated to wait where it shall be in time. */
-export function maxWaitMs(
-  { queueTimeoutMs }: Pick<AdmissionRequest, 'queueTimeoutMs'>,
-  { waitShareMax }: AdmissionOptions,
-): number {
-  return queueTimeoutMs * waitShareMax;
-}
-
 function fallbackJobsMax({ slots }: TierSnapshot, { fallbackShareMax }: AdmissionOptions): number {
   return Math.max(1, Math.floor(slots * fallbackShareMax));
-}
-
-/** By the rate at which the tier gets its work done. */
-function untilTakenMs(
-  request: AdmissionRequest,
-  {
-    tier,
-    reason,
-    waitMs,
-    options,
-  }: {
-    tier: TierSnapshot;
-    reason: RefuseReason;
-    waitMs: number | null;
-    options: AdmissionOptions;
-  },
-): number {
-  const { load, tokensPerS } = tier;
-  const drainMs = (tokens: number) =>
-    tokensPerS === null ? RETRY_UNKNOWN_MS : (tokens / tokensPerS) * 1_000;
-  switch (reason) {
-    case 'breaker_open':
-      return waitMs ?? RETRY_UNKNOWN_MS;
-    case 'wait_too_long':
-      return waitMs === null ? RETRY_UNKNOWN_MS : waitMs - maxWaitMs(request, options);
-    case 'batch_paused':
-      // An alert ends at half of what raised it.
-      return drainMs((load.waiting.interactive.tokens + load.waiting.standard.tokens) / 2);
-    case 'queue_full':
-      return drainMs(equalOrHigherClasses(load, 'batch').tokens * ROOM_SHARE);
-    default:
-      return reason satisfies never;
-  }
-}
-
-/** Bounded before it is drawn apart: at the bounds as well, not all come back at once. */
-function jittered(ms: number, random: number): number {
-  const least = RETRY_AFTER_MS_MIN / (1 - JITTER);
-  const most = RETRY_AFTER_MS_MAX / (1 + JITTER);
-  const factor = 1 - JITTER + 2 * JITTER * random;
-  return Math.round(Math.min(most, Math.max(least, ms)) * factor);
 }
 
 function tierNamed(name: string, tiers: readonly TierSnapshot[]): TierSnapshot {

@@ -50,18 +50,27 @@ export { tierSnapshot, typicalTokens } from './tier-snapshot.ts';
 export type { TierSnapshot } from './tier-snapshot.ts';
 
 // Admission
-export { admit, refusal } from './admission.ts';
-export type {
-  Admission,
-  AdmissionOptions,
-  AdmissionRequest,
-  EntryLimits,
-  RefuseReason,
-  Refusal,
-} from './admission.ts';
+export { admit } from './admission.ts';
+export type { Admission } from './admission.ts';
+export type { AdmissionOptions, AdmissionRequest, EntryLimits } from './admission-request.ts';
+export { refusal } from './refusal.ts';
+export type { Refusal, RefuseReason } from './refusal.ts';
 export { equalOrHigherClasses, estimateWaitMs, estimateWaits } from './wait-estimate.ts';
 export { planMoves, takesNone } from './moves.ts';
 export type { MoveReason, WaitingJob } from './moves.ts';
+
+// Breaker and retries
+export {
+  BREAKER_DEFAULTS,
+  askBreaker,
+  closedBreaker,
+  followBreaker,
+  restartBreaker,
+  settleBreaker,
+} from './breaker.ts';
+export type { Breaker, BreakerOptions, BreakerTold, CallOutcome, Permit } from './breaker.ts';
+export { RETRIES_PER_SUCCESS, addSuccess, fullRetryBudget, takeRetry } from './retry-budget.ts';
+export type { RetryBudget } from './retry-budget.ts';
 
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { AdmissionOptions } from './admission.ts';
+import type { AdmissionOptions } from './admission-request.ts';
 import { planMoves, takesNone } from './moves.ts';
 import type { WaitingJob } from './moves.ts';
 import { NO_LOAD } from './tier-load.ts';
@@ -162,6 +162,7 @@ const tierChanges = fc.record({
     arrivingTokensPerS: fc.constant(NO_LOAD.arrivingTokensPerS),
     fallbackJobs: fc.nat(5),
     isAlerting: fc.boolean(),
+    isStandardLate: fc.boolean(),
   }),
 });
 

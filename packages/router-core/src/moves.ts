@@ -6,8 +6,9 @@
  * is started anew comes back within that. A job that can wait until the tier takes jobs again does.
  * Where nobody can tell when that is, it would be never, and who waits for it waits in vain.
  */
-import { fallbackTarget, maxWaitMs } from './admission.ts';
-import type { AdmissionOptions, AdmissionRequest, EntryLimits } from './admission.ts';
+import { fallbackTarget } from './admission.ts';
+import { maxWaitMs } from './admission-request.ts';
+import type { AdmissionOptions, AdmissionRequest, EntryLimits } from './admission-request.ts';
 import type { Fallback, JobClass } from './job.ts';
 import type { TierSnapshot } from './tier-snapshot.ts';
 import { equalOrHigherClasses, estimateWaitMs } from './wait-estimate.ts';

@@ -29,6 +29,8 @@ export interface TierLoad {
   readonly arrivingTokensPerS: Readonly<Record<JobClass, number>>;
   /** The queue-depth alert. */
   readonly isAlerting: boolean;
+  /** The first standard job has used up half of its time: every fourth start is standard's. */
+  readonly isStandardLate: boolean;
 }
 
 /** What a job would find before it, in the fair order of its class. */
@@ -42,6 +44,7 @@ export const NO_LOAD: TierLoad = {
   fallbackJobs: 0,
   arrivingTokensPerS: { interactive: 0, standard: 0, batch: 0 },
   isAlerting: false,
+  isStandardLate: false,
 };
 
 /** Jobs that wait, batches included. */

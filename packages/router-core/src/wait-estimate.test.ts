@@ -79,13 +79,20 @@ describe('the estimated wait of other classes', () => {
   const ahead = jobs(44);
 
   it.each<[string, JobClass, Parameters<typeof load>[0], Ahead, number | null]>([
+    [
+      'an interactive job has all but a tenth of it while a standard one waits',
+      'interactive',
+      { waiting: { standard: jobs(1) } },
+      none,
+      556,
+    ],
     ['a standard job has the tier for itself while nothing arrives', 'standard', {}, none, 500],
     [
       'it gets what arriving interactive jobs leave',
       'standard',
       { arriving: { interactive: 80 } },
       none,
-      2_500,
+      4_167,
     ],
     ['and never less than a tenth', 'standard', { arriving: { interactive: 200 } }, none, 5_000],
     ['it waits for the interactive ones before it', 'standard', { waiting }, ahead, 22_500],
@@ -96,7 +103,7 @@ describe('the estimated wait of other classes', () => {
       ahead,
       25_000,
     ],
-    ['a batch gets what both leave', 'batch', { arriving: { standard: 50 } }, none, 1_000],
+    ['a batch gets what both leave', 'batch', { arriving: { standard: 50 } }, none, 1_111],
     ['and never less than a slot', 'batch', { arriving: { standard: 500 } }, none, 2_000],
   ])('%s', (_name, jobClass, changes, before, expected) => {
     const running = { interactive: jobs(4) };
@@ -157,6 +164,7 @@ describe('the estimate', () => {
       fallbackJobs: fc.nat(5),
       arrivingTokensPerS: fc.record({ interactive: rate, standard: rate, batch: rate }),
       isAlerting: fc.boolean(),
+      isStandardLate: fc.boolean(),
     }),
     ahead: fc.constant(null),
     slots: fc.nat(20),

@@ -2,10 +2,10 @@
  * How long a job will wait to be started: the work before it, in tokens, at the rate at which the
  * tier gets work of its class done (Little's law).
  *
- * Rates: interactive jobs go before all others, except that every tenth start is a standard one's. So
- * a standard job waits until all before it is done at the rate that arriving interactive jobs leave,
- * or until those of its own class are done at a tenth of the rate, whichever is sooner. Batches have
- * one slot for certain, where there are more.
+ * Rates: interactive jobs go before all others, except that every tenth start is a standard one's
+ * while any waits, and every fourth while the first of these is late. So a standard job waits until all before it is done at the rate that arriving
+ * interactive jobs leave, or until those of its own class are done at a tenth of the rate, whichever
+ * is sooner. Batches have one slot for certain, where there are more.
  */
 import type { JobClass } from './job.ts';
 import type { Ahead, ClassLoad, TierLoad } from './tier-load.ts';
@@ -13,6 +13,14 @@ import type { TierSnapshot } from './tier-snapshot.ts';
 
 /** Every tenth start, by the order of the queue. */
 const STANDARD_SHARE = 0.1;
+/** Every fourth, while the first of them is late. */
+const LATE_SHARE = 0.25;
+/**
+ * What has arrived in the last seconds is a rough guess at what will in the next minutes. Without a
+ * margin, simulated tiers under 1.5 to 5 times their load started 69 to 99 of 100 standard jobs in
+ * time; with it more than 99, and as many jobs in all.
+ */
+const ARRIVING_MARGIN = 1.1;
 const CLASSES: readonly JobClass[] = ['interactive', 'standard', 'batch'];
 const NOTHING: ClassLoad = { jobs: 0, tokens: 0 };
 
@@ -128,12 +136,21 @@ function ratesOf(
   const perSlot = tokensPerS / Math.max(1, slots);
   const foreground = tokensPerS - perSlot * batchSeats(tier);
   switch (jobClass) {
-    case 'interactive':
-      return { all: foreground, own: foreground };
+    case 'interactive': {
+      const standardShare = load.isStandardLate ? LATE_SHARE : STANDARD_SHARE;
+      const share = load.waiting.standard.jobs > 0 ? 1 - standardShare : 1;
+      return { all: foreground * share, own: foreground * share };
+    }
     case 'standard':
-      return { all: foreground - interactive, own: foreground * STANDARD_SHARE };
+      return {
+        all: foreground - interactive * ARRIVING_MARGIN,
+        own: foreground * STANDARD_SHARE,
+      };
     case 'batch':
-      return { all: tokensPerS - interactive - standard, own: slots > 1 ? perSlot : 0 };
+      return {
+        all: tokensPerS - (interactive + standard) * ARRIVING_MARGIN,
+        own: slots > 1 ? perSlot : 0,
+      };
     default:
       return jobClass satisfies never;
   }

@@ -2,9 +2,9 @@
 import { isTerminal, violation } from './evidence.ts';
 import type { Check, Evidence, Violation } from './evidence.ts';
 
-/** What a queue without any entry consists of, and who lives. */
+/** What a queue without any entry consists of, how its engines stand, and who lives. */
 const STANDING_KEYS = [
-  /^\{qarr:[^}]+\}:(meta|id|events|marker|pc|stalled-check)$/,
+  /^\{qarr:[^}]+\}:(meta|id|events|marker|pc|stalled-check|breakers|probe:.*)$/,
   /^qarr:(workers:[^:]+|replicas)$/,
 ];
 /** Lists the jobs that have ended, all or those of a state. */

@@ -27,6 +27,8 @@ export interface Member {
   readonly kind: MemberKind;
   /** Where it serves; the same after each start. Of a worker, its ops port, which may change. */
   readonly url: string;
+  /** Null while it does not run. */
+  readonly pid: number | null;
   /** Resolves when it is ready. Nothing where it runs. */
   start(): Promise<void>;
   /** SIGKILL. It is not started again until `start`. */
@@ -134,6 +136,9 @@ export function createMember(spec: MemberSpec): Member {
     kind,
     get url() {
       return url;
+    },
+    get pid() {
+      return child?.pid ?? null;
     },
     start,
     kill: () => end('SIGKILL'),

@@ -75,8 +75,10 @@ export async function startWorker({
       // One is enough to learn what an engine can do.
       QARR_WARMUP_REQUESTS: '1',
       QARR_CANARY_TIMEOUT_MS: '1000',
-      // Row after row fails its engine: that it would rest is no row's affair.
-      QARR_REST_AFTER_FAILURES: '0',
+      // Row after row fails its engine: that its breaker would open is no row's affair.
+      QARR_BREAKER_FAILURES: '0',
+      // Nor that each of its answers fails at first.
+      QARR_RETRY_PERCENT: '10000',
       QARR_DRAIN_MS: '200',
       OPS_PORT: '0',
       ...PATIENCE[patienceName],

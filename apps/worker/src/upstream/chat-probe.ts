@@ -25,12 +25,13 @@ export type ChatAnswer =
     }
   /** It does not take this request: 400 or 422. */
   | { kind: 'refused'; status: number }
-  /** It lives, and has more to do than it can take: 429. */
-  | { kind: 'busy' }
+  /** It has more to do than it can take: 429 or 503, which is also what a proxy says for it. */
+  | { kind: 'busy'; status: number }
   | { kind: 'unreachable'; cause: string }
   | { kind: 'failed'; cause: string };
 
 const REFUSALS: ReadonlySet<number> = new Set([400, 422]);
+const BUSY: ReadonlySet<number> = new Set([429, 503]);
 
 /** Asks for one token. `fields` come on top of the plainest request that there is. */
 export async function askForToken(
@@ -68,7 +69,7 @@ export function judge(exchange: Exchange): ChatAnswer {
   if (exchange.kind === 'broken') return { kind: 'failed', cause: exchange.cause };
   const { status, text } = exchange;
   if (REFUSALS.has(status)) return { kind: 'refused', status };
-  if (status === 429) return { kind: 'busy' };
+  if (BUSY.has(status)) return { kind: 'busy', status };
   if (status < 200 || status > 299) return { kind: 'failed', cause: `status ${status}` };
   return readAnswer(text);
 }

@@ -115,11 +115,11 @@ async function learnRest(
   };
   if (version === null) return counts;
   const givesIds = tokenIds && idsAddUp && promptIds.length > 0 && ids.length > 0;
-  const [takesIds, continuation, tokenizes] = await Promise.all([
-    givesIds && takesIdPrompt(exchanges, { prompt: [...promptIds, ...ids], ...asking }),
-    learnContinuation(exchanges, asking),
-    learnTokenizing(exchanges, asking),
-  ]);
+  // One after the other: it may be a probe of an engine that was broken.
+  const takesIds =
+    givesIds && (await takesIdPrompt(exchanges, { prompt: [...promptIds, ...ids], ...asking }));
+  const continuation = await learnContinuation(exchanges, asking);
+  const tokenizes = await learnTokenizing(exchanges, asking);
   return { ...counts, tokenIds: takesIds, ...continuation, tokenizes };
 }
 
@@ -162,18 +162,17 @@ async function learnContinuation(
   exchanges: Exchanges,
   asking: Asking,
 ): Promise<Pick<Capabilities, 'continuesText' | 'echoesContinued'>> {
-  const [continued, contradiction] = await Promise.all(
-    [false, true].map((addsPrompt) =>
-      unlessByChance(() =>
-        askForToken(exchanges, {
-          ...asking,
-          messages: BEGUN_MESSAGES,
-          fields: { continue_final_message: true, add_generation_prompt: addsPrompt },
-        }),
-      ),
-    ),
-  );
-  const continuesText = continued?.kind === 'whole' && contradiction?.kind === 'refused';
+  const ask = (addsPrompt: boolean) =>
+    unlessByChance(() =>
+      askForToken(exchanges, {
+        ...asking,
+        messages: BEGUN_MESSAGES,
+        fields: { continue_final_message: true, add_generation_prompt: addsPrompt },
+      }),
+    );
+  const continued = await ask(false);
+  const contradiction = await ask(true);
+  const continuesText = continued.kind === 'whole' && contradiction.kind === 'refused';
   // Within one token no model says all of that again.
   const echoesContinued = continuesText && continued.text.startsWith(BEGUN);
   return { continuesText, echoesContinued };

@@ -99,7 +99,31 @@ describe('the load of an engine', () => {
   });
 });
 
+describe('an engine that refuses', () => {
+  it('gets what it has kept, and more again when it has a place, though it has no page', async () => {
+    const { load, told } = await watched([{ kind: 'none' }], { ceiling: 7, running: 3 });
+    load.refused({ running: 3, retryAfterMs: null });
+    expect([load.limit, load.isFull, told]).toEqual([3, false, ['limit']]);
+    await vi.waitFor(() => expect(load.limit).toBe(4), PATIENCE);
+  });
+
+  it('is full for as long as it says, where it has kept nothing', async () => {
+    const { load, told } = await watched([{ kind: 'none' }], { ceiling: 7 });
+    load.refused({ running: 0, retryAfterMs: 1_200 });
+    expect([load.limit, load.isFull]).toEqual([1, true]);
+    await vi.waitFor(() => expect(told).toEqual(['limit', 'limit']), PATIENCE);
+    expect(load.isFull).toBe(false);
+  });
+});
+
 describe('the start of its process', () => {
+  it('says whether a page is of a later one', async () => {
+    const { load, after } = await watched([{}]);
+    await after(1);
+    const isNew = (startedAtS: number | null) => load.isNewProcess({ ...CALM, startedAtS });
+    expect([99, 100, 101, null].map(isNew)).toEqual([false, false, true, false]);
+  });
+
   it('shows a restart, once', async () => {
     const { told, after } = await watched([{}, {}, { startedAtS: 200 }]);
     await after(6);

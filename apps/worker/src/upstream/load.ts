@@ -1,7 +1,7 @@
 /** The load of one engine: scraped once a second, it sets how many jobs the engine gets. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EngineMetrics } from './engine-metrics.ts';
-import { adapt, initialPressure } from './pressure.ts';
+import { adapt, adaptBlindly, afterRefusal, initialPressure } from './pressure.ts';
 import type { Scrape } from './probe.ts';
 import { follow, isStalled } from './stall.ts';
 import type { Progress } from './stall.ts';
@@ -9,13 +9,21 @@ import type { Progress } from './stall.ts';
 const SCRAPE_EVERY_MS = 1_000;
 /** An engine without such a page shall not have its log filled with refusals. */
 const NO_PAGE_SCRAPES_EVERY = 30;
+/** An engine that refuses though nothing of ours runs there, and does not say for how long. */
+const FULL_MS = 1_000;
 
 export interface Load {
   readonly limit: number;
+  /** Others have filled it: it takes nothing for now. */
+  readonly isFull: boolean;
   /** The last page; null while unknown. */
   readonly metrics: EngineMetrics | null;
   /** Forgets what was, for an engine that has just been warmed, and scrapes once. */
   begin(options: { maxModelLen: number | null; signal: AbortSignal }): Promise<void>;
+  /** It has refused a job: it has too many. `running` are those of ours that it has kept. */
+  refused(options: { running: number; retryAfterMs: number | null }): void;
+  /** Whether the page is of a process that has started after all that were seen. */
+  isNewProcess(metrics: EngineMetrics): boolean;
   /** Scrapes until the signal is aborted, while the engine is `watched`. */
   watch(signal: AbortSignal): Promise<void>;
 }
@@ -52,6 +60,8 @@ export function createLoad({
   let latestStartS: number | null = null;
   let progress: Progress | null = null;
   let skips = 0;
+  let fullUntilMs = 0;
+  let emptying: NodeJS.Timeout | undefined;
   /** Of which start of the engine a scrape is. */
   let beginning = 0;
 
@@ -81,6 +91,18 @@ export function createLoad({
     }
   }
 
+  /** For an engine whose load is not known. */
+  function seeNothing(): void {
+    const { peak } = running();
+    const { limit } = pressure;
+    pressure = adaptBlindly(pressure, { ceiling, peak });
+    if (pressure.limit !== limit) listener.onLimit();
+  }
+
+  function isNewProcess({ startedAtS: toldS }: EngineMetrics): boolean {
+    return toldS !== null && latestStartS !== null && toldS > latestStartS;
+  }
+
   /**
    * True when the engine has started anew since the last page. A process that is not the latest is
    * no new one: several engines share the address, and take turns.
@@ -101,6 +123,22 @@ export function createLoad({
       return metrics;
     },
 
+    get isFull() {
+      return performance.now() < fullUntilMs;
+    },
+    isNewProcess,
+
+    refused({ running: kept, retryAfterMs }) {
+      pressure = afterRefusal(pressure, { running: kept });
+      if (kept === 0) {
+        const ms = Math.max(FULL_MS, retryAfterMs ?? 0);
+        fullUntilMs = performance.now() + ms;
+        clearTimeout(emptying);
+        emptying = setTimeout(listener.onLimit, ms + 1);
+      }
+      listener.onLimit();
+    },
+
     async begin({ maxModelLen, signal }) {
       beginning += 1;
       [metrics, progress, skips] = [null, null, 0];
@@ -119,16 +157,24 @@ export function createLoad({
       while (!signal.aborted) {
         await sleep(everyMs, null, { signal }).catch(() => {});
         skips = Math.max(0, skips - 1);
-        if (signal.aborted || !isWatched() || skips > 0) continue;
+        if (signal.aborted || !isWatched()) continue;
+        if (skips > 0) {
+          seeNothing();
+          continue;
+        }
         const begun = beginning;
         const scraped = await scrape(signal);
         // It may have gone and come back meanwhile.
         if (begun !== beginning || !isWatched()) continue;
         if (scraped.kind === 'scraped') see(scraped.metrics);
         else metrics = null;
-        if (scraped.kind === 'none') skips = NO_PAGE_SCRAPES_EVERY;
+        if (scraped.kind === 'none') {
+          skips = NO_PAGE_SCRAPES_EVERY;
+          seeNothing();
+        }
         if (scraped.kind === 'unreachable') listener.onUnreachable(scraped.cause);
       }
+      clearTimeout(emptying);
     },
   };
 }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { adapt, initialPressure } from './pressure.ts';
+import { adapt, adaptBlindly, afterRefusal, initialPressure } from './pressure.ts';
 import type { LoadSample, Pressure } from './pressure.ts';
 
 const IDLE: LoadSample = { waiting: 0, kvUsage: 0, preemptions: 0 };
@@ -17,6 +17,50 @@ const starts = fc.record({
 });
 const steps = fc.array(fc.record({ sample: samples, running: fc.nat(400), peak: fc.nat(400) }), {
   maxLength: 60,
+});
+
+describe('an engine that refuses jobs', () => {
+  it('gets as many as it has kept, however many are refused at once', () => {
+    fc.assert(
+      fc.property(ceilings, fc.nat(300), (ceiling, takes) => {
+        let pressure = initialPressure({ ceiling, kvTokens: null, maxModelLen: null });
+        for (let running = ceiling - 1; running >= takes; running -= 1) {
+          pressure = afterRefusal(pressure, { running });
+        }
+        expect(pressure.limit).toBe(Math.max(1, Math.min(ceiling, takes)));
+      }),
+    );
+  });
+
+  it.each([
+    [
+      'tells of its load',
+      (pressure: Pressure) =>
+        adapt(pressure, { sample: IDLE, ceiling: 32, running: 8, peak: pressure.limit }),
+    ],
+    [
+      'tells nothing',
+      (pressure: Pressure) => adaptBlindly(pressure, { ceiling: 32, peak: pressure.limit }),
+    ],
+  ])('gets one more at a time, not before ten seconds: one that %s', (_name, next) => {
+    const start = initialPressure({ ceiling: 32, kvTokens: null, maxModelLen: null });
+    let pressure = afterRefusal(start, { running: 8 });
+    for (let second = 0; second < 10; second += 1) pressure = next(pressure);
+    expect(pressure.limit).toBe(8);
+    pressure = next(pressure);
+    expect(pressure.limit).toBe(9);
+    for (let second = 0; second < 100; second += 1) pressure = next(pressure);
+    expect(pressure.limit).toBe(32);
+  });
+
+  it('gets no more where it has not got what it might', () => {
+    const start = initialPressure({ ceiling: 32, kvTokens: null, maxModelLen: null });
+    let pressure = afterRefusal(start, { running: 8 });
+    for (let second = 0; second < 20; second += 1) {
+      pressure = adaptBlindly(pressure, { ceiling: 32, peak: 5 });
+    }
+    expect(pressure.limit).toBe(8);
+  });
 });
 
 describe('the number of jobs that an engine gets', () => {
@@ -62,7 +106,7 @@ describe('the number of jobs that an engine gets', () => {
     );
   });
 
-  it('never grows where nobody says that nothing waits, nor where slots are free', () => {
+  it('never grows where nobody says that nothing waits, nor where more are free than batches leave', () => {
     fc.assert(
       fc.property(starts, steps, (start, all) => {
         let pressure = initialPressure(start);
@@ -72,7 +116,7 @@ describe('the number of jobs that an engine gets', () => {
           if (pressure.limit > before) {
             expect(sample.waiting).toBe(0);
             expect(sample.kvUsage ?? 0).toBeLessThan(0.8);
-            expect(peak).toBeGreaterThanOrEqual(before);
+            expect(peak).toBeGreaterThanOrEqual(Math.min(before, Math.floor(before * 0.8) || 1));
           }
         }
       }),
@@ -85,6 +129,20 @@ describe('the number of jobs that an engine gets', () => {
         let pressure = initialPressure(start);
         const doublings = Math.ceil(Math.log2(start.ceiling / pressure.limit));
         for (let scrape = 0; scrape < doublings; scrape += 1) pressure = busy(pressure, start);
+        expect(pressure.limit).toBe(start.ceiling);
+      }),
+    );
+  });
+
+  it('reaches it also where there are batches alone, which leave a headroom', () => {
+    fc.assert(
+      fc.property(starts, (start) => {
+        let pressure = initialPressure(start);
+        for (let scrape = 0; scrape < 9; scrape += 1) {
+          const peak = Math.floor(pressure.limit * 0.8) || 1;
+          const { ceiling } = start;
+          pressure = adapt(pressure, { sample: IDLE, ceiling, running: peak, peak });
+        }
         expect(pressure.limit).toBe(start.ceiling);
       }),
     );

@@ -6,6 +6,7 @@
  * Begins with what surely fits and doubles until there is pressure for the first time ("slow
  * start"); from then on it grows by one.
  */
+import { headroomOf } from '../batch-seats.ts';
 
 const FLOOR = 1;
 const DECREASE = 0.8;
@@ -20,6 +21,9 @@ const WAITING_FEW = 1;
 const WAITING_SCRAPES = 2;
 /** The load takes some seconds to follow the limit. */
 const HOLD_SCRAPES = 3;
+
+/** An engine that refuses is not to be asked again and again whether it takes more. */
+const REFUSED_HOLD_SCRAPES = 10;
 
 export interface Pressure {
   /** Jobs at once: from 1 to the ceiling. */
@@ -103,8 +107,29 @@ export function adapt(
   }
   // What is not told must not be taken for room.
   const hasRoom = waiting === 0 && (kvUsage === null || kvUsage < KV_ROOM);
-  if (!hasRoom || peak < limit || before.hold > 0) return next;
+  if (!hasRoom || !isUsed(limit, peak) || before.hold > 0) return next;
   // Twice the load must fit as well.
   const mayDouble = next.growth === 'doubling' && (kvUsage === null || kvUsage * 2 < KV_ROOM);
   return { ...next, limit: Math.min(ceiling, mayDouble ? limit * 2 : limit + 1) };
+}
+
+/** The engine has refused a job, as it has too many: what it has kept is what it takes. */
+export function afterRefusal(before: Pressure, { running }: { running: number }): Pressure {
+  const limit = Math.max(FLOOR, Math.min(before.limit, running));
+  return { ...before, limit, growth: 'adding', hold: REFUSED_HOLD_SCRAPES, waitingScrapes: 0 };
+}
+
+/** In place of `adapt`, for an engine that tells nothing of its load: it has room until it refuses. */
+export function adaptBlindly(
+  before: Pressure,
+  { ceiling, peak }: { ceiling: number; peak: number },
+): Pressure {
+  const hold = Math.max(0, before.hold - 1);
+  if (before.hold > 0 || !isUsed(before.limit, peak)) return { ...before, hold };
+  return { ...before, hold, limit: Math.min(ceiling, before.limit + 1) };
+}
+
+/** A batch alone leaves a headroom: that is no sign that nobody wants more. */
+function isUsed(limit: number, peak: number): boolean {
+  return peak >= limit - headroomOf(limit);
 }

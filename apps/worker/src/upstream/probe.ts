@@ -29,7 +29,13 @@ export type Scrape =
 /** None of these rejects. */
 export interface Probe {
   describe(signal: AbortSignal): Promise<Described>;
-  warmUp(of: { model: string; version: string | null; signal: AbortSignal }): Promise<Warmed>;
+  /** `isCareful`: with one request at a time. */
+  warmUp(of: {
+    model: string;
+    version: string | null;
+    isCareful: boolean;
+    signal: AbortSignal;
+  }): Promise<Warmed>;
   /** `expected` is the model that it must still serve; null where none is known. */
   canary(of: { model: string; expected: string | null; signal: AbortSignal }): Promise<Canary>;
   scrape(signal: AbortSignal): Promise<Scrape>;
@@ -88,8 +94,12 @@ export function createProbe({
 function verdictOf(answer: ChatAnswer): Canary {
   switch (answer.kind) {
     case 'whole':
-    case 'busy':
       return { kind: 'answered' };
+    case 'busy':
+      // What a proxy says in place of an engine that is gone is no sign of life.
+      return answer.status === 429
+        ? { kind: 'answered' }
+        : { kind: 'failed', cause: causeOf(answer) };
     case 'unreachable':
       return { kind: 'lost', cause: answer.cause };
     default:

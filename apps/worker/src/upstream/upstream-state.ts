@@ -11,8 +11,8 @@
  *             not: gone.
  *   gone      it is asked again what it is, less and less often, until it answers: warming.
  *
- * When nobody listens any more, it serves another model, or it fails job after job (`trust.ts`), it is
- * gone from wherever it was. What runs on it is not touched by any of that: each job has a watchdog
+ * When nobody listens any more, it serves another model, or its breaker opens (`circuit.ts`), it is gone
+ * from wherever it was. What runs on it is not touched by any of that: each job has a watchdog
  * of its own.
  */
 import type { Capabilities } from '../capabilities.ts';
@@ -49,7 +49,7 @@ export type UpstreamEvent =
   | { kind: 'failed'; cause: string }
   /** From elsewhere: something may be wrong with it. */
   | { kind: 'doubted'; cause: string }
-  /** Nobody listens, another model is served, jobs fail: none may be sent there. */
+  /** Nobody listens, another model is served, its breaker is open: no job may be sent there. */
   | { kind: 'lost'; cause: string }
   | { kind: 'restarted' };
 

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { createLogger } from '@qarr/process';
+import { BREAKER_DEFAULTS } from '@qarr/router-core';
 import type { UpstreamStatus } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createEngine } from '../engine.ts';
@@ -7,6 +8,7 @@ import type { EngineOutcome } from '../engine.ts';
 import { failureOfConnection, failureOfStatus, failureOfTimeout } from '../engine-failure.ts';
 import type { EngineFailure } from '../engine-failure.ts';
 import { DONE, delta, startHostileEngine } from '../hostile-engine-for-test.ts';
+import { ALONE } from './alone-for-test.ts';
 import { createProbe } from './probe.ts';
 import { createServedModel } from './served-model.ts';
 import type { ServedModel } from './served-model.ts';
@@ -51,6 +53,8 @@ async function startEngine(changes: Partial<Behaviour> = {}, port = 0) {
     stop: server.stop,
     does,
     chats,
+    /** Whatever it is asked. */
+    asked: () => server.requests.length,
     port: Number(new URL(server.url).port),
   };
 }
@@ -61,11 +65,13 @@ function watch(
     canaryEveryMs = NEVER_MS,
     canaryTimeoutMs = NEVER_MS,
     warmupRequests = 3,
+    openMs = 1,
     servedModel = createServedModel(undefined),
   }: {
     canaryEveryMs?: number;
     canaryTimeoutMs?: number;
     warmupRequests?: number;
+    openMs?: number;
     servedModel?: ServedModel;
   } = {},
 ) {
@@ -80,34 +86,46 @@ function watch(
     tokensPerWindowMin: 0,
   };
   const states: UpstreamStatus['state'][] = [];
+  let changes = 0;
   const upstream = createUpstream({
     url,
     engine: createEngine({ baseUrl: url, apiKey, timeouts, connections: 4 }),
     probe: createProbe({ baseUrl: url, apiKey, connectMs, warmupRequests, canaryTimeoutMs }),
     ceiling: 4,
     canaryEveryMs,
-    rest: { afterFailures: 5, firstMs: 1 },
+    breaker: { ...BREAKER_DEFAULTS, resetTimeoutMs: openMs, resetTimeoutMsMax: openMs },
+    shared: ALONE,
     servedModel,
     fallbackModel: 'fast',
     onChange() {
+      changes += 1;
       const { state } = upstream.status();
       if (states.at(-1) !== state) states.push(state);
     },
+    onBreaker() {},
     log: createLogger({ name: 'test', level: 'silent' }),
     askAgainBaseMs: 1,
+    probeProvesEveryMs: 20,
     scrapeEveryMs: 5,
   });
   onTestFinished(() => upstream.stop());
   const becomes = (state: UpstreamStatus['state']) =>
     vi.waitFor(() => expect(upstream.status().state).toBe(state), PATIENCE);
+  /** However short. */
+  const was = (state: UpstreamStatus['state']) =>
+    vi.waitFor(() => expect(states).toContain(state), PATIENCE);
   const goesThrough = (...expected: UpstreamStatus['state'][]) =>
     vi.waitFor(() => expect(states).toEqual(expected), PATIENCE);
-  return { upstream, states, becomes, goesThrough };
+  return { upstream, states, changes: () => changes, becomes, was, goesThrough };
 }
 
 function failed(failure: EngineFailure): EngineOutcome {
   return { usage: null, ending: { kind: 'failed', failure } };
 }
+
+const ANSWERED: EngineOutcome = { usage: null, ending: { kind: 'whole', finishReasons: ['stop'] } };
+const BROKEN = failed(failureOfStatus(500, ''));
+const BUSY = failed(failureOfStatus(503, ''));
 
 describe('an engine', () => {
   it('is warmed, and then has room', async () => {
@@ -163,7 +181,6 @@ describe('an engine in doubt', () => {
     ['timed out', failureOfTimeout('idle', 1)],
     ['was broken off', failureOfConnection('ECONNRESET', { reached: 'text' })],
     ['met an error', failureOfStatus(500, '')],
-    ['was too much', failureOfStatus(503, '')],
     ['met a wrong address', failureOfStatus(404, '')],
     ['was refused our key', failureOfStatus(401, '')],
   ])('gets no job after one that %s until it has answered a canary', async (_name, failure) => {
@@ -185,6 +202,7 @@ describe('an engine in doubt', () => {
     ['was answered', { usage: null, ending: { kind: 'whole', finishReasons: ['stop'] } }],
     ['was ended by us', { usage: null, ending: { kind: 'aborted' } }],
     ['was refused', failed(failureOfStatus(400, ''))],
+    ['was too much', failed(failureOfStatus(503, ''))],
     ['was too long', failed(failureOfStatus(400, 'maximum context length'))],
   ])('is none after a job that %s', async (_name, outcome) => {
     const { url } = await startEngine();
@@ -196,13 +214,16 @@ describe('an engine in doubt', () => {
 
   it('is gone after two canaries that fail, and warmed before it is ready again', async () => {
     const engine = await startEngine();
-    const { upstream, becomes, states } = watch(engine.url);
+    const { upstream, becomes, was, states } = watch(engine.url);
     await becomes('ready');
-    engine.does.chat = (response) => response.writeHead(500).end();
-    const before = engine.chats();
+    const askedAs: string[] = [];
+    engine.does.chat = (response) => {
+      askedAs.push(upstream.status().state);
+      response.writeHead(500).end();
+    };
     upstream.acquire().report(failed(failureOfStatus(500, '')));
-    await becomes('gone');
-    expect(engine.chats()).toBe(before + 2);
+    await was('gone');
+    expect(askedAs.filter((state) => state === 'suspect')).toHaveLength(2);
     engine.does.chat = (response) => response.end(WHOLE);
     await becomes('ready');
     expect(states.slice(0, 4)).toEqual(['warming', 'ready', 'suspect', 'gone']);
@@ -234,12 +255,13 @@ describe('an engine in doubt', () => {
     const engine = await startEngine();
     const { upstream, becomes } = watch(engine.url);
     await becomes('ready');
-    const slot = upstream.acquire();
+    const slots = Array.from({ length: 5 }, () => upstream.acquire());
     engine.does.startedAtS = 200;
     await vi.waitFor(() => expect(engine.chats()).toBe(6), PATIENCE);
     await becomes('ready');
-    slot.report(failed(failureOfTimeout('idle', 1)));
+    for (const slot of slots) slot.report(failed(failureOfTimeout('idle', 1)));
     expect(upstream.isReady).toBe(true);
+    expect(upstream.status().breaker).toBe('closed');
   });
 });
 
@@ -256,6 +278,154 @@ describe('an incident that many jobs see', () => {
     for (const slot of slots) slot.report(failed(failure));
     expect(upstream.isReady).toBe(false);
     await becomes('ready');
+  });
+});
+
+/** It has failed job after job, and its time is not up. */
+async function tripped({ openMs = NEVER_MS } = {}) {
+  const engine = await startEngine();
+  const watched = watch(engine.url, { openMs });
+  await watched.becomes('ready');
+  const slots = Array.from({ length: 5 }, () => watched.upstream.acquire());
+  for (const slot of slots) slot.report(BROKEN);
+  for (const slot of slots) slot.release();
+  return { ...watched, engine };
+}
+
+/** The same, and another process has taken its place. */
+async function halfOpen() {
+  const all = await tripped();
+  all.engine.does.startedAtS = 200;
+  await all.becomes('ready');
+  expect(all.upstream.status().breaker).toBe('half_open');
+  return all;
+}
+
+describe('the breaker of an engine', () => {
+  it('opens when five jobs in a row failed, and nothing is asked for until its time is up', async () => {
+    const { upstream, engine, states } = await tripped();
+    expect(upstream.status()).toMatchObject({ state: 'gone', slots: 0, breaker: 'open' });
+    expect(upstream.status().retry_in_ms).toBeGreaterThan(NEVER_MS / 2);
+    expect(upstream.isAble).toBe(false);
+    const before = engine.asked();
+    await vi.waitFor(() => expect(engine.asked()).toBeGreaterThan(before + 4), PATIENCE);
+    expect(engine.chats()).toBe(3);
+    expect(states.at(-1)).toBe('gone');
+  });
+
+  it('is half-open when its time is up', async () => {
+    const { upstream, becomes, engine } = await tripped({ openMs: 30 });
+    await becomes('ready');
+    expect(upstream.status()).toMatchObject({ breaker: 'half_open', slots: 1, retry_in_ms: null });
+    expect(engine.chats()).toBeGreaterThanOrEqual(6);
+  });
+
+  it('is half-open at once when the engine has started anew', async () => {
+    const { engine, upstream } = await halfOpen();
+    expect(engine.chats()).toBe(6);
+    expect(upstream).toMatchObject({ limit: 1, free: 1 });
+  });
+
+  it('is half-open at once when somebody listens there again', async () => {
+    const { engine, becomes, upstream, changes } = await tripped();
+    await engine.stop();
+    const before = changes();
+    // One question may have been on its way; the next ones are answered by nobody.
+    await vi.waitFor(() => expect(changes()).toBeGreaterThan(before + 2), PATIENCE);
+    await startEngine({}, engine.port);
+    await becomes('ready');
+    expect(upstream.status().breaker).toBe('half_open');
+  });
+
+  it('lets one job through at a time, and is closed by those that are answered', async () => {
+    const { upstream } = await halfOpen();
+    for (const breaker of ['half_open', 'closed']) {
+      const slot = upstream.acquire();
+      expect(upstream).toMatchObject({ free: 0, isAble: false });
+      expect(slot.report(ANSWERED)).toBe(ANSWERED);
+      slot.release();
+      expect(upstream.status().breaker).toBe(breaker);
+    }
+    expect(upstream).toMatchObject({ limit: 4, free: 4 });
+  });
+
+  it('is opened again by one that fails, which costs that job no try', async () => {
+    const { upstream, engine } = await halfOpen();
+    const chats = engine.chats();
+    const told = upstream.acquire().report(BROKEN);
+    expect(told).toMatchObject({ ending: { failure: { burns: 'spare' } } });
+    expect(upstream.status()).toMatchObject({ breaker: 'open', state: 'gone' });
+    expect(engine.chats()).toBe(chats);
+  });
+
+  it('is none the wiser by a job that was dropped, and lets the next one through', async () => {
+    const { upstream } = await halfOpen();
+    upstream.acquire().release();
+    expect(upstream).toMatchObject({ free: 1, isAble: true });
+    expect(upstream.status().breaker).toBe('half_open');
+  });
+
+  it('is closed by a job that streams for a while', async () => {
+    const { upstream } = await halfOpen();
+    const slot = upstream.acquire();
+    await vi.waitFor(() => {
+      slot.sawToken();
+      expect(upstream.status().breaker).toBe('closed');
+    }, PATIENCE);
+    expect(upstream.running).toBe(1);
+  });
+
+  it('is closed by canaries where no job comes', async () => {
+    const { upstream, engine } = await halfOpen();
+    await vi.waitFor(() => expect(upstream.status().breaker).toBe('closed'), PATIENCE);
+    expect(engine.chats()).toBe(8);
+  });
+
+  it('is half-open at once for a worker that has just come', async () => {
+    const { url } = await startEngine();
+    const { upstream, becomes } = watch(url, { openMs: NEVER_MS });
+    upstream.follow({ kind: 'open', trips: 1, retryInMs: NEVER_MS });
+    await becomes('ready');
+    expect(upstream.status().breaker).toBe('half_open');
+  });
+
+  it('is opened by others, and closed by others', async () => {
+    const engine = await startEngine();
+    const { upstream, becomes } = watch(engine.url, { openMs: NEVER_MS });
+    await becomes('ready');
+    upstream.follow({ kind: 'open', trips: 1, retryInMs: NEVER_MS });
+    expect(upstream.status()).toMatchObject({ state: 'gone', breaker: 'open' });
+    upstream.follow({ kind: 'closed', trips: 1, retryInMs: 0 });
+    await becomes('ready');
+    expect(upstream).toMatchObject({ free: 4 });
+    expect(engine.chats()).toBe(6);
+  });
+});
+
+describe('an engine that refuses a job as it has too many', () => {
+  it('gets as many as it has kept, and is not in doubt', async () => {
+    const { url } = await startEngine();
+    const { upstream, becomes, states } = watch(url);
+    await becomes('ready');
+    const slots = Array.from({ length: 4 }, () => upstream.acquire());
+    for (const slot of slots.slice(2)) {
+      slot.report(BUSY);
+      slot.release();
+    }
+    expect(upstream).toMatchObject({ isReady: true, limit: 2, free: 0 });
+    expect(upstream.status().breaker).toBe('closed');
+    expect(states).toEqual(['warming', 'ready']);
+  });
+
+  it('gets none for a while where others have filled it', async () => {
+    const { url } = await startEngine();
+    const { upstream, becomes } = watch(url);
+    await becomes('ready');
+    const slot = upstream.acquire();
+    slot.report(BUSY);
+    slot.release();
+    expect(upstream).toMatchObject({ isReady: true, isAble: false, limit: 1, free: 0 });
+    await vi.waitFor(() => expect(upstream.free).toBe(1), PATIENCE);
   });
 });
 
@@ -286,11 +456,11 @@ describe('an engine that is silent', () => {
 
   it('is gone when it hangs, though nothing runs', async () => {
     const engine = await startEngine();
-    const { becomes, states } = watch(engine.url, { canaryEveryMs: 5, canaryTimeoutMs: 60 });
+    const { becomes, was, states } = watch(engine.url, { canaryEveryMs: 5, canaryTimeoutMs: 60 });
     await becomes('ready');
     engine.does.chat = () => {};
-    await becomes('gone');
-    expect(states).toEqual(['warming', 'ready', 'suspect', 'gone']);
+    await was('gone');
+    expect(states.slice(0, 4)).toEqual(['warming', 'ready', 'suspect', 'gone']);
   });
 
   it('is not gone when only the canary has to wait', async () => {
@@ -326,7 +496,7 @@ describe('an engine whose process', () => {
     await startSimulator(`--port=${first.port}`);
     await becomes('ready');
     expect(states.slice(-2)).toEqual(['warming', 'ready']);
-  });
+  }, 60_000);
 
   it('is frozen is gone, and ready when it is thawed', async () => {
     const frozen = await startSimulator();

@@ -1,4 +1,5 @@
 import * as fc from 'fast-check';
+import type { BreakerName } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
 import { NO_CAPABILITIES } from '../capabilities.ts';
 import type { Engine } from '../engine.ts';
@@ -6,11 +7,16 @@ import { createServedModel } from './served-model.ts';
 import type { Upstream } from './upstream.ts';
 import { createUpstreams } from './upstreams.ts';
 
+const CEILING = 8;
+
 interface FakeState {
+  breaker: BreakerName;
+  retryInMs: number | null;
   isReady: boolean;
   limit: number;
   running: number;
   maxModelLen: number | null;
+  tokenMs: number | null;
 }
 
 /** An engine in this state, which takes whatever it is given. */
@@ -27,7 +33,15 @@ function fakeUpstream(state: FakeState, index: number): Upstream {
     get running() {
       return state.running;
     },
+    get free() {
+      return state.isReady ? Math.max(0, state.limit - state.running) : 0;
+    },
+    get isAble() {
+      return state.isReady && state.running < CEILING;
+    },
     maxModelLen: state.maxModelLen,
+    tokenMs: state.tokenMs,
+    follow() {},
     acquire() {
       state.running += 1;
       return {
@@ -36,7 +50,7 @@ function fakeUpstream(state: FakeState, index: number): Upstream {
         model: url,
         capabilities: NO_CAPABILITIES,
         sawToken() {},
-        report() {},
+        report: (outcome) => outcome,
         release() {
           state.running -= 1;
         },
@@ -53,29 +67,35 @@ function fakeUpstream(state: FakeState, index: number): Upstream {
       model: null,
       max_model_len: state.maxModelLen,
       version: null,
+      breaker: state.breaker,
+      retry_in_ms: state.retryInMs,
     }),
     async stop() {},
   };
 }
 
-function poolOf(states: readonly Partial<FakeState>[], ceiling = 8) {
+function poolOf(states: readonly Partial<FakeState>[]) {
   const all = states.map((state) => ({
     isReady: true,
     limit: 4,
     running: 0,
     maxModelLen: null,
+    tokenMs: null,
+    breaker: 'closed' as const,
+    retryInMs: null,
     ...state,
   }));
   const [first, ...others] = all.map(fakeUpstream);
   if (first === undefined) throw new Error('An engine is needed');
   const pool = createUpstreams({
     upstreams: [first, ...others],
-    ceiling,
     servedModel: createServedModel('m'),
     fallbackModel: 'fast',
   });
   return { pool, states: all };
 }
+
+const OPEN = { isReady: false, breaker: 'open' } as const;
 
 const anyStates = fc.array(
   fc.record({
@@ -111,6 +131,14 @@ describe('the engines of a worker', () => {
     expect(pool.acquire({ avoid: 'http://engine-0' })?.url).toBe('http://engine-1');
     const alone = poolOf([{}, { isReady: false }]).pool;
     expect(alone.acquire({ avoid: 'http://engine-0' })?.url).toBe('http://engine-0');
+  });
+
+  it.each<[string, Partial<FakeState>[], number | null]>([
+    ['each with all its slots', [{ tokenMs: 10 }, { tokenMs: 20, limit: 2 }], 400 + 100],
+    ['those that are ready and known', [{ tokenMs: 10 }, { tokenMs: 1, isReady: false }, {}], 400],
+    ['nobody', [{}], null],
+  ])('make so many tokens, by how they were warmed: %s', (_name, states, expected) => {
+    expect(poolOf(states).pool.firstTokensPerS()).toBe(expected);
   });
 
   it('share the work by their limits', () => {
@@ -170,6 +198,7 @@ describe('what the heartbeat says of them', () => {
     expect(summary).toEqual({
       slots: 12,
       breaker: 'closed',
+      retry_in_ms: null,
       upstream: 'http://engine-1',
       model: 'm',
       max_model_len: 2,
@@ -185,5 +214,21 @@ describe('what the heartbeat says of them', () => {
       upstream: 'http://engine-0',
       max_model_len: 7,
     });
+  });
+
+  it.each<[string, Partial<FakeState>[], object]>([
+    ['closed', [{ ...OPEN, retryInMs: 5 }, {}], { breaker: 'closed', retry_in_ms: null }],
+    [
+      'half-open',
+      [{ ...OPEN, retryInMs: 5 }, { breaker: 'half_open' }],
+      { breaker: 'half_open', retry_in_ms: null },
+    ],
+    [
+      'open',
+      [{ ...OPEN, retryInMs: 7 }, { ...OPEN, retryInMs: 5 }, { isReady: false }],
+      { breaker: 'open', retry_in_ms: 5 },
+    ],
+  ])('is the best of their breakers: %s', (_name, states, expected) => {
+    expect(poolOf(states).pool.summary()).toMatchObject(expected);
   });
 });

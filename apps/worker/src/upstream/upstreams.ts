@@ -1,7 +1,8 @@
 /** The engines of one worker: which of them gets the next job, and how many jobs they take. */
 import type { UpstreamStatus, WorkerStatus } from '@qarr/router-core';
 import type { ServedModel } from './served-model.ts';
-import type { Slot, Upstream } from './upstream.ts';
+import type { Slot } from './slot.ts';
+import type { Upstream } from './upstream.ts';
 
 export interface Upstreams {
   /**
@@ -10,11 +11,16 @@ export interface Upstreams {
    */
   acquire(options?: { avoid?: string | undefined }): Slot | null;
   capacity(): Capacity;
+  /**
+   * A guess of how many tokens per second the slots make when all are in use, by how long the engines
+   * took for one when they were warmed; null where nobody knows.
+   */
+  firstTokensPerS(): number | null;
   statuses(): UpstreamStatus[];
   /** What the worker's heartbeat says of them. */
   summary(): Pick<
     WorkerStatus,
-    'slots' | 'breaker' | 'upstream' | 'model' | 'max_model_len' | 'upstreams'
+    'slots' | 'breaker' | 'retry_in_ms' | 'upstream' | 'model' | 'max_model_len' | 'upstreams'
   >;
   stop(): Promise<void>;
 }
@@ -33,13 +39,10 @@ interface Capacity {
 
 export function createUpstreams({
   upstreams,
-  ceiling,
   servedModel,
   fallbackModel,
 }: {
   upstreams: readonly [Upstream, ...Upstream[]];
-  /** Jobs at once on one engine, at most. */
-  ceiling: number;
   servedModel: ServedModel;
   fallbackModel: string;
 }): Upstreams {
@@ -49,8 +52,8 @@ export function createUpstreams({
 
   return {
     acquire({ avoid } = {}) {
-      // A limit may have been lowered while the job was on its way; the ceiling is never passed.
-      const able = ready().filter(({ running }) => running < ceiling);
+      // A limit may have been lowered while the job was on its way.
+      const able = upstreams.filter(({ isAble }) => isAble);
       const others = able.filter(({ url }) => url !== avoid);
       const takers = others.length > 0 ? others : able;
       turn += 1;
@@ -61,8 +64,16 @@ export function createUpstreams({
 
     capacity() {
       const slots = sum(ready().map(({ limit }) => limit));
-      const free = sum(ready().map(({ limit, running }) => Math.max(0, limit - running)));
+      const free = sum(upstreams.map((upstream) => upstream.free));
       return { slots, free, jobsMax: free + sum(upstreams.map(({ running }) => running)) };
+    },
+
+    firstTokensPerS() {
+      const known = ready().flatMap(({ limit, tokenMs }) =>
+        tokenMs === null ? [] : { limit, tokenMs },
+      );
+      if (known.length === 0) return null;
+      return sum(known.map(({ limit, tokenMs }) => (limit * 1_000) / tokenMs));
     },
 
     statuses: () => upstreams.map((upstream) => upstream.status()),
@@ -75,7 +86,7 @@ export function createUpstreams({
       const statuses = this.statuses();
       return {
         slots: this.capacity().slots,
-        breaker: ready().length > 0 ? 'closed' : 'open',
+        ...breakerOf(statuses),
         upstream: first.url,
         model: servedModel.expected() ?? fallbackModel,
         max_model_len: windows.length === 0 ? null : Math.min(...windows),
@@ -87,6 +98,20 @@ export function createUpstreams({
       await Promise.all(upstreams.map((upstream) => upstream.stop()));
     },
   };
+}
+
+/**
+ * An engine that is gone gets no jobs either, though its breaker may not be open yet. The worker pulls
+ * where one of its engines lets it.
+ */
+function breakerOf(
+  statuses: readonly UpstreamStatus[],
+): Pick<WorkerStatus, 'breaker' | 'retry_in_ms'> {
+  const kinds = statuses.map(({ state, breaker }) => (state === 'gone' ? 'open' : breaker));
+  if (kinds.some((kind) => kind === 'closed')) return { breaker: 'closed', retry_in_ms: null };
+  if (kinds.includes('half_open')) return { breaker: 'half_open', retry_in_ms: null };
+  const retries = statuses.flatMap(({ retry_in_ms: retryInMs }) => retryInMs ?? []);
+  return { breaker: 'open', retry_in_ms: retries.length === 0 ? null : Math.min(...retries) };
 }
 
 function load(upstream: Upstream | undefined): number {

@@ -27,12 +27,16 @@ const WHOLE = delta({ content: 'x' }, 'length') + DONE;
 
 function warm(
   baseUrl: string,
-  { version = null, requests = 1 }: { version?: string | null; requests?: number } = {},
+  {
+    version = null,
+    requests = 1,
+    isCareful = false,
+  }: { version?: string | null; requests?: number; isCareful?: boolean } = {},
 ) {
   const exchanges = createExchanges({ baseUrl, apiKey: undefined, connectMs: 10_000 });
   onTestFinished(() => exchanges.stop());
   const { signal } = new AbortController();
-  return warmUp(exchanges, { version, requests, model: 'qarr-sim', signal });
+  return warmUp(exchanges, { version, requests, isCareful, model: 'qarr-sim', signal });
 }
 
 /** An engine of this version that refuses what is in no list of its own. */
@@ -63,6 +67,8 @@ describe('what an engine can do', () => {
     expect(await warm(url, { version: '0.28.0' })).toEqual({
       kind: 'warmed',
       capabilities: ALL,
+      // One request may be the slow first.
+      tokenMs: null,
     });
   });
 
@@ -229,10 +235,8 @@ describe('the warm-up', () => {
 
   it.each<[string, (response: ServerResponse) => unknown, string]>([
     ['refuses', (response) => response.writeHead(400).end(), 'refused with 400'],
-    ['has no time', (response) => response.writeHead(429).end(), 'status 429'],
     ['has another model', (response) => response.writeHead(404).end(), 'status 404'],
     ['wants a key', (response) => response.writeHead(401).end(), 'status 401'],
-    ['loads', (response) => response.writeHead(503).end(), 'status 503'],
     [
       'is shutting down',
       (response) => response.end(delta({}, 'abort') + DONE),
@@ -252,6 +256,32 @@ describe('the warm-up', () => {
     expect(engine.requests.length).toBeLessThan(20);
   });
 
+  it.each([
+    ['has no time', 429],
+    ['loads', 503],
+  ])('says so of an engine that %s', async (_name, status) => {
+    const engine = await startHostileEngine(({ response }) => response.writeHead(status).end());
+    const warmed = await warm(engine.url, { requests: 20 });
+    expect(warmed).toEqual({ kind: 'busy', cause: `status ${status}` });
+  });
+
+  it.each([
+    [true, 1],
+    [false, 4],
+  ])('asks for one token at a time where it is careful: %s', async (isCareful, most) => {
+    let [underWay, mostAtOnce] = [0, 0];
+    const engine = await startHostileEngine(({ response }) => {
+      underWay += 1;
+      mostAtOnce = Math.max(mostAtOnce, underWay);
+      setTimeout(() => {
+        underWay -= 1;
+        response.writeHead(200).end(WHOLE);
+      }, 5);
+    });
+    await warm(engine.url, { version: '0.28.0', requests: 9, isCareful });
+    expect(mostAtOnce).toBe(most);
+  });
+
   it('finds nobody', async () => {
     const engine = await startHostileEngine(() => {});
     await engine.stop();
@@ -261,5 +291,18 @@ describe('the warm-up', () => {
   it('needs no end of a response after its last event', async () => {
     const engine = await startHostileEngine(({ response }) => response.writeHead(200).write(WHOLE));
     expect(await warm(engine.url, { requests: 2 })).toMatchObject({ kind: 'warmed' });
+  });
+
+  it('tells how long a token takes at best', async () => {
+    const delaysMs = [0, 400, 20, 400];
+    const engine = await startHostileEngine(({ response }) => {
+      setTimeout(() => response.writeHead(200).end(WHOLE), delaysMs.shift());
+    });
+    const warmed = await warm(engine.url, { requests: 4 });
+    expect(warmed).toMatchObject({ tokenMs: expect.any(Number) as number });
+    const tokenMs = warmed.kind === 'warmed' ? warmed.tokenMs : null;
+    // A timer may be a moment early.
+    expect(tokenMs).toBeGreaterThan(18);
+    expect(tokenMs).toBeLessThan(399);
   });
 });

@@ -13,8 +13,15 @@ const WARM_UP_TIMEOUT_MS = 60_000;
 const FAILURES_IN_A_ROW_MAX = 3;
 
 export type Warmed =
-  | { kind: 'warmed'; capabilities: Capabilities }
+  | {
+      kind: 'warmed';
+      capabilities: Capabilities;
+      /** How long it took for one token, at best; null where it was not asked often enough to tell. */
+      tokenMs: number | null;
+    }
   | { kind: 'unreachable'; cause: string }
+  /** It has too much to do, or loads. */
+  | { kind: 'busy'; cause: string }
   | { kind: 'failed'; cause: string };
 
 /** With `requests` 0 the engine is not asked at all: nobody may be billed for that. */
@@ -23,10 +30,20 @@ export async function warmUp(
   {
     version,
     requests,
+    isCareful,
     ...asking
-  }: { version: string | null; requests: number; model: string; signal: AbortSignal },
+  }: {
+    version: string | null;
+    requests: number;
+    /** One request at a time. */
+    isCareful: boolean;
+    model: string;
+    signal: AbortSignal;
+  },
 ): Promise<Warmed> {
-  if (requests === 0) return { kind: 'warmed', capabilities: guessCapabilities(version) };
+  if (requests === 0) {
+    return { kind: 'warmed', capabilities: guessCapabilities(version), tokenMs: null };
+  }
   const options = { ...asking, timeoutMs: WARM_UP_TIMEOUT_MS };
   const trials = createTrials();
   let learnt = await learn(exchanges, { version, ...options });
@@ -38,15 +55,21 @@ export async function warmUp(
 
   let left = requests - 1;
   let verdict: Warmed | null = null;
+  let tokenMs: number | null = null;
   async function ask(): Promise<void> {
     while (left > 0 && verdict === null) {
       left -= 1;
+      const askedMs = performance.now();
       const answer = await askForToken(exchanges, options);
+      // The slower ones have compiled kernels, or waited for those that did.
+      const tookMs = performance.now() - askedMs;
+      if (answer.kind === 'whole') tokenMs = Math.min(tokenMs ?? Infinity, tookMs);
       verdict ??= trials.judge(answer);
     }
   }
-  await Promise.all(Array.from({ length: Math.min(left, AT_ONCE_MAX) }, ask));
-  return verdict ?? { kind: 'warmed', capabilities: learnt.capabilities };
+  const atOnce = isCareful ? 1 : AT_ONCE_MAX;
+  await Promise.all(Array.from({ length: Math.min(left, atOnce) }, ask));
+  return verdict ?? { kind: 'warmed', capabilities: learnt.capabilities, tokenMs };
 }
 
 /** Returns what the failures come to, once that is clear. */
@@ -61,7 +84,7 @@ function createTrials() {
       }
       failures += 1;
       if (failures < FAILURES_IN_A_ROW_MAX) return null;
-      return { kind: 'failed', cause: causeOf(answer) };
+      return { kind: answer.kind === 'busy' ? 'busy' : 'failed', cause: causeOf(answer) };
     },
   };
 }
@@ -71,7 +94,7 @@ export function causeOf(answer: Exclude<ChatAnswer, { kind: 'whole' }>): string 
     case 'refused':
       return `refused with ${answer.status}`;
     case 'busy':
-      return 'status 429';
+      return `status ${answer.status}`;
     default:
       return answer.cause;
   }

@@ -3,14 +3,18 @@
 --
 -- ARGV  1 job id, 2 class, 3 tokens, 4 '1' if fallback brings it, or '0', 5 owner, then the limits,
 --       each '' for none: 6 waiting jobs of the tier, 7 tokens ahead of it, 8 '1' if it may not enter
---       while the alert is up, 9 jobs that fallback has brought
+--       while the alert is up, 9 jobs that fallback has brought, and 10 ms in which it must be started,
+--       or ''
 -- RETURN {'entered' or what is full: 'depth', 'alert', 'fallback', 'wait'; priority, or 0; now; jobs
 --         ahead of it, tokens ahead of it; load as it was found, see `load_now`}
 
 local job_id, class, owner = ARGV[1], ARGV[2], ARGV[5]
 local now = now_ms()
 local entry = { state = 'w', class = class, tokens = tonumber(ARGV[3]), fallback = tonumber(ARGV[4]),
-  at = string.format('%.0f', now), owner = owner }
+  at = string.format('%.0f', now), due = '0', owner = owner }
+if ARGV[10] ~= '' then
+  entry.due = string.format('%.0f', now + tonumber(ARGV[10]))
+end
 local found = load_now(now)
 
 -- Moves the tags of a class down, so that the one of the job started last becomes 0.

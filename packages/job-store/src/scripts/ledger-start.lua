@@ -27,7 +27,8 @@ alert()
 if class == 'standard' then
   redis.call('HDEL', KEYS[3], 'before_standard')
 elseif class == 'interactive' and waiting('standard') > 0 then
-  if add('before_standard', 1) >= STANDARD_EVERY then
+  local starts = standard_is_late(now_ms()) and STARTS_BEFORE_LATE or STARTS_BEFORE_STANDARD
+  if add('before_standard', 1) >= starts then
     local from = string.format('%.0f', FIRST.standard * BULLMQ_PRIORITY)
     local head = redis.call('ZRANGEBYSCORE', QUEUE.standard, from, '+inf', 'LIMIT', 0, 1)[1]
     if head then
