@@ -20,6 +20,8 @@ export interface OpEntry {
   readonly op: string;
   readonly surface: Surface;
   readonly tier: string | null;
+  /** Null where the client does not say. */
+  readonly fallback: 'none' | 'up' | 'down' | 'any' | null;
   readonly key: string | null;
   readonly onInterrupt: 'continue' | 'restart' | 'fail';
   readonly queueTimeoutMs: number | null;

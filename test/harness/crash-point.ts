@@ -5,17 +5,42 @@
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-export interface CrashPoint {
+interface CrashPoint {
   readonly url: string;
   /** Lets so many more commands pass; then nothing passes any more. */
   crashAfter(commands: number): void;
   readonly crashed: Promise<void>;
+  /** Afterwards all that it let pass has been carried out. */
   stop(): Promise<void>;
 }
 
-export async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
+/** Opens something that has such a way to Redis, and lets it act until it is cut off. */
+export async function actAndDie<Dying extends { stop(): Promise<void> }>({
+  redisUrl,
+  open,
+  commands,
+  act,
+}: {
+  redisUrl: string;
+  open: (redisUrl: string) => Promise<Dying>;
+  /** That are carried out before. */
+  commands: number;
+  act: (dying: Dying) => Promise<unknown>;
+}): Promise<void> {
+  const point = await createCrashPoint(redisUrl);
+  const dying = await open(point.url);
+  point.crashAfter(commands);
+  // It may never be answered: a worker waits for Redis for ever.
+  const acted = act(dying).catch(() => {});
+  await Promise.race([acted, point.crashed]);
+  await point.stop();
+  await dying.stop();
+}
+
+async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
   const { hostname, port } = new URL(redisUrl);
   const clients = new Set<Socket>();
+  const upstreams = new Set<Promise<void>>();
   let left = Number.POSITIVE_INFINITY;
   const crashed = Promise.withResolvers<void>();
   let isOver = false;
@@ -35,11 +60,12 @@ export async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
     let waiting = Buffer.alloc(0);
     clients.add(client);
     for (const socket of [client, upstream]) socket.setNoDelay(true).on('error', () => {});
+    upstreams.add(new Promise((resolve) => upstream.on('close', () => resolve())));
     upstream.on('close', () => client.destroy());
     client.on('close', () => {
       clients.delete(client);
-      // What was let through shall arrive.
-      upstream.end();
+      // What was let through shall arrive, and what is answered to it nobody reads.
+      upstream.unpipe().resume().end();
     });
     upstream.pipe(client);
     client.on('data', (bytes: Buffer) => {
@@ -64,6 +90,7 @@ export async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
     async stop() {
       crash();
       await new Promise((resolve) => server.close(resolve));
+      await Promise.all(upstreams);
     },
   };
 }

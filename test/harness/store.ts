@@ -88,6 +88,7 @@ export function newJob(fields: Partial<NewJob> = {}): NewJob {
     reasons: ['default'],
     request: { messages: [{ role: 'user', content: 'Hello' }], max_tokens: 16, temperature: 0.7 },
     fallback: 'up',
+    fits: ['fast', 'precise'],
     onInterrupt: 'restart',
     queueTimeoutMs: 60_000,
     runTimeoutMs: 60_000,

@@ -8,7 +8,7 @@ import type { AttemptLog, ProducerStore, WorkerStore } from '@qarr/job-store';
 import type { JobRecord, JobState, NewJob } from '@qarr/router-core';
 import fc from 'fast-check';
 import { expect, inject, it } from 'vitest';
-import { createCrashPoint } from '../harness/crash-point.ts';
+import { actAndDie } from '../harness/crash-point.ts';
 import { checkLog, readLog } from '../harness/job-log.ts';
 import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
@@ -87,16 +87,23 @@ async function live({
   stores: Stores;
 }): Promise<void> {
   const options = { root, onError: () => {} };
-  const dyingStore = (redisUrl: string) =>
-    createProducerStore({ ...options, redisUrl, tiers: ['fast'], replicaId: randomUUID() });
+  const redisUrl = inject('redisUrl');
+  const dyingStore = (url: string) =>
+    createProducerStore({ ...options, redisUrl: url, tiers: ['fast'], replicaId: randomUUID() });
   if (life === 'submit' || life === 'expire') {
-    return dying({ open: dyingStore, commands, act: (store) => store.submit(job, ANYWHERE) });
+    return actAndDie({
+      redisUrl,
+      open: dyingStore,
+      commands,
+      act: (store) => store.submit(job, ANYWHERE),
+    });
   }
   await healthy.store.submit(job, ANYWHERE);
   if (life === 'finish') {
-    return dying({
-      open: (redisUrl) =>
-        createWorkerStore({ ...options, redisUrl, tier: 'fast', onCancel: () => {} }),
+    return actAndDie({
+      redisUrl,
+      open: (url) =>
+        createWorkerStore({ ...options, redisUrl: url, tier: 'fast', onCancel: () => {} }),
       commands,
       act: async (worker) => complete(await claim(worker, job)),
     });
@@ -106,30 +113,12 @@ async function live({
     if (life === 'cancel handed back') await log.requeue({ burns: 'nothing' });
     if (life === 'delete completed') await complete(log);
   }
-  return dying({
+  return actAndDie({
+    redisUrl,
     open: dyingStore,
     commands,
     act: (store) => (life.startsWith('cancel') ? store.cancel(job.id) : store.delete(job.id)),
   });
-}
-
-async function dying<Store extends { stop(): Promise<void> }>({
-  open,
-  commands,
-  act,
-}: {
-  open: (redisUrl: string) => Promise<Store>;
-  commands: number;
-  act: (store: Store) => Promise<unknown>;
-}): Promise<void> {
-  const point = await createCrashPoint(inject('redisUrl'));
-  const store = await open(point.url);
-  point.crashAfter(commands);
-  // It may never be answered: a worker waits for Redis for ever.
-  const acted = act(store).catch(() => {});
-  await Promise.race([acted, point.crashed]);
-  await point.stop();
-  await store.stop();
 }
 
 async function claim(worker: WorkerStore, job: NewJob): Promise<AttemptLog> {

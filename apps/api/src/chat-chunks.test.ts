@@ -52,6 +52,12 @@ describe('chat chunks', () => {
     expect([text, chunks.isOver]).toEqual(['', false]);
   });
 
+  it('name the tier that the job was moved to', () => {
+    const moved: JobEvent = { type: 'rerouted', from: 'fast', to: 'precise', reason: 'no_worker' };
+    const [first, ...more] = parsed([moved, { type: 'delta', text: 'Hi' }, completed]);
+    for (const chunk of [first, ...more]) expect(chunk).toMatchObject({ model: 'precise' });
+  });
+
   it('are the role once, the text, the finish and [DONE]', () => {
     const { text, chunks } = chunksOf([
       { type: 'delta', text: 'Hel' },

@@ -10,7 +10,7 @@ import type { ChatChoice, DeltaEvent } from './chat-choice.ts';
 
 export interface ChatIdentity {
   readonly jobId: string;
-  /** Name of the tier that answers. */
+  /** Name of the tier that answers, unless the job is moved to another one. */
   readonly tier: string;
   /** Seconds since the epoch. */
   readonly created: number;
@@ -98,6 +98,8 @@ export function createChatChunks(
       case 'delta':
         return piece(event.index ?? 0, event);
       case 'rerouted':
+        // Before its first text: no chunk has said another.
+        head.model = event.to;
         return '';
       case 'reset':
         // What was sent cannot be taken back: two samples must never look like one answer.

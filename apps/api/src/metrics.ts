@@ -43,7 +43,7 @@ export function createApiMetrics({
   });
   const rerouted = new Counter({
     name: 'qarr_fallback_total',
-    help: 'Accepted requests that another tier has taken than that of their route, by the reason',
+    help: 'Jobs that another tier has taken than that of their route, by the reason',
     labelNames: ['from', 'to', 'reason'] as const,
     registers,
   });

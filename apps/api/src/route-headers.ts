@@ -1,4 +1,4 @@
-import type { Rerouted } from '@qarr/router-core';
+import type { JobRecord, Rerouted } from '@qarr/router-core';
 import type { FastifyBaseLogger, FastifyReply } from 'fastify';
 import type { RoutedRequest } from './route-request.ts';
 import type { AcceptedJob } from './submit-job.ts';
@@ -19,12 +19,21 @@ export function setJobHeaders(
 ): void {
   const { id, tier, rerouted, reasons, place, isCached } = job;
   setRouteHeaders(reply, job);
-  if (rerouted !== null) reply.header('x-qarr-fallback', fallbackHeader(rerouted, tier));
+  setTierHeaders(reply, job);
   if (isCached) reply.header('x-qarr-cache', 'hit');
   reply.header('x-qarr-job', id);
   if (place === null) reply.header('idempotent-replayed', 'true');
   const message = place === null ? 'request attached to its job' : 'job accepted';
   log.info({ job: id, tier, route: reasons, rerouted: rerouted ?? undefined }, message);
+}
+
+/** Which tier has it; another one than at first, perhaps, when the answer comes with its end. */
+export function setTierHeaders(
+  reply: FastifyReply,
+  { tier, rerouted }: Pick<JobRecord, 'tier' | 'rerouted'>,
+): void {
+  reply.header('x-qarr-tier', tier);
+  if (rerouted !== null) reply.header('x-qarr-fallback', fallbackHeader(rerouted, tier));
 }
 
 /** A dictionary of structured fields (RFC 8941). */

@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createProducerStore } from '@qarr/job-store';
-import type { ProducerStore } from '@qarr/job-store';
 import {
   createErrorLog,
   createLogger,
@@ -19,13 +18,15 @@ import { createApiMetrics } from './metrics.ts';
 import { createOwedCancels } from './owed-cancels.ts';
 import { createPositions } from './positions.ts';
 import { createEventStreams } from './sse.ts';
+import { createSteward } from './steward.ts';
 import { watchTiers } from './tier-watch.ts';
 import type { TierWatch } from './tier-watch.ts';
 import { createTokenizer } from './tokenizer.ts';
 import { startWebhooks } from './webhooks/start-webhooks.ts';
 import { webhookWarnings } from './webhooks/webhook-config.ts';
 
-const SWEEP_MS = 1_000;
+/** Between two rounds of what every replica does; doing it twice does no harm. */
+const ROUND_MS = 1_000;
 
 export async function startApi(): Promise<Running> {
   const config = readConfig();
@@ -64,7 +65,9 @@ export async function startApi(): Promise<Running> {
     registry: metrics.registry,
   });
   stopper.add(() => ops.stop());
-  stopper.add(sweepUntilStopped(store));
+  stopper.add(repeatUntilStopped(() => store.sweep()));
+  const steward = createSteward({ store, watch, metrics, options: config.admission, log });
+  stopper.add(repeatUntilStopped(() => steward.round()));
   const webhooks = await startWebhooks({
     config: config.webhooks,
     redisUrl: config.redisUrl,
@@ -115,14 +118,13 @@ export async function startApi(): Promise<Running> {
   return { stop: stopper.stop };
 }
 
-/** Every replica sweeps; doing it twice does no harm. */
-function sweepUntilStopped(store: ProducerStore): () => void {
+function repeatUntilStopped(round: () => Promise<void>): () => void {
   const stopping = new AbortController();
   void (async () => {
     while (!stopping.signal.aborted) {
-      // Redis is gone for now: the next sweep does it.
-      await store.sweep().catch(() => {});
-      await sleep(SWEEP_MS, null, { signal: stopping.signal }).catch(() => {});
+      // Redis is gone for now: the next round does it.
+      await round().catch(() => {});
+      await sleep(ROUND_MS, null, { signal: stopping.signal }).catch(() => {});
     }
   })();
   return () => stopping.abort();

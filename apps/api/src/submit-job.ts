@@ -156,6 +156,7 @@ function newJob(route: RoutedRequest, options: JobOptions, config: SubmitDeps['c
     request: route.engineRequest,
     droppedMessages: route.droppedMessages,
     fallback: options.fallback ?? defaultFallback(route),
+    fits: Object.keys(route.fits).filter((tier) => route.fits[tier] === true),
     onInterrupt: options.onInterrupt,
     queueTimeoutMs: options.queueTimeoutMs ?? config.queueTimeoutMs[options.class],
     runTimeoutMs: options.runTimeoutMs ?? config.runTimeoutMs,

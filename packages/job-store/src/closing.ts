@@ -5,7 +5,7 @@
  * where a process died in the middle: each step may be done twice.
  */
 import { isTerminalState } from '@qarr/router-core';
-import type { JobClass, JobState, TerminalState } from '@qarr/router-core';
+import type { JobClass, JobState, Rerouted, TerminalState } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import { markWritten } from './idempotency.ts';
 import { queueOf } from './keys.ts';
@@ -32,6 +32,7 @@ const FIELDS = [
   'webhook_events',
   'request_hash',
   'answer_ttl_ms',
+  'rerouted',
 ] as const;
 
 export interface Closing {
@@ -75,7 +76,7 @@ export function createClosing({
       resultTtlMs,
       ...rest
     ] = fields;
-    const [idempotencyKey, replicaId, webhookEvents, requestHash, answerTtlMs] = rest;
+    const [idempotencyKey, replicaId, webhookEvents, requestHash, answerTtlMs, rerouted] = rest;
     return {
       jobId,
       state: (state ?? null) as JobState | null,
@@ -89,6 +90,7 @@ export function createClosing({
       idempotencyKey: idempotencyKey ?? null,
       replicaId: replicaId ?? null,
       webhookEvents: webhookEvents?.split(' ') ?? [],
+      formerTier: rerouted ? (JSON.parse(rerouted) as Rerouted).from : null,
       requestHash: requestHash ?? null,
       answerTtlMs: Number(answerTtlMs),
       isOpen: openSince !== null,
@@ -121,12 +123,22 @@ export function createClosing({
     }
     if (job.replicaId !== null) await redis.srem(keys.bound(job.replicaId), job.jobId);
     await webhooks.remove(job.jobId);
-    if (job.tier !== '') await ledger.leave(job.tier, job.jobId);
-    if (queues === null) return false;
-    if (queues.has(job.tier) && !(await queues.erase(job.tier, job))) return false;
+    // Also where it was before: of a process that died while it moved the job, something is left there.
+    for (const tier of [job.tier, job.formerTier]) if (tier) await ledger.leave(tier, job.jobId);
+    if (queues === null || !(await eraseEntries(job, queues))) return false;
     await runScript(redis, 'bury', { keys: [keys.job(job.jobId)], args: [] });
     await leaveIndexes(job.jobId);
     return true;
+  }
+
+  /** Returns false where one stays, because a worker holds it. */
+  async function eraseEntries(job: Job, { has, erase }: Queues): Promise<boolean> {
+    const { tier, formerTier, epoch } = job;
+    const isErased = await Promise.all([
+      !has(tier) || erase(tier, job),
+      formerTier === null || !has(formerTier) || erase(formerTier, { ...job, epoch: epoch - 1 }),
+    ]);
+    return isErased.every(Boolean);
   }
 
   async function leaveIndexes(jobId: string): Promise<void> {

@@ -4,6 +4,8 @@ export type { ProducerStore } from './producer-store.ts';
 export type { RedisMemory } from './memory-guard.ts';
 export type { KnownSubmission, Placement, QueuePlace, Submission } from './submitter.ts';
 export type { Found } from './ledger.ts';
+export type { MoveOutcome } from './move.ts';
+export type { PlacedJob } from './waiting.ts';
 export type { FollowOptions } from './followers.ts';
 export type { JobPage, ListCursor, ListOptions } from './listing.ts';
 export { createWebhookConsumer } from './webhook-consumer.ts';

@@ -15,6 +15,8 @@ import type { Followers } from './followers.ts';
 import { createIdempotency } from './idempotency.ts';
 import { createKeys, queueOf } from './keys.ts';
 import { createLedger } from './ledger.ts';
+import { createMove } from './move.ts';
+import type { Move } from './move.ts';
 import { createListing } from './listing.ts';
 import type { Listing } from './listing.ts';
 import { createMemoryGuard } from './memory-guard.ts';
@@ -31,6 +33,8 @@ import { runScript } from './scripts.ts';
 import { createSubmitter } from './submitter.ts';
 import type { Submitter } from './submitter.ts';
 import { createSweeper } from './sweeper.ts';
+import { createReadWaiting } from './waiting.ts';
+import type { ReadWaiting } from './waiting.ts';
 import { createWebhookQueue } from './webhook-queue.ts';
 import { createWorkers } from './workers.ts';
 
@@ -75,6 +79,10 @@ export interface ProducerStore {
   status(tier: string): Promise<TierStatus>;
   /** Where these jobs stand in their queues, 1 being next; null for one that does not wait. */
   placesOf(jobIds: readonly string[]): Promise<(number | null)[]>;
+  /** What waits in a tier and may be moved to another one. */
+  waitingIn: ReadWaiting;
+  /** Moves a waiting job to another tier, which must not be done but by its client's consent. */
+  move: Move;
   /** How full Redis is; null when it has no limit. As of the last submission or sweep. */
   memory(): RedisMemory | null;
   /** How many ends of jobs are still to be announced. */
@@ -182,6 +190,9 @@ export async function createProducerStore({
     guard,
   });
 
+  const readWaiting = createReadWaiting({ redis, keys });
+  const move = createMove({ redis, keys, queues, ledger });
+
   async function lookUp(jobId: string): Promise<JobRecord | null> {
     return parseRecord(await redis.hgetall(keys.job(jobId)));
   }
@@ -269,6 +280,9 @@ export async function createProducerStore({
       ),
 
     placesOf: (jobIds) => answered(placesOf(jobIds)),
+
+    waitingIn: (tier, range) => answered(readWaiting(tier, range)),
+    move: (job, destination) => answered(move(job, destination)),
 
     memory: guard.latest,
     webhookBacklog: () => answered(webhooks.backlog()),

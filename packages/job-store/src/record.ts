@@ -21,6 +21,7 @@ export function newJobFields(
     requested_tier: job.requestedTier ?? '',
     reasons: JSON.stringify(job.reasons),
     fallback: job.fallback,
+    fits: JSON.stringify(job.fits),
     on_interrupt: job.onInterrupt,
     request: JSON.stringify(job.request),
     dropped_messages: String(job.droppedMessages),

@@ -23,6 +23,7 @@ const SCRIPT_NAMES = [
   'ledger-return',
   'ledger-start',
   'mark-key',
+  'move',
   'probe-lease',
   'release',
   'requeue',

@@ -49,6 +49,13 @@ export type Admission =
     }
   | Refusal;
 
+/** Where a job may go, and within which limits. */
+interface FallbackTarget {
+  readonly tier: TierSnapshot;
+  readonly limits: EntryLimits;
+  readonly waitMs: number;
+}
+
 /** @param tiers from the least to the most precise, the requested one among them */
 export function admit(
   request: AdmissionRequest,
@@ -65,11 +72,7 @@ export function admit(
       tier: target.tier.name,
       from: own.name,
       reason: trouble,
-      limits: {
-        ...limitsOf(request, { tier: target.tier, options }),
-        whileAlerting: false,
-        fallbackJobsMax: fallbackJobsMax(target.tier, options),
-      },
+      limits: target.limits,
       waitMs: target.waitMs,
     };
   }
@@ -93,17 +96,23 @@ export function admit(
  * Where a job may go that its own tier should not have: the nearest tier in the direction that it
  * allows that can start it in time. Null where there is none, and for batches, which wait.
  */
-function fallbackTarget(
+export function fallbackTarget(
   request: AdmissionRequest,
   tiers: readonly TierSnapshot[],
   options: AdmissionOptions,
-): { tier: TierSnapshot; waitMs: number } | null {
+): FallbackTarget | null {
   if (request.class === 'batch') return null;
   for (const tier of candidates(request, tiers)) {
     const ahead = tier.ahead ?? equalOrHigherClasses(tier.load, request.class);
     const waitMs = estimateWaitMs(tier, { class: request.class, ahead });
     const isInTime = waitMs !== null && waitMs <= maxWaitMs(request, options);
-    if (isInTime && hasRoomForOthers(tier, options)) return { tier, waitMs };
+    if (!isInTime || !hasRoomForOthers(tier, options)) continue;
+    const limits = {
+      ...limitsOf(request, { tier, options }),
+      whileAlerting: false,
+      fallbackJobsMax: fallbackJobsMax(tier, options),
+    };
+    return { tier, limits, waitMs };
   }
   return null;
 }

@@ -56,6 +56,8 @@ export type { AdmissionOptions, AdmissionRequest, EntryLimits } from './admissio
 export { refusal } from './refusal.ts';
 export type { Refusal, RefuseReason } from './refusal.ts';
 export { equalOrHigherClasses, estimateWaitMs, estimateWaits } from './wait-estimate.ts';
+export { planMoves, takesNone } from './moves.ts';
+export type { MoveReason, WaitingJob } from './moves.ts';
 
 // Breaker and retries
 export {

@@ -112,6 +112,8 @@ export interface NewJob {
   /** Messages left out of `request` because the client allowed it (`truncation: "auto"`). */
   droppedMessages: number;
   fallback: Fallback;
+  /** Tiers whose context windows are large enough for it. */
+  fits: readonly string[];
   /** Where it was routed to, if another tier takes it instead, and why that is so. */
   rerouted?: Rerouted | undefined;
   onInterrupt: OnInterrupt;

@@ -2,7 +2,7 @@
 import type { JobEvent } from '@qarr/router-core';
 import { expect, test } from 'vitest';
 import { digestOf } from '../history.ts';
-import type { Entry, EntryBody } from '../history.ts';
+import type { Entry, EntryBody, OpEntry } from '../history.ts';
 import { checkAll } from './check.ts';
 import type { Dump, DumpedJob } from './dump.ts';
 import { gatherEvidence } from './evidence.ts';
@@ -60,6 +60,7 @@ function healthy(): Known {
         op: 'op-1',
         surface: 'job',
         tier: 'fast',
+        fallback: 'any',
         key: 'key-1',
         onInterrupt: 'restart',
         queueTimeoutMs: 1_000,
@@ -104,6 +105,17 @@ function submitted(jobId: string): Extract<EntryBody, { t: 'submit' }> {
     jobId,
     conflicting: false,
   };
+}
+
+const HOP = { type: 'rerouted', from: 'fast', to: 'precise', reason: 'breaker_open' } as const;
+
+/** It was moved by consent before it was started. */
+function moved({ events, record, read }: Known): JobEvent[] {
+  events.splice(1, 1, HOP, { type: 'started', tier: 'precise', worker: 'w', attempt: 1 });
+  record['tier'] = 'precise';
+  record['rerouted'] = JSON.stringify({ from: HOP.from, reason: HOP.reason });
+  read.push(events.length);
+  return events;
 }
 
 function cancelled(jobState: string): EntryBody {
@@ -170,6 +182,12 @@ test('finds nothing where nothing is wrong', () => {
     recovered: 0,
     states: { completed: 1 },
   });
+});
+
+test('finds nothing wrong with a job that was moved by consent', () => {
+  const known = healthy();
+  moved(known);
+  expect(checkAll(evidenceOf(known))).toEqual([]);
 });
 
 /** What is wrong, the invariants that say so, and how it comes about. */
@@ -327,6 +345,34 @@ const WRONGS: readonly (readonly [string, readonly string[], (known: Known) => v
     ['I15'],
     ({ events }) => {
       events[1] = { type: 'started', tier: 'precise', worker: 'w', attempt: 1 };
+    },
+  ],
+  [
+    'a job that was moved twice',
+    ['I15'],
+    (known) => {
+      moved(known).splice(2, 0, { ...HOP, from: 'precise', to: 'fast' });
+      known.read.push(known.events.length);
+    },
+  ],
+  [
+    'a job that was moved without consent',
+    ['I15'],
+    (known) => {
+      moved(known);
+      known.entries[0] = { ...(known.entries[0] as OpEntry), fallback: 'none' };
+    },
+  ],
+  [
+    'a job that was moved and does not say so',
+    ['I15'],
+    (known) => void (moved(known) && delete known.record['rerouted']),
+  ],
+  [
+    'a job that runs where it was moved from',
+    ['I15'],
+    (known) => {
+      moved(known)[2] = { type: 'started', tier: 'fast', worker: 'w', attempt: 1 };
     },
   ],
   ['an engine that still works', ['I17'], ({ engines }) => void (engines[0]!.running = 1)],

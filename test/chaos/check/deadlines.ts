@@ -1,4 +1,7 @@
-/** I14, I15: nothing begins too late, nothing is given up too early, and no tier changes. */
+/**
+ * I14, I15: nothing begins too late, nothing is given up too early, and no tier changes but once, by
+ * consent, as the record and the log say.
+ */
 import { violation } from './evidence.ts';
 import type { Check, JobEvidence, Violation } from './evidence.ts';
 
@@ -34,17 +37,41 @@ function checkTimes(job: JobEvidence): Violation[] {
 }
 
 function checkTiers(job: JobEvidence): Violation[] {
-  const tier = job.record?.['tier'];
+  const wrong = (message: string) => violation('I15', job, message);
+  const tier = job.record?.['tier'] ?? '';
+  const hops = job.events.flatMap((event) => (event?.type === 'rerouted' ? [event] : []));
+  const [hop] = hops;
+  const routed = hop?.from ?? tier;
   const pinned = job.op?.tier ?? null;
-  const others = job.events.flatMap((event) =>
-    (event?.type === 'queued' || event?.type === 'started') && event.tier !== tier
-      ? [event.tier]
-      : [],
-  );
+  const recorded = hop === undefined ? '' : JSON.stringify({ from: hop.from, reason: hop.reason });
   return [
-    ...(others.length === 0 ? [] : [violation('I15', job, `of ${tier} ran in ${others.join()}`)]),
-    ...(pinned === null || pinned === tier
+    ...ranElsewhere(job, { routed, tier }).map((other) => wrong(`of ${tier} ran in ${other}`)),
+    ...(pinned === null || pinned === routed ? [] : [wrong(`asked for ${pinned}, not ${routed}`)]),
+    ...(hops.length > 1 ? [wrong(`was moved ${hops.length} times`)] : []),
+    ...(hop !== undefined && consentOf(job) === 'none' ? [wrong('was moved without consent')] : []),
+    ...(hop !== undefined && hop.to !== tier ? [wrong(`went to ${hop.to}, is in ${tier}`)] : []),
+    ...((job.record?.['rerouted'] ?? '') === recorded
       ? []
-      : [violation('I15', job, `asked for ${pinned} and got ${tier}`)]),
+      : [wrong('was moved by its record or by its log, not by both')]),
   ];
+}
+
+/** Tiers in which something happened to a job that was not there at that time. */
+function ranElsewhere(
+  job: JobEvidence,
+  { routed, tier }: { routed: string; tier: string },
+): string[] {
+  const hopAt = job.events.findIndex((event) => event?.type === 'rerouted');
+  return job.events.flatMap((event, index) => {
+    // One that went elsewhere as it was submitted was queued there.
+    if (event?.type === 'queued') return [routed, tier].includes(event.tier) ? [] : [event.tier];
+    if (event?.type !== 'started') return [];
+    return event.tier === (index < hopAt ? routed : tier) ? [] : [event.tier];
+  });
+}
+
+/** What its client said, or what holds where it says nothing. */
+function consentOf({ op, record }: JobEvidence): string {
+  if (op === null) return record?.['fallback'] ?? 'none';
+  return op.fallback ?? (op.tier === null ? 'up' : 'none');
 }

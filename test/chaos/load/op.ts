@@ -46,8 +46,18 @@ export async function runOp(plan: OpPlan, context: ClientContext, random: Random
 }
 
 function noteOp(plan: OpPlan, history: History): void {
-  const { op, surface, tier, key, onInterrupt, queueTimeoutMs, runTimeoutMs } = plan;
-  history.record({ t: 'op', op, surface, tier, key, onInterrupt, queueTimeoutMs, runTimeoutMs });
+  const { op, surface, tier, fallback, key, onInterrupt, queueTimeoutMs, runTimeoutMs } = plan;
+  history.record({
+    t: 'op',
+    op,
+    surface,
+    tier,
+    fallback,
+    key,
+    onInterrupt,
+    queueTimeoutMs,
+    runTimeoutMs,
+  });
 }
 
 async function cancelJob(

@@ -6,6 +6,7 @@ export interface OpPlan {
   readonly op: string;
   readonly surface: Surface;
   readonly tier: string | null;
+  readonly fallback: OpEntry['fallback'];
   readonly onInterrupt: OpEntry['onInterrupt'];
   readonly queueTimeoutMs: number | null;
   readonly runTimeoutMs: number | null;
@@ -114,6 +115,7 @@ export function planOp(number: number, mix: LoadMix, random: Random): OpPlan {
         }
       : null,
     deletes: isJob && mix.deletes && random.chance(0.1),
+    fallback: isJob && random.chance(0.5) ? random.pick(['any', 'up', 'down', 'none']) : null,
     leavesAfter: surface === 'chat_stream' && random.chance(0.3) ? random.int(0, 20) : null,
   };
 }
@@ -146,6 +148,7 @@ export function bodyOf(plan: OpPlan, { conflicting = false } = {}): object {
     ...(plan.surface === 'job'
       ? {
           on_interrupt: plan.onInterrupt,
+          fallback: plan.fallback ?? undefined,
           queue_timeout_ms: plan.queueTimeoutMs ?? undefined,
           run_timeout_ms: plan.runTimeoutMs ?? undefined,
         }

@@ -104,6 +104,7 @@ export async function createJobs({
         reasons: ['pinned'],
         droppedMessages: 0,
         fallback: 'none',
+        fits: [tier],
         queueTimeoutMs: RUN_TIMEOUT_MS,
         runTimeoutMs: RUN_TIMEOUT_MS,
         metadata: {},

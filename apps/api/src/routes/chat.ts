@@ -12,7 +12,7 @@ import type { ChatChunks } from '../chat-chunks.ts';
 import { chatCompletion } from '../chat-completion.ts';
 import { watchClient } from '../client-gone.ts';
 import { idempotencyKeyOf } from '../idempotency-key.ts';
-import { setJobHeaders } from '../route-headers.ts';
+import { setJobHeaders, setTierHeaders } from '../route-headers.ts';
 import type { EventStream } from '../sse.ts';
 import { chatHeaders } from '../submit-headers.ts';
 import { acceptJob } from '../submit-job.ts';
@@ -116,6 +116,7 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
       if (signal.aborted) throw new QarrError('shutting_down');
       const record = await store.get(id);
       if (record === null) throw new QarrError('job_not_found');
+      setTierHeaders(reply, record);
       // With the same key it would be the same failure.
       if (!isBound && record.state !== 'completed') reply.header('x-should-retry', 'false');
       const answer = chatCompletion(record);

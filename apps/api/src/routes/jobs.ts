@@ -11,7 +11,7 @@ import { idempotencyKeyOf } from '../idempotency-key.ts';
 import { streamJobEvents } from '../job-events.ts';
 import { jobObject, jobObjectSchema, jobUrls } from '../job-object.ts';
 import { waitPreferred } from '../prefer.ts';
-import { setJobHeaders } from '../route-headers.ts';
+import { setJobHeaders, setTierHeaders } from '../route-headers.ts';
 import { jobHeaders } from '../submit-headers.ts';
 import { acceptJob } from '../submit-job.ts';
 import { acceptWebhook } from '../webhooks/accept-webhook.ts';
@@ -82,15 +82,18 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
       const urls = jobUrls(job.id, request);
       setJobHeaders(reply, { job, log: request.log });
       reply.header('location', urls.self);
-      let { status } = job;
+      let { status, tier, rerouted } = job;
       if (waitS !== undefined) {
         reply.header('preference-applied', `wait=${waitS}`);
         const held = await holdAnswer(job.id, { waitMs: waitS * 1_000, reply }, deps);
         if (held.kind === 'client_gone') return reply.hijack();
+        if (held.record !== null) {
+          ({ state: status, tier, rerouted } = held.record);
+          setTierHeaders(reply, held.record);
+        }
         if (held.record !== null && isTerminalState(held.record.state)) {
           return reply.code(200).send(jobObject(held.record, { request, place: null }));
         }
-        status = held.record?.state ?? status;
       }
       // It has left its place while the answer was held.
       const place = status === 'queued' ? job.place : null;
@@ -98,9 +101,9 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
         id: job.id,
         object: 'job',
         status,
-        tier: job.tier,
+        tier,
         route: job.reasons,
-        rerouted: job.rerouted,
+        rerouted,
         position: place?.position ?? null,
         estimated_wait_ms: place?.estimatedWaitMs ?? null,
         dropped_messages: job.droppedMessages,

@@ -16,7 +16,7 @@ if not TERMINAL[state] then
   local json = cancelled_event(record[2], record[5], ARGV[2], ARGV[3])
   publish(ARGV[1], tonumber(record[3]) + 1, 'cancelled', json, record[4])
 end
-local names = { 'tier', 'class', 'epoch', 'owner', 'idempotency_key', 'bound' }
+local names = { 'tier', 'class', 'epoch', 'owner', 'idempotency_key', 'bound', 'rerouted' }
 local values = redis.call('HMGET', KEYS[1], unpack(names))
 redis.call('UNLINK', KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[1], 'deleted', state)
