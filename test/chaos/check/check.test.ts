@@ -81,6 +81,8 @@ function healthy(): Known {
     queues: new Map([['{qarr:fast}:wait', 0]]),
     otherKeys: [
       { name: '{qarr:fast}:meta', ttlMs: -1 },
+      { name: '{qarr:fast}_batch:meta', ttlMs: -1 },
+      { name: '{qarr:fast}:ledger-counts', ttlMs: -1 },
       { name: 'qarr:idem:anonymous:key-1', ttlMs: 60_000 },
     ],
     indexes: new Map([['qarr:kept', [`completed ${ID} anonymous`]]]),
@@ -401,6 +403,11 @@ const WRONGS: readonly (readonly [string, readonly string[], (known: Known) => v
     },
   ],
   ['an entry in a ledger', ['I20'], ({ queues }) => void queues.set('{qarr:fast}:ledger', 1)],
+  [
+    'an entry in a ledger',
+    ['I20'],
+    ({ otherKeys }) => void otherKeys.push({ name: '{qarr:fast}:ledger', ttlMs: -1 }),
+  ],
   ['an entry in a queue', ['I20'], ({ queues }) => void queues.set('{qarr:fast}:wait', 1)],
   [
     'a key that nobody explains',

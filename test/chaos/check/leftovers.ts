@@ -4,7 +4,9 @@ import type { Check, Evidence, Violation } from './evidence.ts';
 
 /** What a queue without any entry consists of, how its engines stand, and who lives. */
 const STANDING_KEYS = [
-  /^\{qarr:[^}]+\}:(meta|id|events|marker|pc|stalled-check|breakers|probe:.*)$/,
+  /^\{qarr:[^}]+\}(_batch)?:(meta|id|events|marker|pc|stalled-check)$/,
+  // Of the ledger only its counters stand when nothing is in the tier.
+  /^\{qarr:[^}]+\}:(ledger-counts|breakers|probe:.*)$/,
   /^qarr:(workers:[^:]+|replicas)$/,
 ];
 /** Lists the jobs that have ended, all or those of a state. */
