@@ -59,9 +59,9 @@ export function createMove({
   }
 
   return async (job, destination) => {
-    const { jobId, owner, class: jobClass, tokens, tier: from } = job;
+    const { jobId, owner, class: jobClass, tokens, leftMs: startWithinMs, tier: from } = job;
     const { to, limits } = destination;
-    const entry = { jobId, owner, class: jobClass, tokens, isFallback: true };
+    const entry = { jobId, owner, class: jobClass, tokens, isFallback: true, startWithinMs };
     const entered = await ledger.enter(to, entry, limits);
     if (entered.kind === 'full') return { kind: 'full', why: entered.why, ...entered.found };
     const reply = await moveRecord(job, destination);
