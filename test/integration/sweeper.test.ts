@@ -4,6 +4,7 @@ import type { AttemptLog, ProducerStore, WorkerStore } from '@qarr/job-store';
 import { jobError } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { actAndDie } from '../harness/crash-point.ts';
 import { checkLog, readLog } from '../harness/job-log.ts';
 import { ANYWHERE, createStores, entriesOf, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
@@ -157,42 +158,59 @@ describe('the sweep notices', () => {
 });
 
 describe('what the end of a job asks for', () => {
-  it('leaves it in no list where it is deleted before its worker has entered it there', async () => {
-    const redisUrl = inject('redisUrl');
-    const stores = createStores();
-    const { redis, root } = stores;
-    const store = await stores.producer();
-    const proxy = await startTcpProxy({ targetPort: Number(new URL(redisUrl).port) });
-    onTestFinished(() => proxy.stop());
-    const slowStores = createStores({ redisUrl: `redis://127.0.0.1:${proxy.port}`, root });
-    const worker = await slowStores.worker();
-    const job = await submit(store);
-    const log = await claim(worker, job);
+  it.each<[string, (world: { store: ProducerStore; root: string; jobId: string }) => unknown]>([
+    ['is deleted', ({ store, jobId }) => store.delete(jobId)],
+    [
+      'is deleted by a process that dies',
+      ({ root, jobId }) =>
+        actAndDie({
+          redisUrl: inject('redisUrl'),
+          open: (redisUrl) => createStores({ redisUrl, root }).producer(),
+          // To the deletion itself, and nothing of what follows on it.
+          commands: 4,
+          act: (dying) => dying.delete(jobId),
+        }),
+    ],
+  ])(
+    'leaves it in no list where it %s before its worker has entered it there',
+    async (_name, remove) => {
+      const redisUrl = inject('redisUrl');
+      const stores = createStores();
+      const { redis, root } = stores;
+      const store = await stores.producer({ passEveryMs: 0 });
+      const proxy = await startTcpProxy({ targetPort: Number(new URL(redisUrl).port) });
+      onTestFinished(() => proxy.stop());
+      const slowStores = createStores({ redisUrl: `redis://127.0.0.1:${proxy.port}`, root });
+      const worker = await slowStores.worker();
+      const job = await submit(store);
+      const log = await claim(worker, job);
 
-    // By hand: a client library takes the first of what it sees for a reply.
-    let seen = '';
-    const monitor = connect(Number(new URL(redisUrl).port), '127.0.0.1');
-    onTestFinished(() => void monitor.destroy());
-    monitor.on('data', (chunk: Buffer) => (seen += chunk.toString('utf8').toLowerCase()));
-    monitor.write('MONITOR\r\n');
-    await waitUntil('all is seen', () => seen.startsWith('+ok'));
-    const said = (command: string) => {
-      const quoted = command.split(' ').map((word) => `"${word.toLowerCase()}"`);
-      return waitUntil(command, () => seen.includes(quoted.join(' ')));
-    };
-    // So long that all of a deletion fits between two commands of the worker.
-    await proxy.apply({ kind: 'latency', delayMs: 400 });
-    const finished = log.finish(COMPLETED);
-    await said(`hmget ${record(stores, job.id)} state deleted`);
-    await store.delete(job.id);
-    await said(`zadd ${root}:jobs:anonymous:completed`);
-    await finished;
-    await waitUntil('nothing is left of it', async () => {
-      const names = await redis.keys(`${root}:*`);
-      // Besides the heartbeats of the replicas.
-      return names.every((name) => name === `${root}:replicas`);
-    });
-  });
+      // By hand: a client library takes the first of what it sees for a reply.
+      let seen = '';
+      const monitor = connect(Number(new URL(redisUrl).port), '127.0.0.1');
+      onTestFinished(() => void monitor.destroy());
+      monitor.on('data', (chunk: Buffer) => (seen += chunk.toString('utf8').toLowerCase()));
+      monitor.write('MONITOR\r\n');
+      await waitUntil('all is seen', () => seen.startsWith('+ok'));
+      const said = (command: string) => {
+        const quoted = command.split(' ').map((word) => `"${word.toLowerCase()}"`);
+        return waitUntil(command, () => seen.includes(quoted.join(' ')));
+      };
+      // So long that all of a deletion fits between two commands of the worker.
+      await proxy.apply({ kind: 'latency', delayMs: 400 });
+      const finished = log.finish(COMPLETED);
+      await said(`hmget ${record(stores, job.id)} state deleted`);
+      await remove({ store, root, jobId: job.id });
+      await said(`zadd ${root}:jobs:anonymous:completed`);
+      await finished;
+      await waitUntil('nothing is left of it', async () => {
+        await store.sweep();
+        const names = await redis.keys(`${root}:*`);
+        // Besides the heartbeats of the replicas.
+        return names.every((name) => name === `${root}:replicas`);
+      });
+    },
+  );
 
   it('is done once, however often it is cancelled or looked at', async () => {
     const { store, stores } = await world();

@@ -18,8 +18,11 @@ const STEP_MS = 250;
 const IDLE_STEP_MS = 1_000;
 /** Who keeps the floor changes when workers come and go. */
 const FLOOR_EVERY_MS = 2_000;
-/** What foreground has used in the last one to two times so many steps, it may soon use again. */
-const PEAK_STEPS = 4;
+/**
+ * What foreground has used in the last one to two times so many steps, which is 4 to 8 s, it may soon use
+ * again: about as long as jobs run that would be in its way.
+ */
+const PEAK_STEPS = 16;
 
 const NOTHING: Shares = { foreground: 0, batch: 0 };
 

@@ -142,12 +142,15 @@ export function createClosing({
   }
 
   async function leaveIndexes(jobId: string): Promise<void> {
-    await redis
+    const replies = await redis
       .pipeline()
       .zrem(keys.deadlines, jobId)
       .zrem(keys.started, jobId)
       .zrem(keys.open, jobId)
+      .hexists(keys.job(jobId), 'deleted')
       .exec();
+    // It is being deleted meanwhile, by somebody who may die before the end of that.
+    if (replies?.at(-1)?.[1] === 1) await redis.zadd(keys.open, 'NX', 0, jobId);
   }
 
   /**

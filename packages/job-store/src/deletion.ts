@@ -46,6 +46,9 @@ export function createDeletion({
       keys: [keys.job(jobId), keys.log(jobId)],
       args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun, NOTE_MS],
     })) as 'gone' | JobState;
+    // Whoever was closing it may have taken it out before it saw the note.
+    if (state !== 'gone')
+      await redis.zadd(keys.open, 'NX', Number(createdAt), jobId).catch(onError);
     if (state === 'running') await redis.publish(keys.controlChannel, `cancel ${jobId}`);
     return state;
   }
