@@ -3,8 +3,8 @@ import { connect } from 'node:net';
 import type { AttemptLog, ProducerStore, WorkerStore } from '@qarr/job-store';
 import { jobError } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
+import type { Redis } from 'ioredis';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
-import { actAndDie } from '../harness/crash-point.ts';
 import { checkLog, readLog } from '../harness/job-log.ts';
 import { ANYWHERE, createStores, entriesOf, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
@@ -158,18 +158,27 @@ describe('the sweep notices', () => {
 });
 
 describe('what the end of a job asks for', () => {
-  it.each<[string, (world: { store: ProducerStore; root: string; jobId: string }) => unknown]>([
+  it.each<
+    [
+      string,
+      (world: { store: ProducerStore; redis: Redis; root: string; jobId: string }) => unknown,
+    ]
+  >([
     ['is deleted', ({ store, jobId }) => store.delete(jobId)],
     [
-      'is deleted by a process that dies',
-      ({ root, jobId }) =>
-        actAndDie({
-          redisUrl: inject('redisUrl'),
-          open: (redisUrl) => createStores({ redisUrl, root }).producer(),
-          // To the deletion itself, and nothing of what follows on it.
-          commands: 4,
-          act: (dying) => dying.delete(jobId),
-        }),
+      'is deleted by a process that dies after that',
+      async ({ redis, root, jobId }) => {
+        const key = `${root}:{${jobId}}:job`;
+        await redis.zadd(`${root}:open`, 'NX', 1, jobId);
+        await redis.del(key, `${root}:{${jobId}}:log`);
+        await redis.hset(key, {
+          deleted: 'completed',
+          tier: 'fast',
+          class: 'standard',
+          epoch: 1,
+          owner: 'anonymous',
+        });
+      },
     ],
   ])(
     'leaves it in no list where it %s before its worker has entered it there',
@@ -200,7 +209,7 @@ describe('what the end of a job asks for', () => {
       await proxy.apply({ kind: 'latency', delayMs: 400 });
       const finished = log.finish(COMPLETED);
       await said(`hmget ${record(stores, job.id)} state deleted`);
-      await remove({ store, root, jobId: job.id });
+      await remove({ store, redis, root, jobId: job.id });
       await said(`zadd ${root}:jobs:anonymous:completed`);
       await finished;
       await waitUntil('nothing is left of it', async () => {
