@@ -231,6 +231,7 @@ describe('the ledger', () => {
         expect(await all.load()).toMatchObject({ ...EMPTY, isAlerting: false });
         expect(await all.stores.redis.hlen(`{${all.stores.root}:fast}:ledger`)).toBe(0);
         expect(await all.stores.redis.zcard(`{${all.stores.root}:fast}:ledger-order`)).toBe(0);
+        expect(await all.stores.redis.keys(`{${all.stores.root}:fast}:ledger-tags-*`)).toEqual([]);
       }),
       { numRuns: 25 },
     );

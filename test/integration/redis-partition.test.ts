@@ -150,8 +150,8 @@ it('a worker whose way to Redis is cut takes up again when it is whole', async (
   const linesBefore = workerProcess.logs.length;
   const dead = (await clientIds()).filter((client) => !others.includes(client));
   await workerProxy.apply({ kind: 'black_hole', direction: 'down' });
-  // One for commands, one that waits for the next entry, one for control messages.
-  expect(dead.length).toBe(3);
+  // One for commands, one for each queue that waits for its next entry, one for control messages.
+  expect(dead.length).toBe(4);
   await untilGone(dead);
   const second = await submitJob(world.api.url, { prompt: 'Hello', max_tokens: 4 });
   const stream = await openStream(second.urls.events);

@@ -3,6 +3,8 @@ import type { Redis } from 'ioredis';
 
 const SCAN_COUNT = 1_000;
 const PAGE = 1_000;
+/** What Redis answers for the time to live of a key that is not there. */
+const NO_KEY = -2;
 
 interface LogEntry {
   readonly id: string;
@@ -50,7 +52,11 @@ export async function dumpRedis(redis: Redis): Promise<Dump> {
     }
     if (INDEX.test(name)) indexes.set(name, await membersOf(redis, name));
     else if (QUEUE_SIZES.test(name)) queues.set(name, await sizeOf(redis, name));
-    else otherKeys.push({ name, ttlMs: await redis.pttl(name) });
+    else {
+      const ttlMs = await redis.pttl(name);
+      // It has gone since it was found.
+      if (ttlMs !== NO_KEY) otherKeys.push({ name, ttlMs });
+    }
   }
   return {
     jobs,

@@ -103,8 +103,9 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${STORE}/queues.ts`,
-        text: 'async add(tier, entry) {\n',
-        replacement: 'async add(tier, entry) {\n      if (/[0-3]$/.test(entry.jobId)) return;\n',
+        text: 'const entry: QueueEntry = { jobId, epoch, class: jobClass };\n',
+        replacement:
+          'const entry = { jobId, epoch, class: jobClass };\n      if (/[0-3]$/.test(jobId)) return;\n',
       },
     ],
     expected: ['I1'],

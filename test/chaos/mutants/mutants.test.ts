@@ -7,7 +7,7 @@ import { runMutant } from './run-mutant.ts';
 import type { RunOutcome } from '../run.ts';
 
 /** Each is four or five processes that mostly wait. */
-const AT_ONCE = 2;
+const AT_ONCE = 3;
 /** Some seconds each; a machine may have other things to do. */
 const TIMEOUT_MS = 300_000;
 /**
