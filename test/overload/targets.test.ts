@@ -44,6 +44,7 @@ const LEVELS: LevelsResult = {
   alerts: [],
   depthLimit: 300,
   refusalMs: { n: 9, p50: 1, p95: 2, p99: 10, max: 20 },
+  refusalsTimed: { n: 100, within: 99 },
   normalTtftMs: 300,
   normalAfterMs: 30_000,
 };
@@ -80,8 +81,13 @@ test('everything just reached is met', () => {
 
 test.each<[string, Partial<LevelsResult>]>([
   ['goodput at 10 x capacity, of its peak', { levels: [level(1, 20), level(10, 16)] }],
-  ['a refusal takes, p99 of all', { refusalMs: null }],
-  ['a refusal takes, p99 of all', { refusalMs: { n: 9, p50: 1, p95: 2, p99: 10.1, max: 20 } }],
+  ['refusals that take 10 ms at most, on the server', { refusalsTimed: { n: 100, within: 98 } }],
+  ['refusals that take 10 ms at most, on the server', { refusalsTimed: { n: 0, within: 0 } }],
+  ['a refusal takes, as its client sees it, p99', { refusalMs: null }],
+  [
+    'a refusal takes, as its client sees it, p99',
+    { refusalMs: { n: 9, p50: 1, p95: 2, p99: 10.1, max: 20 } },
+  ],
   ['admitted jobs that meet their deadline', { levels: [level(1, 20, { missed: 3 })] }],
   ['jobs waiting in a tier, at most', { levels: [level(1, 20, { depthMax: { fast: 316 } })] }],
   ['normal again after the step down', { normalAfterMs: 30_001 }],

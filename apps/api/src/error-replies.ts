@@ -58,6 +58,7 @@ export function sendError(
 ): FastifyReply {
   const { httpStatus, retryable } = errorRow(error.code);
   metrics.refused(error.code);
+  if (error.congestion !== null) metrics.refusalTook(reply.elapsedTime);
   // Official clients try 409 and 5xx again by themselves.
   if (!retryable) reply.header('x-should-retry', 'false');
   if (httpStatus === 503) {

@@ -2,14 +2,19 @@
 import type { RedisMemory } from '@qarr/job-store';
 import { estimateWaits, jobClassSchema } from '@qarr/router-core';
 import type { ErrorCode, Rerouted, TierSnapshot } from '@qarr/router-core';
-import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { WebhookOutcome } from './webhooks/deliver.ts';
+
+/** A refusal shall take less than 10 ms. */
+const REFUSAL_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
 
 export interface ApiMetrics {
   readonly registry: Registry;
   routed(route: { tier: string; reasons: readonly string[] }): void;
   rerouted(move: Rerouted & { to: string }): void;
   refused(code: ErrorCode): void;
+  /** From the arrival of a request to its refusal for want of capacity, in milliseconds. */
+  refusalTook(ms: number): void;
   cached(tier: string): void;
   streamOpened(): void;
   streamClosed(): void;
@@ -45,6 +50,12 @@ export function createApiMetrics({
     name: 'qarr_fallback_total',
     help: 'Jobs that another tier has taken than that of their route, by the reason',
     labelNames: ['from', 'to', 'reason'] as const,
+    registers,
+  });
+  const refusal = new Histogram({
+    name: 'qarr_refusal_seconds',
+    help: 'From the arrival of a request to its refusal for want of capacity',
+    buckets: REFUSAL_SECONDS,
     registers,
   });
   const cached = new Counter({
@@ -138,6 +149,7 @@ export function createApiMetrics({
     routed: ({ tier, reasons }) => routed.inc({ tier, reason: reasons[0] ?? 'default' }),
     rerouted: ({ from, to, reason }) => rerouted.inc({ from, to, reason }),
     refused: (code) => refused.inc({ code }),
+    refusalTook: (ms) => refusal.observe(ms / 1_000),
     cached: (tier) => cached.inc({ tier }),
     streamOpened: () => connections.inc(),
     streamClosed: () => connections.dec(),

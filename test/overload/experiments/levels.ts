@@ -9,7 +9,7 @@ import { isRight, percentilesOf, shareOf } from '../figures/statistics.ts';
 import type { Percentiles } from '../figures/statistics.ts';
 import { isIn, refusalMs, windowFigures } from '../figures/window-figures.ts';
 import type { Window, WindowFigures } from '../figures/window-figures.ts';
-import { countedSince, readCounters } from '../world/counters.ts';
+import { countedSince, readCounters, refusalsTimedSince } from '../world/counters.ts';
 import { sharesOf } from '../world/cpu.ts';
 import { DEPTH_MAX, SHORT_DEADLINES } from '../world/shape.ts';
 import type { TierSample } from '../world/tiers-watch.ts';
@@ -46,6 +46,8 @@ export interface LevelsResult {
   readonly depthLimit: number;
   /** Of all levels together: one of them may have few. */
   readonly refusalMs: Percentiles | null;
+  /** As the API timed them: all, and those of 10 ms at most. */
+  readonly refusalsTimed: { readonly n: number; readonly within: number };
   readonly normalTtftMs: number | null;
   /** After the step down; null: never. */
   readonly normalAfterMs: number | null;
@@ -70,6 +72,7 @@ export async function runLevels(
   const steps: (Pick<LevelFigures, 'factor' | 'isBackDown' | 'window' | 'fallbackCounts'> & {
     offeredPerS: number;
   })[] = [];
+  const first = await readCounters(world.opsUrls());
   for (const [index, factor] of [...factors, LOW].entries()) {
     const offeredPerS = factor * capacity.totalPerS;
     const isBackDown = index === factors.length;
@@ -86,6 +89,7 @@ export async function runLevels(
     const fallbackCounts = countedSince('qarr_fallback_total', { before, after });
     steps.push({ factor, isBackDown, window, offeredPerS, fallbackCounts });
   }
+  const last = await readCounters(world.opsUrls());
   await drain(session, deadlines);
   const estimates = await readEstimates(generator.outcomes, world.apis);
   await generator.stop();
@@ -121,6 +125,7 @@ export async function runLevels(
     alerts: alertPeriods(tiers.samples),
     depthLimit: DEPTH_MAX,
     refusalMs: percentilesOf(generator.outcomes.flatMap(refusalMs)),
+    refusalsTimed: refusalsTimedSince({ before: first, after: last }),
     normalTtftMs: limitMs,
     normalAfterMs:
       down === undefined || limitMs === null

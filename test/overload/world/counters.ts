@@ -15,7 +15,8 @@ export async function readCounters(opsUrls: readonly string[]): Promise<Counters
 export function sumCounters(pages: readonly string[]): Counters {
   const sums = new Map<string, number>();
   for (const line of pages.join('\n').split('\n')) {
-    const [, series, value] = /^(qarr_\w+_total(?:\{.*\})?) (\S+)$/.exec(line) ?? [];
+    const [, series, value] =
+      /^(qarr_\w+_(?:total|count|bucket)(?:\{.*\})?) (\S+)$/.exec(line) ?? [];
     if (series !== undefined) sums.set(series, (sums.get(series) ?? 0) + Number(value));
   }
   return sums;
@@ -33,4 +34,16 @@ export function countedSince(
     if (own === name && more > 0) counted[labels] = more;
   }
   return counted;
+}
+
+/** How many refusals the API has timed since, and how many of them took no longer than 10 ms. */
+export function refusalsTimedSince({ before, after }: { before: Counters; after: Counters }): {
+  readonly n: number;
+  readonly within: number;
+} {
+  const since = (series: string) => (after.get(series) ?? 0) - (before.get(series) ?? 0);
+  return {
+    n: since('qarr_refusal_seconds_count'),
+    within: since('qarr_refusal_seconds_bucket{le="0.01"}'),
+  };
 }
