@@ -185,6 +185,9 @@ describe('a tier of which one job is done in a second', () => {
   it('refuses pinned work that it cannot start in time, until it can', async () => {
     const error = await refusal(await post({ tier: 'fast', queue_timeout_ms: 5_000 }));
     expect(error).toMatchObject({ code: 'overloaded', tier: 'fast', queue_depth: 16 });
+    const asked = { prompt: 'Hi', tier: 'fast', class: 'standard', queue_timeout_ms: 5_000 };
+    const route = await (await postJson(`${world.api.url}/v1/route`, asked)).json();
+    expect(route).toMatchObject({ admission: { kind: 'refuse', reason: 'wait_too_long' } });
     // Interactive work that arrives makes a standard job wait somewhat longer.
     expect(error['estimated_wait_ms']).toBeGreaterThanOrEqual(17_000);
     const untilItCanMs = Number(error['estimated_wait_ms']) - 4_000;
@@ -230,7 +233,7 @@ describe('a tier whose breaker is open', () => {
     await Promise.all(precise.map(cancel));
     expect(await tierOf('precise')).toMatchObject({ depth: 0, breaker: 'open' });
     const error = await refusal(await post({ tier: 'precise', class: 'interactive' }));
-    expect(error).toMatchObject({ code: 'tier_unavailable', estimated_wait_ms: 45_000 });
+    expect(error).toMatchObject({ code: 'tier_unavailable', estimated_wait_ms: 50_000 });
     expect(error['retry_after_ms']).toBeGreaterThanOrEqual(36_000);
     expect(error['retry_after_ms']).toBeLessThanOrEqual(54_000);
     // Five minutes are enough.

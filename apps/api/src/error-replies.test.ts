@@ -54,7 +54,7 @@ describe('a refusal for want of capacity', () => {
     expect(response.headers).toMatchObject({ 'retry-after': '3', 'retry-after-ms': '2345' });
     expect(response.json()).toEqual({
       error: {
-        message: 'The job could not be started within its time.',
+        message: expect.stringContaining('The tier has too much to do'),
         type: 'server_error',
         param: null,
         code: 'overloaded',

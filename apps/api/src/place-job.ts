@@ -91,6 +91,7 @@ export function admissionRequest(
 ): AdmissionRequest {
   const status = watch.statuses().find(({ name }) => name === tier);
   const { promptTokens, maxTokens } = features;
+  const { n: choices = 1, min_tokens: minTokens = 0, ignore_eos: neverStops } = engineRequest;
   return {
     tier,
     class: job.class,
@@ -98,7 +99,8 @@ export function admissionRequest(
     queueTimeoutMs: job.queueTimeoutMs,
     tokens: expectedCost({
       promptTokens,
-      maxTokens: maxTokens * (engineRequest.n ?? 1),
+      minTokens: (neverStops === true ? maxTokens : minTokens) * choices,
+      maxTokens: maxTokens * choices,
       typicalTokens: status === undefined ? null : typicalTokens(status),
     }),
     fits,

@@ -190,7 +190,8 @@ describe('seats for batches', () => {
   it.each([
     ['has it while nobody else wants it', {}, 1],
     ['gives it back when foreground waits', { standard: 1, isFull: true }, 0],
-    ['waits while foreground runs', { foregroundPeak: 1 }, 0],
+    // It is shared out when that has ended.
+    ['has it next while foreground runs', { foregroundPeak: 1 }, 1],
     ['keeps it for the whole tier', { interactive: 1, isFull: true, hasFloor: true }, 1],
   ])('where there is a single slot, a batch %s', (_name, now, expected) => {
     expect(nextSeats(NO_SEATS, situation({ slots: 1, ...now })).seats).toBe(expected);

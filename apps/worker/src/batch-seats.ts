@@ -75,6 +75,8 @@ function shrunk(before: BatchSeats, seats: number): BatchSeats {
 }
 
 function roomFor({ slots, foregroundPeak }: Pick<Situation, 'slots' | 'foregroundPeak'>): number {
+  // What foreground has used lately would be all there is.
+  if (slots === 1) return 1;
   return Math.max(0, slots - foregroundPeak - headroomOf(slots));
 }
 

@@ -84,6 +84,13 @@ describe("a worker's configuration", () => {
     });
   });
 
+  it('refuses a longest open time of a breaker that is shorter than its first', () => {
+    const variables = { QARR_BREAKER_OPEN_MS: '60000', QARR_BREAKER_OPEN_MS_MAX: '1000' };
+    expect(() => read(variables)).toThrow(
+      'QARR_BREAKER_OPEN_MS_MAX: must be at least QARR_BREAKER_OPEN_MS, which is 60000',
+    );
+  });
+
   it('reads each variable', () => {
     const config = read({
       REDIS_URL: 'rediss://redis:6380/1',

@@ -50,7 +50,9 @@ export const environmentSchema = z.object({
     .describe("Hard failures in a row that open an engine's breaker; 0: it never opens"),
   QARR_BREAKER_OPEN_MS: milliseconds(1, 3_600_000)
     .default(BREAKER_DEFAULTS.resetTimeoutMs)
-    .describe('How long it is open the first time, in ms; each further time twice as long'),
+    .describe(
+      'How long it is open the first time, in ms, more or less a fifth; each further time twice as long',
+    ),
   QARR_BREAKER_OPEN_MS_MAX: milliseconds(1, 3_600_000)
     .default(BREAKER_DEFAULTS.resetTimeoutMsMax)
     .describe('How long it is open at most, in ms'),
@@ -142,6 +144,11 @@ export function readConfig({
   if (tier === undefined) {
     throw new ConfigurationError(`--tier: there is no tier ${name}; there are ${names}`);
   }
+  if (variables.QARR_BREAKER_OPEN_MS_MAX < variables.QARR_BREAKER_OPEN_MS) {
+    throw new ConfigurationError(
+      `QARR_BREAKER_OPEN_MS_MAX: must be at least QARR_BREAKER_OPEN_MS, which is ${variables.QARR_BREAKER_OPEN_MS}`,
+    );
+  }
   const upstreamUrls = upstreamsOf(tier, { variable: variables.QARR_UPSTREAM_URL, configPath });
   return Object.freeze({
     tier,
@@ -161,10 +168,7 @@ export function readConfig({
     breaker: {
       failureThreshold: variables.QARR_BREAKER_FAILURES,
       resetTimeoutMs: variables.QARR_BREAKER_OPEN_MS,
-      resetTimeoutMsMax: Math.max(
-        variables.QARR_BREAKER_OPEN_MS,
-        variables.QARR_BREAKER_OPEN_MS_MAX,
-      ),
+      resetTimeoutMsMax: variables.QARR_BREAKER_OPEN_MS_MAX,
       successThreshold: variables.QARR_BREAKER_PROBES,
     },
     retriesPerSuccess: variables.QARR_RETRY_PERCENT / 100,

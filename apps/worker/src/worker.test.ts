@@ -423,6 +423,23 @@ describe('a worker', () => {
     expect(tokens_per_s).toBeCloseTo((2 * 8 * 1_000) / (service_ms ?? 0), 6);
   });
 
+  it('keeps saying what it gets done while its engine is away: what waits is done at that rate', async () => {
+    const { beats, deliver, runs } = await started({ beatMs: 1 });
+    const usage = { prompt_tokens: 16, completion_tokens: 7, total_tokens: 23 };
+    const first = deliver('job_1');
+    await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
+    runs[0]?.end({ ...whole, usage });
+    await first;
+    await vi.waitFor(() => expect(beats.at(-1)?.output_tokens).toBe(7), PATIENCE);
+    const before = beats.at(-1)?.tokens_per_s;
+    const second = deliver('job_2');
+    await vi.waitFor(() => expect(runs).toHaveLength(2), PATIENCE);
+    runs[1]?.end(gone);
+    await second;
+    await vi.waitFor(() => expect(beats.at(-1)).toMatchObject({ slots: 0 }), PATIENCE);
+    expect(beats.findLast(({ slots }) => slots === 0)?.tokens_per_s).toBe(before);
+  });
+
   it('runs a job under a name of its own, with what it has learnt of the engine', async () => {
     const { deliver, runs, signs, written } = await started();
     const delivery = deliver('job_1');

@@ -76,6 +76,8 @@ export function startWorker({
   const failedOn = new Map<string, string>();
   const retries = createRetries(config.retriesPerSuccess);
   let rate = NO_JOBS_YET;
+  /** While its engines were well. */
+  let slotsWhenWell = 0;
   /** A job that waits here until it is alone. */
   let suspect: { readonly jobId: string; readonly giveUp: AbortController } | null = null;
 
@@ -252,13 +254,15 @@ export function startWorker({
 
   function status(): WorkerStatus {
     const summary = upstreams.summary();
+    if (summary.breaker === 'closed' && summary.slots > 0) slotsWhenWell = summary.slots;
     return {
       id: config.workerId,
       host: config.host,
       pid: process.pid,
       running: running.size,
       service_ms: rate.slotMs?.value ?? null,
-      tokens_per_s: tokensPerS(rate, summary.slots) ?? upstreams.firstTokensPerS(),
+      // Of what is broken as well: as fast as that it gets done what waits, when it is well again.
+      tokens_per_s: tokensPerS(rate, slotsWhenWell) ?? upstreams.firstTokensPerS(),
       output_tokens: rate.outputTokens?.value ?? null,
       ...summary,
     };

@@ -92,13 +92,16 @@ export function createClosing({
       webhookEvents: webhookEvents?.split(' ') ?? [],
       formerTier: rerouted ? (JSON.parse(rerouted) as Rerouted).from : null,
       requestHash: requestHash ?? null,
-      answerTtlMs: Number(answerTtlMs),
+      // No longer than the job that it names.
+      answerTtlMs: Math.min(Number(answerTtlMs), Number(resultTtlMs ?? DEFAULT_RETENTION.resultMs)),
       isOpen: openSince !== null,
     };
   }
   type Job = Awaited<ReturnType<typeof read>>;
 
   async function closeEnded(job: Job & { state: TerminalState }): Promise<boolean> {
+    // First, as a Redis that is full refuses some of what follows.
+    if (job.tier !== '') await ledger.leave(job.tier, job.jobId);
     await index.ended(job);
     const { jobId, owner, idempotencyKey: key } = job;
     // Whoever submitted it may have died before: without this its key could make it once more.
@@ -108,7 +111,6 @@ export function createClosing({
       await redis.set(keys.answer(job.tier, job.requestHash), jobId, 'PX', job.answerTtlMs);
     }
     if (job.webhookEvents.includes(job.state)) await webhooks.add(jobId);
-    if (job.tier !== '') await ledger.leave(job.tier, jobId);
     // A tier that this process does not know is for one that does.
     const isOut = queues?.has(job.tier) ? await queues.remove(job.tier, job) : true;
     if (isOut) await leaveIndexes(job.jobId);

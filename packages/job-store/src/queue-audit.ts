@@ -8,7 +8,7 @@ import type { JobState } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import { QUEUE_KINDS } from './keys.ts';
 import type { Keys, QueueKind } from './keys.ts';
-import { QUEUE_LISTS } from './queues.ts';
+import { BULLMQ_PRIORITY, QUEUE_LISTS } from './queues.ts';
 import type { EntryName, Queues, RankedName } from './queues.ts';
 import { priorityAt } from './ledger.ts';
 
@@ -76,8 +76,8 @@ export function createQueueAudit({
     const scores = await redis.zmscore(keys.ledger(tier)[1], ...ids);
     for (const [index, entry] of entries.entries()) {
       const priority = priorityAt(scores[index] ?? null, queue);
-      const by = (entry.priority ?? 0) - (priority ?? Infinity);
-      if (by > 0) await queues.putForward(tier, { ...entry, queue, by });
+      if (priority === null || (entry.score ?? 0) < (priority + 1) * BULLMQ_PRIORITY) continue;
+      await queues.putForward(tier, { ...entry, queue, to: priority });
     }
   }
 

@@ -14,7 +14,7 @@ export interface QueueEntry {
 
 export type EntryName = Pick<QueueEntry, 'jobId' | 'epoch'>;
 /** Of a list in which they have one. */
-export type RankedName = EntryName & { readonly priority?: number };
+export type RankedName = EntryName & { readonly score?: number };
 /** An entry, and what says in which queue of its tier it is. */
 type EntryPlace = EntryName & { readonly queue: QueueKind };
 
@@ -43,8 +43,8 @@ export interface Queues {
     place: { tier: string; queue: QueueKind; list: QueueList },
     range: { from: number; count: number },
   ): Promise<RankedName[]>;
-  /** Lowers the number of an entry's priority by so much; nothing where it does not wait. */
-  putForward(tier: string, entry: EntryPlace & { by: number }): Promise<void>;
+  /** Of an entry that waits behind that priority; nothing where it does not. */
+  putForward(tier: string, entry: EntryPlace & RankedName & { to: number }): Promise<void>;
   /** How many entries could be pulled now. */
   waiting(tier: string, queue: QueueKind): Promise<number>;
   /** Where each of these entries stands, 1 being next; null for one that does not wait. */
@@ -59,7 +59,7 @@ export interface Queues {
 export const EVENTS_KEPT = 100;
 
 /** A score of BullMQ's is priority * 2^32 + a counter. */
-const BULLMQ_PRIORITY = 2 ** 32;
+export const BULLMQ_PRIORITY = 2 ** 32;
 
 export function createQueues({
   redis,
@@ -121,7 +121,11 @@ export function createQueues({
     async missing(entries) {
       const pipeline = redis.pipeline();
       for (const { tier, ...entry } of entries) {
-        pipeline.exists(get(tier, entry.queue).toKey(entryId(entry)));
+        const keysOfEntry = [get(tier, entry.queue).toKey(entryId(entry))];
+        // Before batch jobs had a queue of their own they were in the other one.
+        if (entry.queue === 'batch')
+          keysOfEntry.push(get(tier, 'foreground').toKey(entryId(entry)));
+        pipeline.exists(...keysOfEntry);
       }
       const replies = (await pipeline.exec()) ?? [];
       // Where nobody can tell, it counts as there.
@@ -137,13 +141,14 @@ export function createQueues({
       const flat = await redis.zrange(key, String(from), String(to), 'WITHSCORES');
       return flat.flatMap((id, at) => {
         if (at % 2 === 1) return [];
-        const priority = Math.floor(Number(flat[at + 1]) / BULLMQ_PRIORITY);
-        return [list === 'prioritized' ? { ...entryName(id), priority } : entryName(id)];
+        const score = Number(flat[at + 1]);
+        return [list === 'prioritized' ? { ...entryName(id), score } : entryName(id)];
       });
     },
-    async putForward(tier, { by, ...entry }) {
+    async putForward(tier, { to, score = 0, ...entry }) {
       const key = get(tier, entry.queue).toKey('prioritized');
-      await redis.zadd(key, 'XX', 'INCR', -by * BULLMQ_PRIORITY, entryId(entry));
+      const counter = score % BULLMQ_PRIORITY;
+      await redis.zadd(key, 'XX', 'LT', to * BULLMQ_PRIORITY + counter, entryId(entry));
     },
     async waiting(tier, queue) {
       const counts = await get(tier, queue).getJobCounts('wait', 'prioritized');

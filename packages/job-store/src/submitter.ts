@@ -197,7 +197,10 @@ export function createSubmitter({
       now,
     }: { created: CreateReply; priority: number; place: QueuePlace; now: number },
   ): Promise<Exclude<Submission, { kind: 'full' }>> {
-    if (created[0] === 'late') throw new QarrError('queue_unavailable');
+    if (created[0] === 'late') {
+      await ledger.leave(job.tier, job.id);
+      throw new QarrError('queue_unavailable');
+    }
     if (created[0] === 'deleted') {
       await ledger.leave(job.tier, job.id);
       return GONE;

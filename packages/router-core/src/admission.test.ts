@@ -99,7 +99,7 @@ describe('a job in its own tier', () => {
       'is taken while its breaker is open for a short time',
       { ...opened, retryInMs: 3_000 },
       {},
-      { reason: 'in_time', waitMs: 3_000 },
+      { reason: 'in_time', waitMs: 8_000 },
     ],
     ['is taken while it alerts, in time', alerting, {}, { reason: 'in_time', waitMs: 500 }],
     ['is taken as a batch however long it waits', tooLong, { class: 'batch' }, { reason: 'batch' }],
@@ -107,7 +107,7 @@ describe('a job in its own tier', () => {
       'is taken as a batch while the breaker is open',
       opened,
       { class: 'batch' },
-      { reason: 'batch', waitMs: 20_000 },
+      { reason: 'batch', waitMs: 25_000 },
     ],
   ])('%s', (_name, own, changes, expected) => {
     expect(ask(own, changes)).toMatchObject({ kind: 'enqueue', tier: 'balanced', ...expected });
@@ -156,7 +156,7 @@ describe('a job that its tier does not take', () => {
       'is refused as tier_unavailable',
       opened,
       {},
-      { code: 'tier_unavailable', reason: 'breaker_open', waitMs: 20_000 },
+      { code: 'tier_unavailable', reason: 'breaker_open', waitMs: 25_000 },
     ],
     [
       'is refused as batch_paused',
@@ -177,7 +177,7 @@ describe('a job that its tier does not take', () => {
 
   it.each<[string, Partial<TierSnapshot>, Partial<AdmissionRequest>, number]>([
     ['until its wait is short enough', tooLong, {}, 2_000],
-    ['until the breaker lets it through', opened, {}, 20_000],
+    ['until the breaker lets it through', opened, {}, 25_000],
     ['until half of what waits is done', batchPaused(), { class: 'batch' }, 5_000],
     ['until there is some room', { load: load({ waiting: 4_000 }) }, {}, 20_000],
     ['a second at least', full, {}, 1_250],

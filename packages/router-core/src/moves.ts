@@ -74,6 +74,8 @@ export function planMoves<Job extends WaitingJob>(
 }
 
 function isInTime(job: WaitingJob, from: TierSnapshot, options: AdmissionOptions): boolean {
+  // Only an open breaker says when it is tried again.
+  if (from.breaker !== 'open') return false;
   const all = equalOrHigherClasses(from.load, job.class);
   const meanTokens = all.jobs === 0 ? 0 : all.tokens / all.jobs;
   const ahead = { jobs: job.jobsAhead, tokens: job.jobsAhead * meanTokens };

@@ -55,18 +55,22 @@ export function depthOf({ waiting }: Pick<TierLoad, 'waiting'>): number {
 /**
  * What a job is expected to cost, in generated tokens, at least 1.
  *
+ * @param minTokens that it generates in any case
  * @param typicalTokens how many tokens the tier's answers have on average; null while unknown
  */
 export function expectedCost({
   promptTokens,
+  minTokens,
   maxTokens,
   typicalTokens,
 }: {
   promptTokens: number;
+  minTokens: number;
   maxTokens: number;
   typicalTokens: number | null;
 }): number {
-  const generated = typicalTokens === null ? maxTokens : Math.min(maxTokens, typicalTokens);
+  const typical = typicalTokens === null ? maxTokens : Math.max(minTokens, typicalTokens);
+  const generated = Math.min(maxTokens, typical);
   return costOf({ promptTokens, generatedTokens: generated });
 }
 

@@ -33,6 +33,16 @@ describe('a snapshot of a tier', () => {
       { slots: 6, tokensPerS: 150 },
     ],
     ['knows no rate before a job is done', [{ ...worker, tokens_per_s: 0 }], { tokensPerS: null }],
+    [
+      'leaves out what one without a slot says while others have some',
+      [worker, { ...worker, slots: 0 }],
+      { slots: 4, tokensPerS: 100 },
+    ],
+    [
+      'goes on with what it did while none has a slot',
+      [{ ...worker, slots: 0 }],
+      { slots: 0, tokensPerS: 100 },
+    ],
     ['goes on with what it did when all are open', [open, open], { slots: 0, tokensPerS: 120 }],
   ])('%s', (_name, workers, expected) => {
     expect(snapshotOf(workers)).toMatchObject(expected);

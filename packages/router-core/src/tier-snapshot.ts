@@ -46,8 +46,13 @@ function breakerOf(workers: readonly WorkerStatus[]): BreakerName {
   return workers.some(({ breaker }) => breaker === 'half_open') ? 'half_open' : 'open';
 }
 
-/** A worker that has done no job yet is taken to be as fast, slot for slot, as the others. */
-function rateOf(workers: readonly WorkerStatus[]): number | null {
+/**
+ * A worker that has done no job yet is taken to be as fast, slot for slot, as the others. One without
+ * a slot says what it did when it had some: that counts only where no other has any.
+ */
+function rateOf(all: readonly WorkerStatus[]): number | null {
+  const active = all.filter(({ slots }) => slots > 0);
+  const workers = active.length > 0 ? active : all;
   const known = workers.filter(({ tokens_per_s: rate }) => (rate ?? 0) > 0);
   const rate = sum(known.map(({ tokens_per_s }) => tokens_per_s ?? 0));
   if (rate === 0) return null;

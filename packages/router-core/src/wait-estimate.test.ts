@@ -65,10 +65,14 @@ describe('the estimated wait of an interactive job', () => {
       none,
       667,
     ],
-    ['is the time to the next try of an open breaker', open(4_000), none, 4_000],
-    ['and then until what waits is done', open(4_000), jobs(2), 5_000],
+    ['is the time to the next try of an open breaker, and of its probes', open(4_000), none, 9_000],
+    ['and then until what waits is done', open(4_000), jobs(2), 10_000],
     ['is null while nobody knows when that is', open(null), none, null],
-    ['is at least the time to the try', { ...open(4_000), tokensPerS: null }, jobs(2), 4_000],
+    ['is at least that time', { ...open(4_000), tokensPerS: null }, jobs(2), 9_000],
+    ['is what is before it while no engine is ready', { slots: 0 }, jobs(2), 1_000],
+    ['is null while none is ready and nothing is before it', { slots: 0 }, none, null],
+    ['is null without a worker', { slots: 0, liveWorkers: 0 }, jobs(2), null],
+    ['is never 0 while a breaker is open', open(0), none, 5_000],
   ])('%s', (_name, changes, ahead, expected) => {
     expect(estimateWaitMs({ ...tier, ...changes }, { class: 'interactive', ahead })).toBe(expected);
   });
@@ -127,7 +131,7 @@ describe('how much may be before a job', () => {
     ['and as much as free slots take at once', {}, 'interactive', 1_060],
     ['for a standard one, more than its class', { load: busyWith(95, 40) }, 'standard', 2_050],
     ['is without a limit before any job is done', { tokensPerS: null }, 'interactive', null],
-    ['is less while a breaker is open', open(4_000), 'interactive', 600],
+    ['is less while a breaker is open', open(4_000), 'interactive', 100],
     ['is never less than was found', { load: busy, ahead: jobs(30) }, 'interactive', 1_500],
   ])('%s', (_name, changes, jobClass, expected) => {
     const limits = { class: jobClass, maxWaitMs: 10_000, tokens: 20 };

@@ -22,6 +22,8 @@ const LATE_SHARE = 0.25;
  */
 const ARRIVING_MARGIN = 1.1;
 const CLASSES: readonly JobClass[] = ['interactive', 'standard', 'batch'];
+/** From the next try of an open breaker until it is closed: a warm-up and some probes, one at a time. */
+const PROBING_MS = 5_000;
 const NOTHING: ClassLoad = { jobs: 0, tokens: 0 };
 
 /**
@@ -33,12 +35,18 @@ export function estimateWaitMs(
   { class: jobClass, ahead }: { class: JobClass; ahead: Ahead },
 ): number | null {
   const { tokensPerS, retryInMs } = tier;
+  // None is started, for as long as nobody can tell.
+  if (jobClass === 'batch' && tier.load.isAlerting) return null;
   if (tier.breaker === 'open') {
     if (retryInMs === null) return null;
     const drainMs = tokensPerS === null ? 0 : (ahead.tokens / tokensPerS) * 1_000;
-    return Math.round(retryInMs + drainMs);
+    return Math.round(retryInMs + PROBING_MS + drainMs);
   }
-  if (tier.slots <= 0) return null;
+  if (tier.slots <= 0) {
+    // It may have some in a moment. What waits is before it in any case.
+    const isKnown = tier.liveWorkers > 0 && tokensPerS !== null && ahead.jobs > 0;
+    return isKnown ? Math.round((ahead.tokens / tokensPerS) * 1_000) : null;
+  }
   const work = workBefore(tier, { class: jobClass, ahead });
   if (work === 0) return 0;
   if (tokensPerS === null) return null;
@@ -76,7 +84,8 @@ export function tokensAheadMax(
   if (tokensPerS === null) return null;
   // What was judged to be in time a moment ago must not fail here by a rounding.
   const least = tier.ahead?.tokens ?? 0;
-  const maxWaitS = (maxWaitMs - (tier.retryInMs ?? 0)) / 1_000;
+  const untilClosedMs = tier.breaker === 'open' ? (tier.retryInMs ?? 0) + PROBING_MS : 0;
+  const maxWaitS = (maxWaitMs - untilClosedMs) / 1_000;
   if (tier.breaker === 'open') return Math.ceil(Math.max(least, maxWaitS * tokensPerS));
   const { all, own } = ratesOf(tier, { class: jobClass, tokensPerS });
   const higher = higherClasses(load, jobClass);

@@ -1,5 +1,6 @@
 /** What the tiers are and how they are: `/v1/tiers`, `/v1/models`, and `/v1/route` to ask why. */
 import {
+  equalOrHigherClasses,
   QarrError,
   admit,
   breakerSchema,
@@ -143,7 +144,11 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
               },
               deps,
             ),
-            watch.snapshots(),
+            // As whoever has what waits would find it.
+            watch.snapshots().map((snapshot) => ({
+              ...snapshot,
+              ahead: equalOrHigherClasses(snapshot.load, jobClass),
+            })),
             config.admission,
           ),
         ),

@@ -13,7 +13,8 @@ export interface TierRow {
   readonly interactive: number | null;
   readonly standard: number | null;
   readonly batch: number | null;
-  readonly estimatedWaitMs: number | null;
+  /** Of an interactive job and of a standard one that come now. */
+  readonly waitsMs: readonly [interactive: number | null, standard: number | null];
   readonly running: number | null;
   readonly slots: number | null;
   readonly breaker: string | null;
@@ -98,15 +99,20 @@ function refusal(url: string, status: number, json: unknown): string {
   return `${url} answered ${status}${words}`;
 }
 
+function recordIn(value: unknown): Record<string, unknown> {
+  return isRecord(value) ? value : {};
+}
+
 function readTier(tier: Record<string, unknown>): TierRow {
-  const byClass = isRecord(tier['depth_by_class']) ? tier['depth_by_class'] : {};
+  const byClass = recordIn(tier['depth_by_class']);
+  const waits = recordIn(tier['estimated_wait_ms_by_class']);
   return {
     name: textIn(tier['name']) ?? '?',
     depth: numberIn(tier['depth']),
     interactive: numberIn(byClass['interactive']),
     standard: numberIn(byClass['standard']),
     batch: numberIn(byClass['batch']),
-    estimatedWaitMs: numberIn(tier['estimated_wait_ms']),
+    waitsMs: [numberIn(waits['interactive']), numberIn(waits['standard'])],
     running: numberIn(tier['running']),
     slots: numberIn(tier['slots']),
     breaker: textIn(tier['breaker']),

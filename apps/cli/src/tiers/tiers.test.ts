@@ -33,6 +33,7 @@ const FAST = {
   alert: true,
   breaker: 'half_open',
   estimated_wait_ms: 1_230,
+  estimated_wait_ms_by_class: { interactive: 410, standard: 1_230, batch: null },
   fallback_jobs: 0,
   tokens_per_s: 400,
   workers: [
@@ -106,9 +107,9 @@ async function shownOnce(baseUrl: string, { asJson = false, colours = false } = 
 describe('qarr tiers', () => {
   test('shows what waits and runs, and the engines', async () => {
     expect(await shownOnce(await answering({ tiers: [FAST, OLD] }))).toMatchInlineSnapshot(`
-      "TIER     WAITING  INTERACTIVE  STANDARD  BATCH  EST. WAIT  RUNNING  BREAKER    ALERT  WORKERS
-      fast     155      12           3         140    1.2 s      6/8      half_open  ALERT  1
-      precise  0        –            –         –      –          0/0      –          –      none
+      "TIER     WAITING  INTERACTIVE  STANDARD  BATCH  EST. WAIT INT. / STD.  RUNNING  BREAKER    ALERT  WORKERS
+      fast     155      12           3         140    410 ms / 1.2 s         6/8      half_open  ALERT  1
+      precise  0        –            –         –      – / –                  0/0      –          –      none
 
       TIER  WORKER    ENGINE                 STATE  BREAKER       RUNNING  QUEUED  KV CACHE  PREEMPTED  MODEL
       fast  worker-1  http://127.0.0.1:8001  ready  closed        6/8      2       41 %      3          qarr-sim
