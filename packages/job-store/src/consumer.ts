@@ -150,9 +150,11 @@ export function createConsumer({
     },
     async setConcurrency(next) {
       const isMore = next > worker.concurrency;
+      const isSaturated = running >= worker.concurrency;
       worker.concurrency = next;
-      // BullMQ looks at a higher number only when a job has ended, or at this.
-      if (!isMore || !started || worker.isPaused()) return;
+      // BullMQ looks at a higher number when it fetches or when a job has ended. Only where it has all
+      // that it might have does it need this.
+      if (!isMore || !isSaturated || !started || worker.isPaused()) return;
       await worker.pause(true);
       await worker.resume();
     },
