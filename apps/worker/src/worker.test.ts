@@ -424,7 +424,9 @@ describe('a worker', () => {
   });
 
   it('keeps saying what it gets done while its engine is away: what waits is done at that rate', async () => {
-    const { beats, deliver, runs } = await started({ beatMs: 1 });
+    let isAway = false;
+    const describeEngine = async () => (isAway ? REFUSED : HERE);
+    const { beats, deliver, runs } = await started({ beatMs: 1, describeEngine });
     const usage = { prompt_tokens: 16, completion_tokens: 7, total_tokens: 23 };
     const first = deliver('job_1');
     await vi.waitFor(() => expect(runs).toHaveLength(1), PATIENCE);
@@ -434,6 +436,7 @@ describe('a worker', () => {
     const before = beats.at(-1)?.tokens_per_s;
     const second = deliver('job_2');
     await vi.waitFor(() => expect(runs).toHaveLength(2), PATIENCE);
+    isAway = true;
     runs[1]?.end(gone);
     await second;
     await vi.waitFor(() => expect(beats.at(-1)).toMatchObject({ slots: 0 }), PATIENCE);
