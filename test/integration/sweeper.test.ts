@@ -36,6 +36,21 @@ describe('the sweep gives to its queue', () => {
     expect((await store.get(job.id))?.state).toBe('queued');
   });
 
+  it('no batch job whose entry lies in the one queue that tiers had before', async () => {
+    const { store, stores } = await world();
+    const { redis, root } = stores;
+    const job = newJob({ class: 'batch' });
+    await store.submit(job, ANYWHERE);
+    const [now, before] = [`{${root}:fast}_batch`, `{${root}:fast}`];
+    await redis.rename(`${now}:${job.id}`, `${before}:${job.id}`);
+    await redis.zrem(`${now}:prioritized`, job.id);
+    await redis.zadd(`${before}:prioritized`, 1, job.id);
+    await store.sweep();
+    await store.sweep();
+    expect(await redis.exists(`${now}:${job.id}`)).toBe(0);
+    expect(await entriesOf(stores, 'fast')).toBe(1);
+  });
+
   it('a running job whose entry is lost, to be taken over', async () => {
     const { store, stores, worker } = await world();
     const job = await submit(store);

@@ -3,7 +3,7 @@ import { createLogger } from '@qarr/process';
 import type { LoggedEvent } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
 import { streamJobEvents } from './job-events.ts';
-import type { WaitingJob } from './positions.ts';
+import type { QueuedJob } from './positions.ts';
 
 const QUEUED = { type: 'queued', tier: 'fast', route: [], position: 4, estimated_wait_ms: null };
 const REROUTED = { type: 'rerouted', from: 'fast', to: 'precise', reason: 'depth_alert' };
@@ -18,10 +18,7 @@ async function follow(
   pages: { type: string }[][],
   { isWaiting = false, tell = false } = {},
 ): Promise<{ text: string; told: (string | null)[]; left: number }> {
-  const followed = new Map<
-    WaitingJob,
-    { told: number | null; tell: (place: QueuePlace) => void }
-  >();
+  const followed = new Map<QueuedJob, { told: number | null; tell: (place: QueuePlace) => void }>();
   const told: (string | null)[] = [];
   let text = '';
   const note = () => {

@@ -6,14 +6,14 @@ import type { QueuePlace } from '@qarr/job-store';
 import { QarrError, isTerminalType, jobEventSchema } from '@qarr/router-core';
 import type { LoggedEvent } from '@qarr/router-core';
 import type { FastifyBaseLogger } from 'fastify';
-import type { Positions, WaitingJob } from './positions.ts';
+import type { Positions, QueuedJob } from './positions.ts';
 import type { EventStream } from './sse.ts';
 
 /** A reader that lost this replica comes back, to this one or another, after so long. */
 const RECONNECT_MS = 1_000;
 
 /** Whether its reader knows already that it waits. */
-type FollowedJob = WaitingJob & { readonly isWaiting: boolean };
+type FollowedJob = QueuedJob & { readonly isWaiting: boolean };
 
 /**
  * Ends with the terminal event, or before it when this replica stops: the reader then resumes.

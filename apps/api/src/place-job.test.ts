@@ -149,12 +149,15 @@ describe('what admission knows of a request', () => {
   const job = { class: 'standard', fallback: 'up', queueTimeoutMs: 5 } as const;
 
   it.each([
-    ['as many tokens as may be asked for, at most', [], undefined, 110],
-    ['those that answers of the tier have', [worker], undefined, 40],
-    ['and of each choice', [], 3, 310],
-  ])('its cost counts %s', (_name, workers, n, tokens) => {
+    ['as many tokens as may be asked for, at most', [], {}, 110],
+    ['those that answers of the tier have', [worker], {}, 40],
+    ['those that it must have', [worker], { min_tokens: 80 }, 90],
+    ['all of them where it never stops', [worker], { ignore_eos: true }, 110],
+    ['and of each choice', [], { n: 3 }, 310],
+    ['and what each must have', [worker], { n: 3, ignore_eos: true }, 310],
+  ])('its cost counts %s', (_name, workers, fields, tokens) => {
     const watch = { statuses: () => [{ ...status('fast'), workers }] };
-    const engineRequest = { ...route.engineRequest, n };
+    const engineRequest = { ...route.engineRequest, ...fields };
     const deps = { watch, random: () => 0.25 };
     expect(admissionRequest({ ...route, engineRequest }, job, deps)).toEqual({
       tier: 'fast',

@@ -2,9 +2,9 @@ import type { QueuePlace } from '@qarr/job-store';
 import { NO_LOAD, tierSnapshot } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createPositions } from './positions.ts';
-import type { WaitingJob } from './positions.ts';
+import type { QueuedJob } from './positions.ts';
 
-const job = (id: string): WaitingJob => ({ id, tier: 'fast', class: 'standard' });
+const job = (id: string): QueuedJob => ({ id, tier: 'fast', class: 'standard' });
 
 /** Positions of jobs as they are in `places`; null: Redis does not answer. */
 function world(places: Record<string, number> | null, perRound?: number) {

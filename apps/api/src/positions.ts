@@ -11,7 +11,7 @@ const EVERY_MS = 1_000;
 /** Of more streams than this, each has its turn every few seconds. */
 const PLACES_PER_ROUND = 500;
 
-export interface WaitingJob {
+export interface QueuedJob {
   readonly id: string;
   readonly tier: string;
   readonly class: JobClass;
@@ -19,9 +19,9 @@ export interface WaitingJob {
 
 export interface Positions {
   /** Calls `tell` when the position is another than was told, until what is returned is called. */
-  follow(job: WaitingJob, reader: Reader): () => void;
+  follow(job: QueuedJob, reader: Reader): () => void;
   /** Where a job stands now; null where it does not wait. */
-  placeOf(job: WaitingJob): Promise<QueuePlace | null>;
+  placeOf(job: QueuedJob): Promise<QueuePlace | null>;
   stop(): void;
 }
 
@@ -43,7 +43,7 @@ export function createPositions({
   perRound?: number;
 }): Positions {
   /** Who has waited longest for its turn comes first. */
-  const followers = new Set<{ job: WaitingJob; tell: Reader['tell']; told: number | null }>();
+  const followers = new Set<{ job: QueuedJob; tell: Reader['tell']; told: number | null }>();
   let isAsking = false;
 
   async function tellAll(): Promise<void> {
@@ -61,7 +61,7 @@ export function createPositions({
     }
   }
 
-  function placeNow(job: WaitingJob, position: number): QueuePlace {
+  function placeNow(job: QueuedJob, position: number): QueuePlace {
     const tier = watch.snapshots().find(({ name }) => name === job.tier);
     if (tier === undefined) return { position, estimatedWaitMs: null };
     return placeAt(tier, { class: job.class, position });
