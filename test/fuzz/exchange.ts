@@ -2,8 +2,6 @@
 import { connect } from 'node:net';
 import type { FuzzRequest } from './requests.ts';
 
-/** Nothing takes so long but what hangs; a machine may have other things to do. */
-const ANSWER_MS_MAX = 20_000;
 /** A stream is left after that: one of a job that never runs would go on for ever. */
 const STREAM_MS = 300;
 
@@ -19,12 +17,13 @@ export interface Answer {
 
 export async function exchange(
   request: Pick<FuzzRequest, 'method' | 'target' | 'headers' | 'body' | 'raw'>,
-  { port }: { port: number },
+  /** Whoever has not answered by then hangs. */
+  { port, waitMs }: { port: number; waitMs: number },
 ): Promise<Answer> {
   const over = Promise.withResolvers<Answer['end']>();
   const chunks: Buffer[] = [];
   const socket = connect(port, '127.0.0.1');
-  const hung = setTimeout(() => over.resolve('hung'), ANSWER_MS_MAX);
+  const hung = setTimeout(() => over.resolve('hung'), waitMs);
   let left: NodeJS.Timeout | undefined;
   socket.on('data', (bytes) => {
     chunks.push(bytes);

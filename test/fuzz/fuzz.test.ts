@@ -5,7 +5,7 @@ import { startFuzzWorld } from './fuzz.ts';
 import type { FuzzWorld } from './fuzz.ts';
 
 const SEED = 20_261_128;
-const BATCHES = 60;
+const BATCHES = 100;
 
 let world: FuzzWorld;
 beforeAll(async () => {

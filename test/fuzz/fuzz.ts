@@ -15,6 +15,10 @@ import type { FuzzRequest } from './requests.ts';
 
 /** At once. */
 const BATCH_MAX = 24;
+/** Nothing takes so long but what hangs: a machine may have other things to do. */
+const ANSWER_MS_MAX = 10_000;
+/** Once something has hung, while the smallest request is looked for that does. */
+const HUNG_MS = 1_000;
 const TIERS = ['fast', 'balanced', 'precise'];
 const KNOWN_IDS_MAX = 50;
 /** It needs 150 MB; what is kept of every request would show. */
@@ -56,11 +60,13 @@ export async function startFuzzWorld(): Promise<FuzzWorld> {
       const known = createKnownIds();
       const counts = new Map(operations.map(({ name }) => [name, { name, taken: 0, refused: 0 }]));
       let sent = 0;
+      let waitMs = ANSWER_MS_MAX;
 
       async function problemsOf(drawn: FuzzRequest): Promise<string[]> {
         const request = { ...drawn, target: known.filledIn(drawn) };
         sent += 1;
-        const answer = await exchange(request, world.api);
+        const answer = await exchange(request, { port: world.api.port, waitMs });
+        if (answer.end === 'hung') waitMs = HUNG_MS;
         const count = counts.get(request.operation.name);
         if (count !== undefined && request.kind !== 'garbage') {
           count[(answer.status ?? 500) < 400 ? 'taken' : 'refused'] += 1;

@@ -46,6 +46,13 @@ const ANYTHING_ONE_IN = 12;
 /** Strings that mean something here: else no request would name a tier that there is. */
 const WORDS = ['auto', 'fast', 'balanced', 'precise', 'test-model', 'Hello', 'Why? Because.'];
 
+/** A schema does not say which fields a message needs in each role. */
+const PLAIN: Readonly<Record<string, unknown>> = {
+  messages: [{ role: 'user', content: 'Hello' }],
+  input: 'Hello',
+  prompt: 'Hello',
+};
+
 export function valuesOf(schema: JsonSchema, resolve: Resolve, depth = 0): Arbitrary<unknown> {
   if (schema.$ref !== undefined) return valuesOf(resolve(schema.$ref), resolve, depth);
   if (schema.const !== undefined) return fc.constant(schema.const);
@@ -100,7 +107,11 @@ function objects(
   { resolve, depth }: { resolve: Resolve; depth: number },
 ): Arbitrary<object> {
   const { properties = {}, required = [], additionalProperties } = schema;
-  const values = (name: string) => valuesOf(properties[name] ?? {}, resolve, depth + 1);
+  const values = (name: string) => {
+    const drawn = valuesOf(properties[name] ?? {}, resolve, depth + 1);
+    const plain = Object.hasOwn(PLAIN, name) ? PLAIN[name] : undefined;
+    return plain === undefined ? drawn : fc.oneof(fc.constant(plain), drawn);
+  };
   const optional = Object.keys(properties).filter((name) => !required.includes(name));
   const typed = optional.filter((name) => !saysNothing(properties[name]));
   const untyped = optional.filter((name) => saysNothing(properties[name]));
