@@ -4,7 +4,8 @@
  */
 import fc from 'fast-check';
 import { startApiWorld } from '../harness/api.ts';
-import type { ApiWorld, TestWorker } from '../harness/api.ts';
+import type { ApiWorld } from '../harness/api.ts';
+import { completeAll } from '../harness/complete-all.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { exchange } from './exchange.ts';
 import { createJudge } from './judge.ts';
@@ -91,19 +92,6 @@ export async function startFuzzWorld(): Promise<FuzzWorld> {
     },
     stop: () => stopWhenQuiet(world),
   };
-}
-
-/** Until it stops: says something to each job and completes it, so that nobody waits for long. */
-async function completeAll(worker: TestWorker): Promise<void> {
-  for (;;) {
-    const attempt = await worker.next().catch((error: Error) => error);
-    if (attempt instanceof Error) {
-      if (worker.isStopped) return;
-      continue;
-    }
-    // It may have been cancelled or deleted.
-    attempt.complete().catch(() => attempt.leave());
-  }
 }
 
 async function stopWhenQuiet(world: ApiWorld): Promise<void> {
