@@ -41,7 +41,6 @@ beforeAll(async () => {
 afterAll(() => world.stop());
 
 describe('a canary', () => {
-  const canary = (what: string) => `canary-${what}-${randomUUID()}`;
   const key = canary('key');
   const asked = canary('asked');
   const headers = {
@@ -136,6 +135,10 @@ interface Job {
   readonly result: { readonly text: string } | null;
 }
 
+function canary(what: string): string {
+  return `canary-${what}-${randomUUID()}`;
+}
+
 function isRefusal(status: number): boolean {
   return status >= 400 && status < 500;
 }
@@ -152,21 +155,6 @@ describe.each([
       void completeAll(await world.startWorker(tier));
     }
   });
-  async function expectHarmless(request: Partial<Parameters<typeof exchange>[0]>): Promise<Answer> {
-    const answer = await exchange(
-      { method: 'POST', target: '/v1/jobs', headers: [], body: null, raw: null, ...request },
-      { port: world.api.port, waitMs: WAIT_MS },
-    );
-    expect(answer.status).not.toBeNull();
-    expect(answer.status).not.toBe(500);
-    expect(answer.headers.has('x-injected')).toBe(false);
-    expect([...answer.headers.values()].join()).not.toContain('x-injected');
-    // JSON, in which it is written by other characters.
-    for (const character of ['\r', '\u001b', '\n\n\n'])
-      expect(answer.body).not.toContain(character);
-    return answer;
-  }
-
   it('in any field of a body is nothing but text', async () => {
     for (const { path, body } of posts) {
       for (const name of Object.keys(body?.properties ?? {})) {
@@ -212,3 +200,17 @@ describe.each([
     expect(JSON.stringify(world.api.logs)).not.toContain('x-injected');
   });
 });
+
+async function expectHarmless(request: Partial<Parameters<typeof exchange>[0]>): Promise<Answer> {
+  const answer = await exchange(
+    { method: 'POST', target: '/v1/jobs', headers: [], body: null, raw: null, ...request },
+    { port: world.api.port, waitMs: WAIT_MS },
+  );
+  expect(answer.status).not.toBeNull();
+  expect(answer.status).not.toBe(500);
+  expect(answer.headers.has('x-injected')).toBe(false);
+  expect([...answer.headers.values()].join()).not.toContain('x-injected');
+  // JSON, in which it is written by other characters.
+  for (const character of ['\r', '\u001b', '\n\n\n']) expect(answer.body).not.toContain(character);
+  return answer;
+}

@@ -104,11 +104,15 @@ it('is told on each of these routes of its own', async () => {
   await waitUntil('it is completed', async () =>
     JSON.stringify(await seenAt(`/v1/jobs/${id}`)).includes('completed'),
   );
-  const last = (operation: Operation) => Number(operation.method === 'DELETE');
-  for (const operation of routes.toSorted((one, other) => last(one) - last(other))) {
+  for (const operation of routes.toSorted(byDeletion)) {
     expect(await seen(operation, id)).toMatchObject({ status: 200 });
   }
 });
+
+/** What deletes comes last. */
+function byDeletion(one: Operation, other: Operation): number {
+  return Number(one.method === 'DELETE') - Number(other.method === 'DELETE');
+}
 
 async function seenAt(path: string): Promise<unknown> {
   return (await fetch(world.api.url + path)).json();
