@@ -3,10 +3,6 @@ import { z } from 'zod';
 
 /** Model ids may be paths; nothing that is named in a request is longer. */
 const NAME_CHARS_MAX = 256;
-/** OpenAI's limits of `metadata`. */
-const METADATA_PAIRS_MAX = 16;
-const METADATA_KEY_CHARS_MAX = 64;
-const METADATA_VALUE_CHARS_MAX = 512;
 
 export function wholeNumber(min: number, max: number) {
   const error = `must be a whole number from ${min} to ${max}`;
@@ -29,15 +25,3 @@ export function name() {
 export function text(charsMax: number) {
   return z.string('must be a string').max(charsMax, `must have at most ${charsMax} characters`);
 }
-
-export const metadataSchema = z
-  .record(z.string().max(METADATA_KEY_CHARS_MAX), text(METADATA_VALUE_CHARS_MAX), {
-    error: (issue) =>
-      issue.code === 'invalid_key'
-        ? `must have keys of at most ${METADATA_KEY_CHARS_MAX} characters`
-        : 'must be an object of strings',
-  })
-  .refine((value) => Object.keys(value).length <= METADATA_PAIRS_MAX, {
-    error: `must hold at most ${METADATA_PAIRS_MAX} pairs`,
-  })
-  .meta({ maxProperties: METADATA_PAIRS_MAX });

@@ -12,7 +12,7 @@
 import { z } from 'zod';
 import { fallbackSchema, jobClassSchema, onInterruptSchema } from './job.ts';
 import { PLACEHOLDER_ERROR, holdsPlaceholder } from './media-placeholders.ts';
-import { flag, metadataSchema, name, numberBetween, wholeNumber } from './request-fields.ts';
+import { flag, name, numberBetween, text, wholeNumber } from './request-fields.ts';
 import { messagesSchema, textOf } from './request-messages.ts';
 import type { RequestMessage } from './request-messages.ts';
 import { responseFormatSchema } from './response-format.ts';
@@ -31,10 +31,14 @@ const STOP_ERROR = `must be a string or a list of at most ${STOP_STRINGS_MAX} st
 const CHOICES_MAX = 4;
 /** Each token's entry is some 100 bytes per alternative, in the log and in every stream. */
 const TOP_LOGPROBS_MAX = 5;
+/** OpenAI's limits of `metadata`. */
+const METADATA_PAIRS_MAX = 16;
+const METADATA_KEY_CHARS_MAX = 64;
+const METADATA_VALUE_CHARS_MAX = 512;
 /** A day: the longest that a job may wait, or run. */
-export const TIMEOUT_MS_MAX = 86_400_000;
+const TIMEOUT_MS_MAX = 86_400_000;
 
-export const generationFields = {
+const generationFields = {
   model: name().optional(),
   tier: name().optional(),
   messages: messagesSchema.optional(),
@@ -111,7 +115,18 @@ export const jobRequestSchema = z
       queue_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
       run_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
       ...webhookFields,
-      metadata: metadataSchema.optional(),
+      metadata: z
+        .record(z.string().max(METADATA_KEY_CHARS_MAX), text(METADATA_VALUE_CHARS_MAX), {
+          error: (issue) =>
+            issue.code === 'invalid_key'
+              ? `must have keys of at most ${METADATA_KEY_CHARS_MAX} characters`
+              : 'must be an object of strings',
+        })
+        .refine((value) => Object.keys(value).length <= METADATA_PAIRS_MAX, {
+          error: `must hold at most ${METADATA_PAIRS_MAX} pairs`,
+        })
+        .meta({ maxProperties: METADATA_PAIRS_MAX })
+        .optional(),
     },
     {
       error: (issue) =>

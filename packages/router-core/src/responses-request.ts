@@ -6,11 +6,10 @@
  * chat and have another name here are refused by the name of their successor.
  */
 import { z } from 'zod';
-import { fallbackSchema } from './job.ts';
 import { PLACEHOLDER_ERROR, holdsPlaceholder } from './media-placeholders.ts';
-import { flag, metadataSchema, name, wholeNumber } from './request-fields.ts';
+import { flag, name } from './request-fields.ts';
 import type { RequestMessage } from './request-messages.ts';
-import { TIMEOUT_MS_MAX, generationFields } from './requests.ts';
+import { jobRequestSchema } from './requests.ts';
 import type { ChatRequest } from './requests.ts';
 import { answerSchemaFields } from './response-format.ts';
 import { itemsOf, messagesOfItems, responseInputSchema } from './response-input.ts';
@@ -18,19 +17,22 @@ import type { ResponseInputItem } from './response-input.ts';
 import { TOOLS_MAX, checkTools, flatToolSchema, functionNameSchema } from './tools.ts';
 import { jobsOnlyFields, unsupported, unsupportedFields } from './unsupported-fields.ts';
 
+/** What means the same there. */
+const jobFields = jobRequestSchema.shape;
+
 /** Sampling that chats take too; OpenAI's Responses know few of them, vLLM's all. */
 const samplingFields = {
-  temperature: generationFields.temperature,
-  top_p: generationFields.top_p,
-  top_k: generationFields.top_k,
-  min_p: generationFields.min_p,
-  presence_penalty: generationFields.presence_penalty,
-  frequency_penalty: generationFields.frequency_penalty,
-  repetition_penalty: generationFields.repetition_penalty,
-  seed: generationFields.seed,
-  stop: generationFields.stop,
-  min_tokens: generationFields.min_tokens,
-  ignore_eos: generationFields.ignore_eos,
+  temperature: jobFields.temperature,
+  top_p: jobFields.top_p,
+  top_k: jobFields.top_k,
+  min_p: jobFields.min_p,
+  presence_penalty: jobFields.presence_penalty,
+  frequency_penalty: jobFields.frequency_penalty,
+  repetition_penalty: jobFields.repetition_penalty,
+  seed: jobFields.seed,
+  stop: jobFields.stop,
+  min_tokens: jobFields.min_tokens,
+  ignore_eos: jobFields.ignore_eos,
 };
 
 /** By this a client asks for log probabilities. */
@@ -89,18 +91,18 @@ export const responseRequestSchema = z
       ...jobsOnlyFields,
       ...refusedFields,
       ...ignoredFields,
-      model: generationFields.model,
-      tier: generationFields.tier,
+      model: jobFields.model,
+      tier: jobFields.tier,
       input: responseInputSchema,
       instructions: z.string('must be a string').optional(),
       previous_response_id: name().optional(),
-      max_output_tokens: generationFields.max_tokens,
+      max_output_tokens: jobFields.max_tokens,
       ...samplingFields,
       include: z
         .array(name(), 'must be a list of strings')
         .optional()
         .describe('message.output_text.logprobs is heeded, all others are ignored.'),
-      top_logprobs: generationFields.top_logprobs,
+      top_logprobs: jobFields.top_logprobs,
       text: z
         .object(
           {
@@ -120,15 +122,15 @@ export const responseRequestSchema = z
         .object({ effort: unsupported() }, 'must be an object')
         .optional()
         .describe('Only without an effort; whether there is a summary is ignored.'),
-      truncation: generationFields.truncation,
+      truncation: jobFields.truncation,
       stream: flag().optional(),
       background: flag().optional(),
       store: flag().optional(),
-      metadata: metadataSchema.optional(),
+      metadata: jobFields.metadata,
       service_tier: name().optional().describe('flex: behind whoever waits on a connection'),
       user: name().optional().describe('Repeated, and ignored.'),
-      fallback: fallbackSchema.optional(),
-      queue_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
+      fallback: jobFields.fallback,
+      queue_timeout_ms: jobFields.queue_timeout_ms,
     },
     'must be a JSON object',
   )

@@ -57,8 +57,9 @@ export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
       }
       if (body.background === true) return wholeResponse(record, { place: job.place }, deps);
 
-      const ended = await foreground.whole(job, reply);
-      if (isForgotten) void forget(record);
+      const ended = await foreground.whole(job, reply).finally(() => {
+        if (isForgotten) void forget(record);
+      });
       if (ended === null || !isResponse(ended)) return reply.hijack();
       setTierHeaders(reply, ended);
       throwUnlessAnswered(ended);
