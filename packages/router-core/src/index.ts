@@ -82,7 +82,7 @@ export type { ChatRequest, JobRequest } from './requests.ts';
 export type { RequestMessage } from './request-messages.ts';
 export { chatOfResponse, responseRequestSchema } from './responses-request.ts';
 export type { ResponseRequest } from './responses-request.ts';
-export { itemsOf, messagesOfItems } from './response-input.ts';
+export { messagesOfItems } from './response-input.ts';
 export type { ResponseInputItem } from './response-input.ts';
 export type { StoredResponse } from './stored-response.ts';
 export { webhookOf } from './webhook-fields.ts';

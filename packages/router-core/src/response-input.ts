@@ -7,7 +7,6 @@ import type { RequestMessage } from './request-messages.ts';
 /** As many as a chat may have messages, and text parts in one. */
 const ITEMS_MAX = 4096;
 const PARTS_MAX = 1024;
-const INPUT_ERROR = 'must be a string or a list of items';
 const CONTENT_ERROR = `must be a string or a list of at most ${PARTS_MAX} parts, each { "type": "input_text", "text": "…" }`;
 const ITEM_TYPES = [
   'message',
@@ -79,15 +78,26 @@ const itemSchema = z
   });
 export type ResponseInputItem = z.infer<typeof itemSchema>;
 
-export const responseInputSchema = z.union(
-  [z.string(), z.array(itemSchema).min(1, 'must not be empty').max(ITEMS_MAX)],
-  { error: ({ input }) => (input === undefined ? 'is required' : INPUT_ERROR) },
-);
-export type ResponseInput = z.infer<typeof responseInputSchema>;
+const itemsSchema = z
+  .array(itemSchema, {
+    error: ({ input }) =>
+      input === undefined ? 'is required' : 'must be a string or a list of items',
+  })
+  .min(1, 'must not be empty')
+  .max(ITEMS_MAX, `must hold at most ${ITEMS_MAX} items`);
 
-export function itemsOf(input: ResponseInput): ResponseInputItem[] {
-  return typeof input === 'string' ? [{ role: 'user', content: input }] : input;
-}
+/** A text is a message of the user. Not a union, whose errors would not say which item is wrong. */
+export const responseInputSchema = z
+  .preprocess(
+    (input) => (typeof input === 'string' ? [{ role: 'user', content: input }] : input),
+    itemsSchema,
+  )
+  .meta({
+    anyOf: [z.string(), itemsSchema].map((schema) => {
+      const { $schema: _, ...described } = z.toJSONSchema(schema, { io: 'input' });
+      return described;
+    }),
+  });
 
 /**
  * Calls join the message of the assistant before them, as they were one answer. Reasoning is left out:

@@ -12,7 +12,7 @@ import type { RequestMessage } from './request-messages.ts';
 import { jobRequestSchema } from './requests.ts';
 import type { ChatRequest } from './requests.ts';
 import { answerSchemaFields } from './response-format.ts';
-import { itemsOf, messagesOfItems, responseInputSchema } from './response-input.ts';
+import { messagesOfItems, responseInputSchema } from './response-input.ts';
 import type { ResponseInputItem } from './response-input.ts';
 import { TOOLS_MAX, checkTools, flatToolSchema, functionNameSchema } from './tools.ts';
 import { jobsOnlyFields, unsupported, unsupportedFields } from './unsupported-fields.ts';
@@ -142,7 +142,7 @@ export const responseRequestSchema = z
       refuse('background', 'requires store=true', { code: 'unsupported_parameter' });
     }
     if (holdsPlaceholder(instructions)) refuse('instructions', PLACEHOLDER_ERROR);
-    if (itemsOf(input).every(isEmpty)) refuse('input', 'must hold some text');
+    if (input.every(isEmpty)) refuse('input', 'must hold some text');
     const { min_tokens: least = 0, max_output_tokens: most = least } = request;
     if (least > most) refuse('min_tokens', 'must not exceed max_output_tokens');
     checkTools(toolsOf(request), {

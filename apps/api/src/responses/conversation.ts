@@ -3,7 +3,7 @@
  * it refers to instead of sending them again.
  */
 import type { ProducerStore } from '@qarr/job-store';
-import { QarrError, itemsOf, messagesOfItems } from '@qarr/router-core';
+import { QarrError, messagesOfItems } from '@qarr/router-core';
 import type { RequestMessage, ResponseInputItem, ResponseRequest } from '@qarr/router-core';
 import type { Caller } from '../caller.ts';
 import { findOwn, findResponse, isResponse } from './find-response.ts';
@@ -38,11 +38,10 @@ export async function goneBefore(
 
 /** The items of the input, with those in the place of references that these stand for. */
 export async function resolveInput(
-  { input }: ResponseRequest,
+  { input: items }: ResponseRequest,
   caller: Caller,
   deps: Deps,
 ): Promise<ResponseInputItem[]> {
-  const items = itemsOf(input);
   const ids = items.flatMap(({ type, id }) => (type === 'item_reference' && id ? [id] : []));
   if (ids.length === 0) return items;
 
