@@ -44,6 +44,9 @@ const delta = fc.oneof(
     })),
 );
 
+/** Items, whatever has become of them. */
+const shown = (items: readonly object[] = []) => items.map((item) => ({ ...item, status: '' }));
+
 /** What the client makes of the events, read from another runtime. */
 async function readAs(events: JobEvent[]) {
   const shape = createResponseEvents(responseRecord());
@@ -76,8 +79,6 @@ it('the client has put it together before it is told the whole', async () => {
       const events = [queued, started, ...deltas];
       const { final } = await readAs(events);
       const { response } = await readAs([...events, ends[2] as JobEvent]);
-      const shown = (items: readonly object[] = []) =>
-        items.map((item) => ({ ...item, status: '' }));
       expect(shown(final.output)).toMatchObject(shown(response?.output));
     }),
     RUNS,

@@ -5,6 +5,12 @@ import { chatOfResponse, responseRequestSchema } from './responses-request.ts';
 const parameters = { type: 'object', properties: { city: { type: 'string' } } };
 const tool = { type: 'function', name: 'get_weather', description: 'The weather', parameters };
 
+const call = (id: string) => ({
+  id,
+  type: 'function',
+  function: { name: 'get_weather', arguments: '{}' },
+});
+
 function problemsOf(body: object): unknown[] {
   const parsed = responseRequestSchema.safeParse({ input: 'Hello', ...body });
   return (parsed.error?.issues ?? []).map((issue) => {
@@ -89,11 +95,6 @@ describe('the body of a response', () => {
       { role: 'assistant', content: 'Once more' },
       { ...called, call_id: 'c' },
     ];
-    const call = (id: string) => ({
-      id,
-      type: 'function',
-      function: { name: 'get_weather', arguments: '{}' },
-    });
     expect(chatOf({ input })['messages']).toEqual([
       { role: 'user', content: 'Hello' },
       { role: 'assistant', content: '', tool_calls: [call('a'), call('b')] },
@@ -134,7 +135,7 @@ describe('the body of a response', () => {
     { store: false, user: 'u', prompt_cache_key: 'k', safety_identifier: 's' },
     { store: true, background: true, stream: true, service_tier: 'flex', metadata: { a: 'b' } },
     { n: 1, tools: [], max_tool_calls: 3, stream_options: { include_obfuscation: true } },
-    { tier: 'fast', fallback: 'up', queue_timeout_ms: 1_000, something_new: 1 },
+    { tier: 'fast', fallback: 'up', queue_timeout_ms: 1_000, run_timeout_ms: 1, x: 1 },
     { input: [{ type: 'item_reference', id: 'msg_0a_0' }] },
   ])('may be %j', (body) => {
     expect(problemsOf(body)).toEqual([]);
@@ -155,6 +156,8 @@ describe('the body of a response', () => {
     [{ tools: [{ type: 'web_search' }] }, 'tools.0.type'],
     [{ input: [{ type: 'computer_call', id: 'x' }] }, 'input.0.type'],
     [{ guided_json: {} }, 'guided_json'],
+    [{ class: 'batch' }, 'class'],
+    [{ on_interrupt: 'fail' }, 'on_interrupt'],
     [{ webhook_url: 'https://example.com' }, 'webhook_url'],
   ])('is refused, not misunderstood: %j', (body, param) => {
     expect(problemsOf(body)).toContainEqual([param, expect.any(String), 'unsupported_parameter']);

@@ -46,6 +46,8 @@ const refusedFields = {
   system_prompt: movedTo('instructions'),
   logprobs: movedTo(`include: ["${LOGPROBS}"]`, (value) => value === false),
   n: unsupported((value) => value === 1),
+  class: unsupported(undefined, 'is a field of /v1/jobs: say service_tier or background'),
+  on_interrupt: unsupported(undefined, 'is a field of /v1/jobs'),
   prompt: unsupported(),
   conversation: unsupported(),
   context_management: unsupported((value) => Array.isArray(value) && value.length === 0),
@@ -131,6 +133,7 @@ export const responseRequestSchema = z
       user: name().optional().describe('Repeated, and ignored.'),
       fallback: jobFields.fallback,
       queue_timeout_ms: jobFields.queue_timeout_ms,
+      run_timeout_ms: jobFields.run_timeout_ms,
     },
     'must be a JSON object',
   )

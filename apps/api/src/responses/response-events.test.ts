@@ -224,13 +224,15 @@ describe('the events of a response', () => {
   });
 });
 
+/** The only event that is left. */
+const lastEvent = (seq: number) => logged([completed()]).map((event) => ({ ...event, seq }));
+
 describe('the events of a response whose log is gone', () => {
   const result = { text: 'Hello', reasoning: 'Hm', finish_reason: 'stop' as const };
-  const end = (number: number) => [{ ...logged([completed()])[0], seq: number }] as never;
 
   it('are made of its result', () => {
     const shape = createResponseEvents(responseRecord());
-    const events = eventsIn(shape.stored(result) + shape.frames(end(9)));
+    const events = eventsIn(shape.stored(result) + shape.frames(lastEvent(9)));
     expect(events[0]?.type).toBe('response.created');
     expect(events.map((event) => event.sequence_number)).toEqual(events.map((_, at) => at));
     expect(lastOf(events)).toMatchObject({
@@ -241,7 +243,7 @@ describe('the events of a response whose log is gone', () => {
 
   it.each([0, 7, 5_000])('are only the end for whoever has seen some of them (%s)', (after) => {
     const shape = createResponseEvents(responseRecord(), { after });
-    const events = eventsIn(shape.stored(result) + shape.frames(end(9)));
+    const events = eventsIn(shape.stored(result) + shape.frames(lastEvent(9)));
     expect(events).toMatchObject([{ type: 'response.completed', sequence_number: after + 1 }]);
     const failing = createResponseEvents(responseRecord(), { after });
     const failed: JobEvent = {

@@ -12,13 +12,13 @@
  * - *over*: completed, incomplete or failed. Cancelled is failed with another status, because clients
  *   know no event for it.
  */
-import { QarrError, errorBody, errorRow, jobEventSchema } from '@qarr/router-core';
+import { QarrError, errorBody, jobEventSchema } from '@qarr/router-core';
 import type { FinishReason, JobError, JobEvent, JobResult, ToolCallPiece } from '@qarr/router-core';
 import type { StreamShape } from '../foreground.ts';
 import { callIdOf, itemIdOf } from './response-ids.ts';
 import { createCallItem, createTextItem } from './response-items.ts';
 import type { CallItem, ResponseItem, TextItem } from './response-items.ts';
-import { responseObject } from './response-object.ts';
+import { responseHead, responseObject } from './response-object.ts';
 import type { ResponseObject, ResponseRecord, ResponseStanding } from './response-object.ts';
 
 export interface ResponseEvents extends StreamShape {
@@ -40,6 +40,8 @@ export function createResponseEvents(
   record: ResponseRecord,
   { after = -1 }: { after?: number } = {},
 ): ResponseEvents {
+  const { id: jobId, createdAt } = record;
+  const head = responseHead(record);
   const items: ResponseItem[] = [];
   const calls = new Map<number, Call>();
   const counts = { msg: 0, rs: 0, fc: 0 };
@@ -61,7 +63,7 @@ export function createResponseEvents(
   }
 
   function show(type: string, standing: Omit<ResponseStanding, 'tier'>): void {
-    response = responseObject(record, { ...standing, tier });
+    response = responseObject(head, { ...standing, tier });
     emit(`response.${type}`, { response });
   }
 
@@ -80,7 +82,7 @@ export function createResponseEvents(
   }
 
   function place(kind: 'msg' | 'rs' | 'fc') {
-    const id = itemIdOf(record.id, kind, counts[kind]);
+    const id = itemIdOf(jobId, kind, counts[kind]);
     counts[kind] += 1;
     return { id, index: items.length, emit };
   }
@@ -107,7 +109,7 @@ export function createResponseEvents(
     if (call.item === null) {
       open?.item.close('completed');
       open = null;
-      const callId = call.id === '' ? callIdOf(record.id, index) : call.id;
+      const callId = call.id === '' ? callIdOf(jobId, index) : call.id;
       call.item = createCallItem({ callId, name: call.name }, place('fc'));
       items.push(call.item);
     }
@@ -142,7 +144,7 @@ export function createResponseEvents(
     const incompleteReason = INCOMPLETE[reason];
     if (incompleteReason !== undefined)
       return end({ status: 'incomplete', usage, incompleteReason });
-    const completedAt = record.createdAt + timings.queue_wait_ms + timings.run_ms;
+    const completedAt = createdAt + timings.queue_wait_ms + timings.run_ms;
     end({ status: 'completed', usage, completedAt });
   }
 
@@ -228,7 +230,7 @@ function deltaOf({ text, reasoning, logprobs, tool_calls: calls }: JobResult): D
 
 /** OpenAI's codes are few: ours stands beside it. */
 function responseError({ code, message }: JobError): object {
-  const isAsked = errorRow(code).httpStatus < 500;
+  const isAsked = code === 'upstream_rejected' || code === 'context_length_exceeded';
   return { code: isAsked ? 'invalid_prompt' : 'server_error', message, qarr: { code } };
 }
 

@@ -20,30 +20,26 @@ export interface ResponseStanding {
   readonly queue?: QueueStanding | undefined;
 }
 
-export interface QueueStanding {
+interface QueueStanding {
   /** 1 is next; null where nobody knows, as for the wait. */
   readonly position: number | null;
   readonly tier: string;
   readonly estimated_wait_ms: number | null;
 }
 
-export function responseObject(record: ResponseRecord, standing: ResponseStanding) {
-  const { response, request } = record;
-  const { status, usage = null, error = null, incompleteReason, completedAt, queue } = standing;
+/**
+ * What stays as it is. Without the conversation: whoever follows a response keeps this as long as it
+ * goes on.
+ */
+export function responseHead({ id, createdAt, metadata, request, response }: ResponseRecord) {
   return {
-    id: responseIdOf(record.id),
+    id: responseIdOf(id),
     object: 'response' as const,
-    created_at: Math.floor(record.createdAt / 1_000),
-    status,
+    created_at: Math.floor(createdAt / 1_000),
     background: response.background,
-    completed_at: completedAt === undefined ? null : Math.floor(completedAt / 1_000),
-    error,
-    incomplete_details: incompleteReason === undefined ? null : { reason: incompleteReason },
     instructions: response.isInstructed ? (request.messages[0]?.content ?? null) : null,
     max_output_tokens: request.max_tokens,
     max_tool_calls: null,
-    model: standing.tier,
-    output: standing.output ?? [],
     parallel_tool_calls: request.parallel_tool_calls ?? true,
     previous_response_id: response.previousResponseId,
     reasoning: { effort: null, summary: null },
@@ -61,9 +57,24 @@ export function responseObject(record: ResponseRecord, standing: ResponseStandin
     top_logprobs: request.top_logprobs ?? 0,
     top_p: request.top_p ?? 1,
     truncation: response.truncation,
-    usage: usage === null ? null : usageOf(usage),
     user: response.user,
-    metadata: record.metadata,
+    metadata,
+  };
+}
+export type ResponseHead = ReturnType<typeof responseHead>;
+
+export function responseObject(head: ResponseHead, standing: ResponseStanding) {
+  const { status, tier, usage = null, error = null, output = [] } = standing;
+  const { incompleteReason, completedAt, queue } = standing;
+  return {
+    ...head,
+    status,
+    completed_at: completedAt === undefined ? null : Math.floor(completedAt / 1_000),
+    error,
+    incomplete_details: incompleteReason === undefined ? null : { reason: incompleteReason },
+    model: tier,
+    output,
+    usage: usage === null ? null : usageOf(usage),
     ...(queue === undefined ? {} : { queue }),
   };
 }

@@ -43,6 +43,7 @@ export async function submitResponse(
       onInterrupt: stream ? 'continue' : 'restart',
       fallback: body.fallback,
       queueTimeoutMs: body.queue_timeout_ms,
+      runTimeoutMs: body.run_timeout_ms,
       metadata: body.metadata,
       traceparent,
       idempotency,

@@ -3,7 +3,7 @@ import type { ProducerStore, QueuePlace } from '@qarr/job-store';
 import { QarrError, isTerminalState } from '@qarr/router-core';
 import type { JobEvent, LoggedEvent } from '@qarr/router-core';
 import { createResponseEvents } from './response-events.ts';
-import { responseObject } from './response-object.ts';
+import { responseHead, responseObject } from './response-object.ts';
 import type { ResponseObject, ResponseRecord } from './response-object.ts';
 
 /** For the log of a job that has ended: nothing is waited for. */
@@ -18,11 +18,11 @@ export async function wholeResponse(
   if (isTerminalState(state)) return endedResponse(record, { store });
   // There is no way back: one that an attempt has given up is in progress.
   if (state === 'running' || attempt > 0) {
-    return responseObject(record, { status: 'in_progress', tier });
+    return responseObject(responseHead(record), { status: 'in_progress', tier });
   }
   const { position = null, estimatedWaitMs = null } = place ?? {};
   const queue = { position, tier, estimated_wait_ms: estimatedWaitMs };
-  return responseObject(record, { status: 'queued', tier, queue });
+  return responseObject(responseHead(record), { status: 'queued', tier, queue });
 }
 
 /** As whoever follows it sees it in the end; what there was before a failure is in the log only. */

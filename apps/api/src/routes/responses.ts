@@ -15,12 +15,12 @@ export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
   const foreground = createForeground(deps);
 
   /** Of a response that is not to be kept, once its answer has been given. */
-  async function forget(record: JobRecord): Promise<void> {
+  async function forget(jobId: string): Promise<void> {
     try {
-      await deps.store.delete(record.id);
+      await deps.store.delete(jobId);
     } catch {
       // It goes by its own time.
-      app.log.warn({ job: record.id }, 'response not deleted');
+      app.log.warn({ job: jobId }, 'response not deleted');
     }
   }
 
@@ -52,13 +52,13 @@ export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
         // Not awaited: that would keep the request and the reply as long as the job goes on.
         void foreground
           .stream(job, { stream, shape, log: app.log })
-          .then(() => (isForgotten ? forget(record) : null));
+          .then(() => (isForgotten ? forget(job.id) : null));
         return reply;
       }
       if (body.background === true) return wholeResponse(record, { place: job.place }, deps);
 
       const ended = await foreground.whole(job, reply).finally(() => {
-        if (isForgotten) void forget(record);
+        if (isForgotten) void forget(job.id);
       });
       if (ended === null || !isResponse(ended)) return reply.hijack();
       setTierHeaders(reply, ended);
