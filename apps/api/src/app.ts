@@ -21,6 +21,8 @@ import { registerChatRoutes } from './routes/chat.ts';
 import { registerHealthRoutes } from './routes/health.ts';
 import { registerJobRoutes } from './routes/jobs.ts';
 import { registerKeptJobRoutes } from './routes/kept-jobs.ts';
+import { registerKeptResponseRoutes } from './routes/kept-responses.ts';
+import { registerResponseRoutes } from './routes/responses.ts';
 import { registerTierRoutes } from './routes/tiers.ts';
 import type { Positions } from './positions.ts';
 import type { EventStreams } from './sse.ts';
@@ -91,7 +93,7 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   acceptJson(app);
   replyWithErrors(app, { metrics: deps.metrics, bodyBytesMax: limits.bodyBytesMax });
 
-  app.decorateRequest('caller', ANYBODY);
+  app.decorateRequest('caller', { getter: () => ANYBODY });
   app.addHook('onRoute', ({ config, method, url }) => {
     // A route that says nothing would be open to everybody.
     if (config?.access === undefined) {
@@ -131,6 +133,8 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   registerJobRoutes(app, deps);
   registerKeptJobRoutes(app, deps);
   registerChatRoutes(app, deps);
+  registerResponseRoutes(app, deps);
+  registerKeptResponseRoutes(app, deps);
   registerTierRoutes(app, deps);
   app.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async () =>
     app.swagger(),
