@@ -19,6 +19,7 @@ import type { World } from './world/world.ts';
 
 const SECTIONS = [
   'answers',
+  'raw prompts',
   'refusals and failures before an answer',
   'answers that break',
   'answers in strange clothes',
