@@ -24,6 +24,8 @@ export default defineConfig({
           include: ['test/{integration,security,fuzz}/**/*.test.ts'],
           globalSetup: [redis],
           testTimeout: 60_000,
+          // What a file needs is started by its hooks.
+          hookTimeout: 60_000,
         },
       },
       {

@@ -72,7 +72,10 @@ export async function startFuzzWorld(): Promise<FuzzWorld> {
         if (count !== undefined && request.kind !== 'garbage') {
           count[(answer.status ?? 500) < 400 ? 'taken' : 'refused'] += 1;
         }
-        if (answer.status === 200) known.add(request.operation, answer.body);
+        if (answer.status === 200) {
+          if (request.method === 'DELETE') known.forget(request);
+          else known.add(request.operation, answer.body);
+        }
         return judge(request, answer).map(
           (problem) =>
             `${problem}: ${shown(request)} -> ${answer.status} ${answer.body.slice(0, 300)}`,
@@ -122,6 +125,13 @@ function createKnownIds() {
       ids.set(
         noun(operation),
         [...found, ...(ids.get(noun(operation)) ?? [])].slice(0, KNOWN_IDS_MAX),
+      );
+    },
+    forget({ operation, target }: FuzzRequest): void {
+      const some = ids.get(noun(operation)) ?? [];
+      ids.set(
+        noun(operation),
+        some.filter((id) => !target.includes(id)),
       );
     },
     filledIn({ operation, target }: FuzzRequest): string {
