@@ -23,7 +23,7 @@ const jobParams = z.object({ id: z.string() });
 /** Ours are shorter. Nothing longer is looked for. */
 const ID_CHARS_MAX = 64;
 
-const acceptedSchema = z.object({
+export const acceptedSchema = z.object({
   id: z.string(),
   object: z.literal('job'),
   status: jobObjectSchema.shape.status,
@@ -37,7 +37,7 @@ const acceptedSchema = z.object({
   urls: jobObjectSchema.shape.urls,
 });
 
-const receiptSchema = z.object({
+export const receiptSchema = z.object({
   id: z.string(),
   object: z.literal('job.cancellation'),
   /** `running` means that the worker has been told but has not answered yet. */

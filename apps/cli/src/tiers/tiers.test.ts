@@ -184,7 +184,7 @@ describe('qarr tiers', () => {
       const more = () => void (response.destroyed || response.write('x'.repeat(65_536), more));
       more();
     });
-    await expect(shownOnce(baseUrl)).rejects.toThrow('answers without an end');
+    await expect(shownOnce(baseUrl)).rejects.toThrow('has no end');
   });
 
   test('rewrites the table in place, and says when it is not up to date', async () => {
