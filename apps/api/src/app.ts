@@ -9,6 +9,7 @@ import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fasti
 import { jsonSchemaTransform, validatorCompiler } from 'fastify-type-provider-zod';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ANYBODY } from './caller.ts';
 import type { ApiConfig, HttpLimits } from './config.ts';
 import { HEADER_BYTES_MAX, createConnections, newRequestId } from './connections.ts';
 import type { Drain } from './drain.ts';
@@ -90,6 +91,13 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   acceptJson(app);
   replyWithErrors(app, { metrics: deps.metrics, bodyBytesMax: limits.bodyBytesMax });
 
+  app.decorateRequest('caller', ANYBODY);
+  app.addHook('onRoute', ({ config, method, url }) => {
+    // A route that says nothing would be open to everybody.
+    if (config?.access === undefined) {
+      throw new Error(`${String(method)} ${url} does not say who may use it: config.access`);
+    }
+  });
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     if (request.headers.host === undefined && request.raw.httpVersion === '1.1') {
@@ -124,6 +132,8 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   registerKeptJobRoutes(app, deps);
   registerChatRoutes(app, deps);
   registerTierRoutes(app, deps);
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  app.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async () =>
+    app.swagger(),
+  );
   return app;
 }

@@ -4,9 +4,10 @@
  * No `id:`, no `event:` and no `retry:` lines: official clients fail on them.
  */
 import { QarrError, errorBody, jobEventSchema } from '@qarr/router-core';
-import type { FinishReason, JobEvent, JobResult, LoggedEvent, Logprobs } from '@qarr/router-core';
+import type { FinishReason, JobEvent, Logprobs } from '@qarr/router-core';
 import { createChatChoice } from './chat-choice.ts';
 import type { ChatChoice, DeltaEvent } from './chat-choice.ts';
+import type { StreamShape } from './foreground.ts';
 
 export interface ChatIdentity {
   readonly jobId: string;
@@ -14,16 +15,6 @@ export interface ChatIdentity {
   readonly tier: string;
   /** Seconds since the epoch. */
   readonly created: number;
-}
-
-export interface ChatChunks {
-  /** The frames for these events. */
-  frames(events: readonly LoggedEvent[]): string;
-  /** The frames for the text of a finished job whose events are not there any more. */
-  stored(result: JobResult): string;
-  /** The frame that ends the stream with an error. */
-  errorFrame(error: QarrError): string;
-  readonly isOver: boolean;
 }
 
 interface ChunkParts {
@@ -38,7 +29,7 @@ interface ChunkParts {
 export function createChatChunks(
   { jobId, tier, created }: ChatIdentity,
   { includeUsage }: { includeUsage: boolean },
-): ChatChunks {
+): StreamShape {
   const head = {
     id: `chatcmpl-${jobId}`,
     object: 'chat.completion.chunk',

@@ -1,6 +1,7 @@
 import { NO_LOAD, QarrError, parseTraceparent, tierSnapshot } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
+import { ANYBODY } from './caller.ts';
 import { createApiMetrics } from './metrics.ts';
 import { submitJob } from './submit-job.ts';
 import type { JobOptions, SubmitDeps } from './submit-job.ts';
@@ -30,7 +31,13 @@ async function submit(
       },
       droppedMessages: 0,
     },
-    { class: 'standard', onInterrupt: 'continue', isBound: false, ...options },
+    {
+      caller: ANYBODY,
+      class: 'standard',
+      onInterrupt: 'continue',
+      isBound: false,
+      ...options,
+    },
     {
       store: {
         ...store,

@@ -16,6 +16,7 @@ import type {
   Refusal,
   Rerouted,
 } from '@qarr/router-core';
+import type { Caller } from './caller.ts';
 import type { ApiConfig } from './config.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { OwedCancels } from './owed-cancels.ts';
@@ -32,6 +33,7 @@ export interface SubmitDeps extends PlaceDeps {
 }
 
 export interface JobOptions {
+  readonly caller: Caller;
   readonly class: JobClass;
   readonly onInterrupt: OnInterrupt;
   readonly fallback?: Fallback | undefined;
@@ -50,6 +52,7 @@ export interface JobOptions {
 export interface AcceptedJob {
   readonly id: string;
   readonly tier: string;
+  readonly class: JobClass;
   /** Where it was routed to, if another tier has it. */
   readonly rerouted: Rerouted | null;
   readonly reasons: string[];
@@ -63,9 +66,6 @@ export interface AcceptedJob {
   readonly createdAt: number;
 }
 
-/** Nobody's key is asked for yet, so everybody is the same owner. */
-export const OWNER = 'anonymous';
-
 /** The job that the request's idempotency key stands for already, or else a new one. */
 export async function acceptJob(
   body: ChatRequest | JobRequest,
@@ -77,12 +77,12 @@ export async function acceptJob(
 }
 
 async function findByKey(
-  { idempotency, isBound }: JobOptions,
+  { caller, idempotency, isBound }: JobOptions,
   { store }: SubmitDeps,
 ): Promise<AcceptedJob | null> {
   if (idempotency === undefined) return null;
   try {
-    const known = await store.findByKey(OWNER, idempotency);
+    const known = await store.findByKey(caller.owner, idempotency);
     return known === null ? null : attachedTo(known);
   } catch (error) {
     throw isUnknownOutcome(error) ? withAdvice(error, { idempotency, isBound }) : error;
@@ -106,6 +106,7 @@ export async function submitJob(
     // Another request with its key may have chosen another one.
     id: submission.jobId,
     tier,
+    class: job.class,
     rerouted,
     reasons: route.reasons,
     droppedMessages: route.droppedMessages,
@@ -148,7 +149,7 @@ function newJob(route: RoutedRequest, options: JobOptions, config: SubmitDeps['c
   return {
     // Random enough not to be guessed; chosen here, so that writing it twice makes one job.
     id: `job_${randomUUID().replaceAll('-', '')}`,
-    owner: OWNER,
+    owner: options.caller.owner,
     class: options.class,
     tier: route.tier,
     requestedTier: route.requestedTier,
@@ -165,14 +166,18 @@ function newJob(route: RoutedRequest, options: JobOptions, config: SubmitDeps['c
     webhook: options.webhook,
     idempotency: options.idempotency,
     isBound: options.isBound,
-    cache: cacheOf(route.engineRequest, config),
+    cache: cacheOf(route.engineRequest, options, config),
   };
 }
 
 /** An owner's answers are its own. */
-function cacheOf(request: EngineRequest, { cacheTtlMs }: SubmitDeps['config']): NewJob['cache'] {
+function cacheOf(
+  request: EngineRequest,
+  { caller }: Pick<JobOptions, 'caller'>,
+  { cacheTtlMs }: SubmitDeps['config'],
+): NewJob['cache'] {
   if (cacheTtlMs === 0 || !isCacheable(request)) return undefined;
-  const hash = createHash('sha256').update(JSON.stringify([OWNER, request]));
+  const hash = createHash('sha256').update(JSON.stringify([caller.owner, request]));
   return { requestHash: hash.digest('base64url'), ttlMs: cacheTtlMs };
 }
 
@@ -193,6 +198,7 @@ function attachedTo(known: KnownSubmission): AcceptedJob {
   return {
     id,
     tier,
+    class: known.record.class,
     rerouted,
     reasons,
     droppedMessages,

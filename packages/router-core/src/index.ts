@@ -72,6 +72,10 @@ export type { Breaker, BreakerOptions, BreakerTold, CallOutcome, Permit } from '
 export { RETRIES_PER_SUCCESS, addSuccess, fullRetryBudget, takeRetry } from './retry-budget.ts';
 export type { RetryBudget } from './retry-budget.ts';
 
+// Keys
+export { SCOPES, scopeSchema } from './api-key.ts';
+export type { Scope } from './api-key.ts';
+
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
 export type { ChatRequest, JobRequest } from './requests.ts';

@@ -15,11 +15,16 @@ const readinessSchema = z.object({
 });
 
 export function registerHealthRoutes(app: Api, { store, watch, drain, warnings }: ApiDeps): void {
-  app.get('/healthz', { schema: { summary: 'The process lives' } }, async () => ({ ok: true }));
+  app.get(
+    '/healthz',
+    { config: { access: 'public' }, schema: { summary: 'The process lives' } },
+    async () => ({ ok: true }),
+  );
 
   app.get(
     '/readyz',
     {
+      config: { access: 'public' },
       schema: {
         summary: 'Redis answers and at least one tier has a live worker',
         response: { 200: readinessSchema, 503: readinessSchema },

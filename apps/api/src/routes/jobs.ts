@@ -5,7 +5,9 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Api } from '../app.ts';
 import type { ApiDeps } from '../app.ts';
+import { cancelJob } from '../cancel-job.ts';
 import { wholeNumberFrom } from '../error-replies.ts';
+import { findJob } from '../find-job.ts';
 import { holdAnswer } from '../hold.ts';
 import { idempotencyKeyOf } from '../idempotency-key.ts';
 import { streamJobEvents } from '../job-events.ts';
@@ -16,12 +18,7 @@ import { jobHeaders } from '../submit-headers.ts';
 import { acceptJob } from '../submit-job.ts';
 import { acceptWebhook } from '../webhooks/accept-webhook.ts';
 
-/** A worker stops its engine within a second; a receipt waits a little longer than that. */
-const CANCEL_WAIT_MS = 3_000;
-
 const jobParams = z.object({ id: z.string() });
-/** Ours are shorter. Nothing longer is looked for. */
-const ID_CHARS_MAX = 64;
 
 export const acceptedSchema = z.object({
   id: z.string(),
@@ -52,6 +49,7 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
   app.post(
     '/v1/jobs',
     {
+      config: { access: 'submit' },
       schema: {
         summary: 'Submit a job',
         headers: jobHeaders,
@@ -60,12 +58,13 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
       },
     },
     async (request, reply) => {
-      const { body } = request;
+      const { body, caller } = request;
       const webhook = acceptWebhook(body, config.webhooks);
       const waitS = waitPreferred(request.raw, config.limits);
       const job = await acceptJob(
         body,
         {
+          caller,
           class: body.class ?? 'standard',
           fallback: body.fallback,
           onInterrupt: body.on_interrupt ?? 'continue',
@@ -114,9 +113,12 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
 
   app.get(
     '/v1/jobs/:id',
-    { schema: { summary: 'Look up a job', params: jobParams, response: { 200: jobObjectSchema } } },
+    {
+      config: { access: 'read' },
+      schema: { summary: 'Look up a job', params: jobParams, response: { 200: jobObjectSchema } },
+    },
     async (request) => {
-      const record = await find(request.params.id);
+      const record = await findJob(request.params.id, request.caller, deps);
       // Of a job that has just been started nobody knows a place.
       const place = record.state === 'queued' ? await positions.placeOf(record) : null;
       return jobObject(record, { request, place });
@@ -128,6 +130,7 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
     {
       // A stream without its body would keep the connection busy until the job ends.
       exposeHeadRoute: false,
+      config: { access: 'read' },
       schema: {
         summary: 'Follow a job as server-sent events, from any event on',
         params: jobParams,
@@ -137,7 +140,13 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
     },
     async (request, reply) => {
       const { after, param } = cursorOf(request);
-      const { id, tier, class: jobClass, state, seq } = await find(request.params.id);
+      const {
+        id,
+        tier,
+        class: jobClass,
+        state,
+        seq,
+      } = await findJob(request.params.id, request.caller, deps);
       if (after > seq) {
         throw new QarrError('invalid_cursor', {
           param,
@@ -157,30 +166,17 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
 
   app.post(
     '/v1/jobs/:id/cancel',
-    { schema: { summary: 'Cancel a job', params: jobParams, response: { 200: receiptSchema } } },
+    {
+      config: { access: 'cancel' },
+      schema: { summary: 'Cancel a job', params: jobParams, response: { 200: receiptSchema } },
+    },
     async (request) => {
-      const { id } = request.params;
-      await find(id);
-      const state = await store.cancel(id);
-      if (state === 'running') await untilOver(id);
-      return receipt(await find(id));
+      const { params, caller } = request;
+      await findJob(params.id, caller, deps);
+      await cancelJob(params.id, deps);
+      return receipt(await findJob(params.id, caller, deps));
     },
   );
-
-  async function find(id: string): Promise<JobRecord> {
-    const record = id.length > ID_CHARS_MAX ? null : await store.get(id);
-    if (record === null) throw new QarrError('job_not_found');
-    return record;
-  }
-
-  /** Waits for the job's end, but not for ever. */
-  async function untilOver(id: string): Promise<void> {
-    const signal = AbortSignal.timeout(CANCEL_WAIT_MS);
-    const { seq } = await find(id);
-    for await (const _events of store.follow(id, { after: seq, signal })) {
-      // Following ends by itself after the terminal event.
-    }
-  }
 }
 
 function receipt(record: JobRecord): z.infer<typeof receiptSchema> {

@@ -3,13 +3,12 @@ import { QarrError, jobStateSchema } from '@qarr/router-core';
 import type { ListCursor } from '@qarr/job-store';
 import { z } from 'zod';
 import type { Api, ApiDeps } from '../app.ts';
+import { findJob } from '../find-job.ts';
 import { jobSummary, jobSummarySchema } from '../job-object.ts';
-import { OWNER } from '../submit-job.ts';
 
 const PAGE_DEFAULT = 20;
 /** A page of these is some 100 KB at most. */
 const PAGE_MAX = 100;
-const ID_CHARS_MAX = 64;
 
 const listQuery = z.strictObject({
   status: jobStateSchema.optional(),
@@ -37,6 +36,7 @@ export function registerKeptJobRoutes(app: Api, { store }: ApiDeps): void {
   app.get(
     '/v1/jobs',
     {
+      config: { access: 'read' },
       schema: {
         summary: 'List jobs, newest first, without their results',
         querystring: listQuery,
@@ -46,7 +46,7 @@ export function registerKeptJobRoutes(app: Api, { store }: ApiDeps): void {
     async (request) => {
       const { status, limit, after } = request.query;
       const { jobs, next } = await store.list({
-        owner: OWNER,
+        owner: request.caller.owner,
         state: status ?? null,
         limit: limit === undefined ? PAGE_DEFAULT : Number(limit),
         after: after === undefined ? null : cursorFrom(after),
@@ -63,6 +63,7 @@ export function registerKeptJobRoutes(app: Api, { store }: ApiDeps): void {
   app.delete(
     '/v1/jobs/:id',
     {
+      config: { access: 'cancel' },
       schema: {
         summary: 'Delete a job and all that is known of it; one that runs is cancelled',
         params: z.object({ id: z.string() }),
@@ -70,10 +71,8 @@ export function registerKeptJobRoutes(app: Api, { store }: ApiDeps): void {
       },
     },
     async (request) => {
-      const { id } = request.params;
-      if (id.length > ID_CHARS_MAX || !(await store.delete(id))) {
-        throw new QarrError('job_not_found');
-      }
+      const { id } = await findJob(request.params.id, request.caller, { store });
+      if (!(await store.delete(id))) throw new QarrError('job_not_found');
       request.log.info({ job: id }, 'job deleted');
       return { id, object: 'job.deleted' as const, deleted: true as const };
     },

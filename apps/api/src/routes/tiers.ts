@@ -84,7 +84,10 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
 
   app.get(
     '/v1/tiers',
-    { schema: { summary: 'The tiers and their live workers', response: { 200: tiersSchema } } },
+    {
+      config: { access: 'read' },
+      schema: { summary: 'The tiers and their live workers', response: { 200: tiersSchema } },
+    },
     async () => {
       await watch.refresh();
       const { tiers } = watch.policy();
@@ -108,6 +111,7 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
   app.post(
     '/v1/route',
     {
+      config: { access: 'submit' },
       schema: {
         summary: 'Say where a request would go, and why, without running it',
         body: routeRequestSchema,
@@ -170,6 +174,7 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
   app.get(
     '/v1/models',
     {
+      config: { access: 'any' },
       schema: {
         summary: 'Names that requests may use as model',
         response: { 200: z.object({ object: z.literal('list'), data: z.array(modelSchema) }) },
@@ -181,6 +186,7 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
   app.get(
     '/v1/models/:id',
     {
+      config: { access: 'any' },
       schema: {
         summary: 'One of these names',
         params: z.object({ id: z.string() }),

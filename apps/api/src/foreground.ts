@@ -1,0 +1,132 @@
+/**
+ * The answer to a client that waits for it on its connection, whatever the shape of the answer.
+ *
+ * Without an `Idempotency-Key` the job is bound to the connection: a client that leaves takes its job
+ * with it, because clients retry without saying that they do, and a retry must not double the work.
+ * One that sends a key does say so: its job goes on, and the retry gets the same answer from its
+ * beginning.
+ */
+import type { QueuePlace } from '@qarr/job-store';
+import { QarrError, isTerminalState, isTerminalType } from '@qarr/router-core';
+import type { JobRecord, JobResult, LoggedEvent } from '@qarr/router-core';
+import type { FastifyBaseLogger, FastifyReply } from 'fastify';
+import type { ApiDeps } from './app.ts';
+import { watchClient } from './client-gone.ts';
+import type { EventStream } from './sse.ts';
+import type { AcceptedJob } from './submit-job.ts';
+
+/** A job's events in the shape of one of OpenAI's streams. */
+export interface StreamShape {
+  /** The frames for these events. */
+  frames(events: readonly LoggedEvent[]): string;
+  /** The frames for the text of a finished job whose events are not there any more. */
+  stored(result: JobResult): string;
+  /** The frame that ends the stream with an error. */
+  errorFrame(error: QarrError): string;
+  readonly isOver: boolean;
+}
+
+/** Bound: nobody else will ever wait for the answer. */
+type ForegroundJob = Pick<AcceptedJob, 'id' | 'tier' | 'status' | 'class'> & {
+  readonly isBound: boolean;
+};
+
+export interface Foreground {
+  /** Streams it to its end. Never throws: nobody waits for it. */
+  stream(
+    job: ForegroundJob,
+    to: { stream: EventStream; shape: StreamShape; log: FastifyBaseLogger },
+  ): Promise<void>;
+  /** The record of the job when it has ended; null when the client has left. */
+  whole(job: ForegroundJob, reply: FastifyReply): Promise<JobRecord | null>;
+}
+
+export function createForeground({
+  store,
+  drain,
+  cancels,
+  positions,
+}: Pick<ApiDeps, 'store' | 'drain' | 'cancels' | 'positions'>): Foreground {
+  /** For a reader that comes when the log has been removed, but the result is still there. */
+  async function storedText(
+    id: string,
+    { last, shape }: { last: number; shape: StreamShape },
+  ): Promise<string> {
+    if (last > 0) {
+      throw new QarrError('internal_error', {
+        message:
+          'The events of this job have been removed meanwhile; its result may still be there.',
+      });
+    }
+    const record = await store.get(id);
+    return record?.result ? shape.stored(record.result) : '';
+  }
+
+  return {
+    async stream({ id, tier, class: jobClass, isBound }, { stream, shape, log }) {
+      const { signal } = stream;
+      const tell = (place: QueuePlace) => stream.mention(placeComment(place));
+      let stopTelling: (() => void) | null = null;
+      let last = 0;
+      let hasEnded = false;
+      try {
+        for await (const events of store.follow(id, { after: 0, signal })) {
+          stopTelling?.();
+          if (events[0]?.seq !== last + 1) {
+            await stream.write(await storedText(id, { last, shape }));
+          }
+          const end = events.at(-1);
+          last = end?.seq ?? last;
+          hasEnded = isTerminalType(end?.type ?? '');
+          await stream.write(shape.frames(events));
+          if (shape.isOver) break;
+          const isWaiting = end?.type === 'queued' || end?.type === 'rerouted';
+          stopTelling = isWaiting
+            ? positions.follow({ id, tier, class: jobClass }, { told: null, tell })
+            : null;
+        }
+        // The reader has left, this server stops, or what comes is another sample: nobody reads on.
+        const goodbye = shape.isOver ? '' : shape.errorFrame(new QarrError('shutting_down'));
+        await stream.write(goodbye);
+      } catch (error) {
+        const problem = error instanceof QarrError ? error : new QarrError('internal_error');
+        log.warn({ job: id, cause: problem.code }, 'stream ended');
+        if (!shape.isOver) await stream.write(shape.errorFrame(problem));
+      }
+      stopTelling?.();
+      if (isBound && !hasEnded) await cancels.owe(id);
+      stream.close();
+    },
+
+    async whole({ id, status, isBound }, reply) {
+      const client = watchClient(reply);
+      const signal = AbortSignal.any([client.gone, drain.over]);
+      try {
+        if (!isTerminalState(status)) {
+          for await (const _events of store.follow(id, { after: 0, signal })) {
+            // Following ends by itself after the terminal event.
+          }
+        }
+        if (signal.aborted && isBound) await cancels.owe(id);
+        if (client.gone.aborted) return null;
+        if (signal.aborted) throw new QarrError('shutting_down');
+        const record = await store.get(id);
+        if (record === null) throw new QarrError('job_not_found');
+        // With the same key it would be the same failure.
+        if (!isBound && record.state !== 'completed') reply.header('x-should-retry', 'false');
+        return record;
+      } finally {
+        client.stop();
+      }
+    },
+  };
+}
+
+/**
+ * Where a job stands that waits, in a comment: no official client would survive an event of ours. One
+ * newline, as of all comments on these streams.
+ */
+function placeComment({ position, estimatedWaitMs }: QueuePlace): string {
+  const wait = estimatedWaitMs === null ? '' : ` estimated_wait_ms=${estimatedWaitMs}`;
+  return `: queued position=${position}${wait}\n`;
+}
