@@ -51,10 +51,19 @@ export interface TiersAnswer {
 }
 
 /** Throws a CliError that says what to do when there is no such answer. */
-export async function readTiers(baseUrl: string, signal: AbortSignal): Promise<TiersAnswer> {
+export async function readTiers({
+  baseUrl,
+  apiKey,
+  signal,
+}: {
+  baseUrl: string;
+  apiKey: string | undefined;
+  signal: AbortSignal;
+}): Promise<TiersAnswer> {
   // Whoever watches asks again in a second.
   const client = createClient({
     baseUrl,
+    apiKey,
     timeoutMs: TIMEOUT_MS,
     answerCharsMax: ANSWER_CHARS_MAX,
     maxRetries: 0,
