@@ -283,6 +283,7 @@ describe('/openapi.json', () => {
       'get /v1/responses/{id}/input_items',
       'get /v1/tiers',
       'post /v1/chat/completions',
+      'post /v1/completions',
       'post /v1/jobs',
       'post /v1/jobs/{id}/cancel',
       'post /v1/responses',

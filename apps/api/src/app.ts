@@ -18,6 +18,7 @@ import { acceptJson } from './json-body.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { OwedCancels } from './owed-cancels.ts';
 import { registerChatRoutes } from './routes/chat.ts';
+import { registerCompletionRoutes } from './routes/completions.ts';
 import { registerHealthRoutes } from './routes/health.ts';
 import { registerJobRoutes } from './routes/jobs.ts';
 import { registerKeptJobRoutes } from './routes/kept-jobs.ts';
@@ -135,6 +136,7 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   registerChatRoutes(app, deps);
   registerResponseRoutes(app, deps);
   registerKeptResponseRoutes(app, deps);
+  registerCompletionRoutes(app, deps);
   registerTierRoutes(app, deps);
   app.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async () =>
     app.swagger(),

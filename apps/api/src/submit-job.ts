@@ -3,12 +3,10 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { KnownSubmission, ProducerStore, QueuePlace } from '@qarr/job-store';
 import { QarrError, childTraceparent, isCacheable, parseTraceparent } from '@qarr/router-core';
 import type {
-  ChatRequest,
   EngineRequest,
   Fallback,
   IdempotencyKey,
   JobClass,
-  JobRequest,
   JobState,
   JobWebhook,
   NewJob,
@@ -24,7 +22,7 @@ import type { OwedCancels } from './owed-cancels.ts';
 import { admissionRequest, placeJob } from './place-job.ts';
 import type { PlaceDeps, Placed } from './place-job.ts';
 import { routeRequest } from './route-request.ts';
-import type { RouteDeps, RoutedRequest } from './route-request.ts';
+import type { RouteDeps, RoutedBody, RoutedRequest } from './route-request.ts';
 
 export interface SubmitDeps extends PlaceDeps {
   readonly store: Pick<ProducerStore, 'submit' | 'submitAnswered' | 'findAnswer' | 'findByKey'>;
@@ -71,7 +69,7 @@ export interface AcceptedJob {
 
 /** The job that the request's idempotency key stands for already, or else a new one. */
 export async function acceptJob(
-  body: ChatRequest | JobRequest,
+  body: RoutedBody,
   options: JobOptions,
   deps: SubmitDeps & RouteDeps,
 ): Promise<AcceptedJob> {
