@@ -10,6 +10,8 @@ import { z } from 'zod';
 /** A token with the likeliest ones at its place, by their text; itself among them. */
 const likeliestSchema = z.record(z.string(), z.number()).nullish();
 
+type Unchecked = z.input<typeof logprobsSchema>;
+
 export const completionLogprobsSchema = z
   .object({
     tokens: z.array(z.string()),
@@ -17,7 +19,7 @@ export const completionLogprobsSchema = z
     top_logprobs: z.array(likeliestSchema).nullish(),
   })
   .refine(({ tokens, token_logprobs: own }) => tokens.length === own.length)
-  .transform(({ tokens, token_logprobs: own, top_logprobs: likeliest }) => ({
+  .transform(({ tokens, token_logprobs: own, top_logprobs: likeliest }): Unchecked => ({
     content: tokens.map((token, index) => ({
       token,
       logprob: own[index] ?? 0,
