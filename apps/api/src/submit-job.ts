@@ -13,6 +13,7 @@ import type {
   OnInterrupt,
   Refusal,
   Rerouted,
+  StoredResponse,
 } from '@qarr/router-core';
 import type { Caller } from './caller.ts';
 import type { ApiConfig } from './config.ts';
@@ -42,6 +43,8 @@ export interface JobOptions {
   /** The header as it came; what is not valid counts for nothing. */
   readonly traceparent?: string | string[] | undefined;
   readonly idempotency?: IdempotencyKey | undefined;
+  /** Of the job of a response. */
+  readonly response?: StoredResponse | undefined;
   /** Nobody waits for the answer once the connection is closed. */
   readonly isBound: boolean;
 }
@@ -162,6 +165,7 @@ function newJob(route: RoutedRequest, options: JobOptions, config: SubmitDeps['c
     metadata: options.metadata ?? {},
     traceparent: traceparentOfJob(options.traceparent),
     webhook: options.webhook,
+    response: options.response,
     idempotency: options.idempotency,
     isBound: options.isBound,
     cache: cacheOf(route.engineRequest, options, config),
