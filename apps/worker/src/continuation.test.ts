@@ -272,6 +272,17 @@ describe('the answer to a raw prompt is carried on', () => {
     ]);
   });
 
+  it('without an echo: what it says at first is its own', async () => {
+    const { text, ending } = await carryOn({
+      request: RAW_REQUEST,
+      soFar: soFarOf('a b', { tokenIds: null }),
+      says: ['a b'],
+      capabilities: { ...BY_TEXT, echoesContinued: true },
+    });
+    expect(text).toBe('');
+    expect(ending).toEqual(failedWith({ code: 'upstream_interrupted', retryable: true }));
+  });
+
   it('with all that is left where the prompt and the answer make fewer tokens together', async () => {
     let counted = 0;
     const { ending, generated } = await carryOn({
