@@ -91,7 +91,7 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   acceptJson(app);
   replyWithErrors(app, { metrics: deps.metrics, bodyBytesMax: limits.bodyBytesMax });
 
-  app.decorateRequest('caller', ANYBODY);
+  app.decorateRequest('caller', { getter: () => ANYBODY });
   app.addHook('onRoute', ({ config, method, url }) => {
     // A route that says nothing would be open to everybody.
     if (config?.access === undefined) {

@@ -16,6 +16,12 @@ export const ERROR_TABLE = {
   context_length_exceeded: row(400, 'invalid_request_error', false, 'Too long for the model.'),
   invalid_cursor: row(400, 'invalid_request_error', false, 'No event with that number exists.'),
   upstream_rejected: row(400, 'invalid_request_error', false, 'The engine refused the request.'),
+  class_not_allowed: row(
+    403,
+    'permission_error',
+    false,
+    'This key may not submit jobs of that class.',
+  ),
   model_not_found: row(404, 'invalid_request_error', false, 'There is no such model.'),
   job_not_found: row(404, 'invalid_request_error', false, 'There is no such job.'),
   unknown_route: row(404, 'invalid_request_error', false, 'There is no such route.'),
@@ -35,9 +41,15 @@ export const ERROR_TABLE = {
     false,
     'This Idempotency-Key was used for another request.',
   ),
+  // Not a 5xx, which several clients send again by themselves, whatever they are told.
+  poison: row(
+    422,
+    'invalid_request_error',
+    false,
+    'The job ended several workers and was given up.',
+  ),
   header_too_large: row(431, 'invalid_request_error', false, 'The headers are too large.'),
   internal_error: row(500, 'server_error', true, 'Something went wrong on our side.'),
-  poison: row(500, 'server_error', false, 'The job ended several workers and was given up.'),
   upstream_error: row(502, 'server_error', true, 'The engine failed.'),
   upstream_interrupted: row(502, 'server_error', true, 'The engine stopped in the middle.'),
   upstream_timeout: row(504, 'server_error', true, 'The engine took too long.'),
@@ -72,7 +84,7 @@ export type ErrorCode = keyof typeof ERROR_TABLE;
 
 export interface ErrorRow {
   readonly httpStatus: number;
-  readonly type: 'invalid_request_error' | 'server_error';
+  readonly type: 'invalid_request_error' | 'permission_error' | 'server_error';
   readonly retryable: boolean;
   readonly message: string;
 }

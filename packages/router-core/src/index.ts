@@ -79,6 +79,7 @@ export type { Scope } from './api-key.ts';
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
 export type { ChatRequest, JobRequest } from './requests.ts';
+export { classOfServiceTier, servedAs } from './service-tier.ts';
 export { webhookOf } from './webhook-fields.ts';
 export type { JobWebhook, WebhookEvent } from './webhook-fields.ts';
 export { toEngineRequest } from './to-engine-request.ts';
