@@ -129,7 +129,7 @@ describe('a chat that is not streamed', () => {
     ['upstream_rejected', 400, 'invalid_request_error'],
     ['worker_lost', 502, 'server_error'],
     ['run_timeout', 504, 'server_error'],
-    ['poison', 422, 'invalid_request_error'],
+    ['poison', 400, 'invalid_request_error'],
   ] as const)('that fails with %s gives %i', async (code, status, type) => {
     const answer = ask();
     const attempt = await worker.next();
@@ -150,7 +150,7 @@ describe('a chat that is not streamed', () => {
     expect(await jobStatus(response.headers.get('x-qarr-job') ?? '')).toBe('expired');
   });
 
-  it('that somebody cancels gives 409, and asks clients not to try again by themselves', async () => {
+  it('that somebody cancels gives 400, which no client sends again by itself', async () => {
     const answer = ask();
     const attempt = await worker.next();
     const cancelling = fetch(`${world.api.url}/v1/jobs/${attempt.job.jobId}/cancel`, {
@@ -160,7 +160,7 @@ describe('a chat that is not streamed', () => {
     await attempt.giveUp(1);
     await cancelling;
     const response = await answer;
-    expect([response.status, response.headers.get('x-should-retry')]).toEqual([409, 'false']);
+    expect([response.status, response.headers.get('x-should-retry')]).toEqual([400, 'false']);
     expect(await response.json()).toMatchObject({ error: { code: 'job_cancelled' } });
   });
 
