@@ -51,6 +51,10 @@ async function caught(promise: PromiseLike<unknown>): Promise<APIError> {
   throw new Error('Nothing was thrown');
 }
 
+function submit(tier: string): Promise<Response> {
+  return postJson(`${impatient.url}/v1/jobs`, { prompt: 'Hello', tier, max_tokens: 1 });
+}
+
 /** Jobs that were not there before. */
 async function jobsSince(before: readonly string[]): Promise<string[]> {
   return (await world.jobIds()).filter((id) => !before.includes(id));
@@ -217,12 +221,10 @@ describe('a request that is sent again', () => {
       const page = await (await fetch(`${impatient.url}/v1/tiers`)).text();
       return page.includes('"tokens_per_s":10000');
     });
-    const submit = async () =>
-      postJson(`${impatient.url}/v1/jobs`, { prompt: 'Hello', tier: 'balanced', max_tokens: 1 });
-    await submit();
+    await submit('balanced');
     const running = await busy.next();
     // As many wait now as may.
-    await submit();
+    await submit('balanced');
     const retrying = clientOf(world.api, { baseURL: `${impatient.url}/v1`, maxRetries: 1 });
     const asking = retrying.chat.completions
       .create({ ...request, model: 'balanced', max_tokens: 1, stream: true })
@@ -241,9 +243,8 @@ describe('a request that is sent again', () => {
   });
 
   it('is told when to come back in both of the headers that clients read', async () => {
-    const submit = () => postJson(`${impatient.url}/v1/jobs`, { prompt: 'Hello', tier: 'precise' });
-    const { id } = (await (await submit()).json()) as { id: string };
-    const { status, headers } = await submit();
+    const { id } = (await (await submit('precise')).json()) as { id: string };
+    const { status, headers } = await submit('precise');
     await client.delete(`/jobs/${id}`);
     expect([status, headers.get('x-should-retry')]).toEqual([503, null]);
     const ms = Number(headers.get('retry-after-ms'));
