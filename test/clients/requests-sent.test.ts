@@ -165,8 +165,10 @@ describe('a request of', () => {
   });
 
   it('the AI SDK for OpenAI is one of a response, where its user does not say chat', async () => {
-    const use: Use = (baseURL) => streamed(openai(baseURL)('auto'));
-    expect((await sentBy(use, { isStream: true })).path).toBe('/v1/responses');
+    const { path } = await sentBy((baseURL) => streamed(openai(baseURL)('auto')), {
+      isStream: true,
+    });
+    expect(path).toBe('/v1/responses');
   });
 
   it('a helper says that it is one, and not that it wants a stream of events', async () => {

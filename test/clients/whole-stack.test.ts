@@ -17,6 +17,7 @@ import { chatStreamProblems } from './wire-check.ts';
 /** The same seed: an answer is the same on both, and goes on in the same way. */
 const ENGINE = ['--profile=awq-24gb', '--time-scale=0.2', '--seed=7'];
 const HELLO = [{ role: 'user' as const, content: 'Hello' }];
+const SCHEMA: Parameters<typeof jsonSchema>[0] = JSON.parse(JSON.stringify(parameters));
 /** The simulator calls a tool where it is named. */
 const ASK_WEATHER = [{ role: 'user' as const, content: 'Use the tool get_weather for Oslo.' }];
 const LONG = { messages: HELLO, max_tokens: 300, ignore_eos: true, temperature: 0 };
@@ -163,16 +164,6 @@ describe("OpenAI's client", () => {
 });
 
 describe('the AI SDK', () => {
-  const weatherTool = (calls: unknown[]) =>
-    tool({
-      description: 'The weather',
-      inputSchema: jsonSchema(parameters as never),
-      execute: async (input: unknown) => {
-        calls.push(input);
-        return 'Rain';
-      },
-    });
-
   it.each(['openai', 'compatible'])(
     'streams, runs tools and keeps to a schema (%s)',
     async (kind) => {
@@ -203,7 +194,7 @@ describe('the AI SDK', () => {
         expect(calls).toEqual([expect.objectContaining({ city: expect.any(String) })]);
       }
 
-      const schema = jsonSchema<{ city: string }>(parameters as never);
+      const schema = jsonSchema<{ city: string }>(SCHEMA);
       const { output } = await generateText({
         ...options,
         prompt: 'Hello',
@@ -243,6 +234,17 @@ it('has nothing on the wire of a call that a client would fail on', async () => 
   expect(text).toContain('"tool_calls"');
   expect(chatStreamProblems(text)).toEqual([]);
 });
+
+function weatherTool(calls: unknown[]) {
+  return tool({
+    description: 'The weather',
+    inputSchema: jsonSchema(SCHEMA),
+    execute: async (input: unknown) => {
+      calls.push(input);
+      return 'Rain';
+    },
+  });
+}
 
 async function openRequests(): Promise<number> {
   const states = await Promise.all(engines.map((engine) => engine.state()));

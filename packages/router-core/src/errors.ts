@@ -25,14 +25,15 @@ export const ERROR_TABLE = {
     false,
     'The job ended several workers: it is given up.',
   ),
-  class_not_allowed: row(
-    403,
-    'permission_error',
-    false,
-    'This key may not submit jobs of that class.',
-  ),
   model_not_found: row(404, 'invalid_request_error', false, 'There is no such model.'),
   job_not_found: row(404, 'invalid_request_error', false, 'There is no such job.'),
+  response_not_found: row(404, 'invalid_request_error', false, 'There is no such response.'),
+  previous_response_not_found: row(
+    404,
+    'invalid_request_error',
+    false,
+    'There is no such response to go on from.',
+  ),
   unknown_route: row(404, 'invalid_request_error', false, 'There is no such route.'),
   request_timeout: row(408, 'invalid_request_error', true, 'The request took too long to arrive.'),
   idempotent_job_gone: row(
@@ -85,7 +86,7 @@ export type ErrorCode = keyof typeof ERROR_TABLE;
 
 export interface ErrorRow {
   readonly httpStatus: number;
-  readonly type: 'invalid_request_error' | 'permission_error' | 'server_error';
+  readonly type: 'invalid_request_error' | 'server_error';
   readonly retryable: boolean;
   readonly message: string;
 }

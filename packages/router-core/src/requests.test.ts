@@ -81,7 +81,7 @@ describe.each([
   [
     'chat',
     [...NUMBERS, ...JOB_NUMBERS],
-    [...WRONG, ...JOB_WRONG, ['service_tier', ['fast', 1]]],
+    [...WRONG, ...JOB_WRONG, ['service_tier', ['', 1]]],
     [...RIGHT, ...JOB_RIGHT, { service_tier: 'flex' }, { stream: true, on_interrupt: 'fail' }],
   ],
   ['job', [...NUMBERS, ...JOB_NUMBERS], [...WRONG, ...JOB_WRONG], [...RIGHT, ...JOB_RIGHT]],

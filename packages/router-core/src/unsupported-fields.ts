@@ -89,7 +89,10 @@ export const jobsOnlyFields = Object.fromEntries(
   ]),
 );
 
-function unsupported(isHarmless: (value: unknown) => boolean, error = 'is not supported') {
+export function unsupported(
+  isHarmless: (value: unknown) => boolean = never,
+  error = 'is not supported',
+) {
   return z
     .unknown()
     .refine(isHarmless, {

@@ -5,7 +5,6 @@ import { createChatChunks } from '../chat-chunks.ts';
 import { chatCompletion } from '../chat-completion.ts';
 import { createForeground } from '../foreground.ts';
 import { idempotencyKeyOf } from '../idempotency-key.ts';
-import { classFor } from '../job-class.ts';
 import { setJobHeaders, setProcessingTime, setTierHeaders } from '../route-headers.ts';
 import { chatHeaders } from '../submit-headers.ts';
 import { acceptJob } from '../submit-job.ts';
@@ -31,10 +30,7 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
       const serviceTier = servedAs(body.service_tier);
       const options = {
         caller,
-        class: classFor(caller, {
-          named: body.class,
-          usual: classOfServiceTier(body.service_tier) ?? 'interactive',
-        }),
+        class: body.class ?? classOfServiceTier(body.service_tier) ?? 'interactive',
         fallback: body.fallback,
         // An OpenAI stream cannot take back what it has sent; an answer in one piece can begin anew.
         onInterrupt: body.on_interrupt ?? (isStream ? 'continue' : 'restart'),
