@@ -21,7 +21,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
-          include: ['test/{integration,clients}/**/*.test.ts'],
+          include: ['test/{integration,clients,browser}/**/*.test.ts'],
           globalSetup: [redis],
           testTimeout: 60_000,
         },

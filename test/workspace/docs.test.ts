@@ -36,6 +36,7 @@ it('links only to files that exist', () => {
     'docs/overload.md',
     'docs/responses.md',
     'deploy/prometheus/README.md',
+    'packages/client/README.md',
     'docs/simulator.md',
     'docs/webhooks.md',
   ];

@@ -24,7 +24,7 @@ function byClass<Value extends z.ZodType>(value: Value) {
   return z.object({ interactive: value, standard: value, batch: value });
 }
 
-const tiersSchema = z.object({
+export const tiersSchema = z.object({
   tiers: z.array(
     z.object({
       name: z.string(),
@@ -58,7 +58,7 @@ const modelSchema = z.object({
   owned_by: z.string(),
 });
 
-const routeSchema = z.object({
+export const routeSchema = z.object({
   tier: z.string(),
   reasons: z.array(z.string()),
   features: z.object({
