@@ -21,9 +21,11 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
-          include: ['test/integration/**/*.test.ts', 'test/browser/**/*.test.ts'],
+          include: ['test/{integration,clients,browser,security,fuzz}/**/*.test.ts'],
           globalSetup: [redis],
           testTimeout: 60_000,
+          // What a file needs is started by its hooks.
+          hookTimeout: 60_000,
         },
       },
       {
