@@ -35,6 +35,7 @@ it('links only to files that exist', () => {
     'docs/conformance.md',
     'docs/overload.md',
     'docs/responses.md',
+    'docs/security.md',
     'deploy/prometheus/README.md',
     'packages/client/README.md',
     'docs/simulator.md',
