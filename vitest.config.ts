@@ -22,7 +22,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
-          include: ['test/{integration,security,fuzz}/**/*.test.ts'],
+          include: ['test/{integration,clients,browser,security,fuzz}/**/*.test.ts'],
           globalSetup: [redis],
           testTimeout: 60_000,
           // What a file needs is started by its hooks.

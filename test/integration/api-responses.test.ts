@@ -65,7 +65,8 @@ describe('a response', () => {
       .create({ ...request, instructions: 'Be kind', metadata: { a: 'b' } })
       .withResponse();
     const { job } = await answering;
-    expect(job.request.messages).toEqual([
+    expect(job.onInterrupt).toBe('restart');
+    expect(job.request).toHaveProperty('messages', [
       { role: 'system', content: 'Be kind' },
       { role: 'user', content: 'Hello' },
     ]);
@@ -116,7 +117,9 @@ describe('a response', () => {
     const [first] = await Promise.all([
       client.responses.create({ ...request, tools: [weather] }),
       answer([], async (attempt) => {
-        expect(attempt.job.request.tools).toMatchObject([{ function: { name: 'get_weather' } }]);
+        expect(attempt.job.request).toMatchObject({
+          tools: [{ function: { name: 'get_weather' } }],
+        });
         await attempt.completeWith({ text: '', tool_calls: [call], finish_reason: 'tool_calls' });
       }),
     ]);
@@ -139,7 +142,7 @@ describe('a response', () => {
       answer(['It rains.']),
     ]);
     expect(second).toMatchObject({ output_text: 'It rains.', previous_response_id: first.id });
-    expect(job.request.messages).toEqual([
+    expect(job.request).toHaveProperty('messages', [
       { role: 'user', content: 'Hello' },
       { role: 'assistant', content: '', tool_calls: [call] },
       { role: 'tool', content: 'Rain', tool_call_id: call.id },
@@ -153,7 +156,9 @@ describe('a response', () => {
       answer(['{"city":', '"Oslo"}']),
     ]);
     expect(response.output_parsed).toEqual({ city: 'Oslo' });
-    expect(job.request.response_format).toMatchObject({ json_schema: { name: 'answer' } });
+    expect(job.request).toMatchObject({
+      response_format: { json_schema: { name: 'answer' } },
+    });
   });
 
   it('goes on from another one, or from items of it, without its instructions', async () => {
@@ -166,12 +171,14 @@ describe('a response', () => {
       client.responses.create({ ...next, previous_response_id: first.id }),
       answer(['Well.']),
     ]);
-    expect(job.request.messages.map(({ content }) => content)).toEqual([
-      'Be brief',
-      'Hello',
-      'Hi.',
-      'And now?',
-    ]);
+    expect(job.request).toMatchObject({
+      messages: [
+        { content: 'Be brief' },
+        { content: 'Hello' },
+        { content: 'Hi.' },
+        { content: 'And now?' },
+      ],
+    });
     const items = await client.responses.inputItems.list(second.id);
     expect(items.data).toMatchObject([
       { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'And now?' }] },
@@ -186,7 +193,7 @@ describe('a response', () => {
       }),
       answer(['On.']),
     ]);
-    expect(third.job.request.messages).toEqual([
+    expect(third.job.request).toHaveProperty('messages', [
       { role: 'assistant', content: 'Hi.' },
       { role: 'user', content: 'Go on' },
     ]);
@@ -296,6 +303,7 @@ describe('a response in the background', () => {
     const [first] = seen;
     const id = first?.type === 'response.created' ? first.response.id : '';
     const attempt = await worker.next(jobOf(id));
+    expect(attempt.job.onInterrupt).toBe('continue');
     await attempt.say('Hello ');
     await read('response.output_text.delta');
     stream.controller.abort();

@@ -37,6 +37,7 @@ it('links only to files that exist', () => {
     'docs/responses.md',
     'docs/security.md',
     'deploy/prometheus/README.md',
+    'packages/client/README.md',
     'docs/simulator.md',
     'docs/webhooks.md',
   ];

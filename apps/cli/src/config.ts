@@ -86,6 +86,11 @@ export function usesColours(env: NodeJS.ProcessEnv = process.env): boolean {
   return text(env, 'NO_COLOR') === null;
 }
 
+/** The key that commands show to the API. */
+export function readApiKey(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  return text(env, 'QARR_API_KEY') ?? undefined;
+}
+
 const API_PROTOCOLS = ['http:', 'https:'];
 
 /** Where the API is that a command asks: as given, or the one that `qarr up` starts. */

@@ -1,5 +1,5 @@
 import type { ProducerStore } from '@qarr/job-store';
-import { QarrError } from '@qarr/router-core';
+import { QarrError, isRaw } from '@qarr/router-core';
 import type { JobRecord } from '@qarr/router-core';
 import type { Caller } from '../caller.ts';
 import { findJob } from '../find-job.ts';
@@ -33,7 +33,7 @@ export async function findOwn(
 }
 
 export function isResponse(record: JobRecord): record is ResponseRecord {
-  return record.response !== undefined;
+  return record.response !== undefined && !isRaw(record.request);
 }
 
 /** Of an id that may be repeated in an answer. */

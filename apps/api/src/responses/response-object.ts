@@ -1,9 +1,9 @@
 /** A response as OpenAI's clients know it. Times are seconds since the epoch. */
-import type { EngineRequest, JobRecord, StoredResponse, Usage } from '@qarr/router-core';
+import type { ChatEngineRequest, JobRecord, StoredResponse, Usage } from '@qarr/router-core';
 import { responseIdOf } from './response-ids.ts';
 
-/** The job of a response. */
-export type ResponseRecord = JobRecord & { response: StoredResponse };
+/** The job of a response: always a conversation. */
+export type ResponseRecord = JobRecord & { request: ChatEngineRequest; response: StoredResponse };
 
 /** What changes while it is answered. */
 export interface ResponseStanding {
@@ -90,13 +90,13 @@ function usageOf({ prompt_tokens, completion_tokens, total_tokens }: Usage) {
   };
 }
 
-function formatOf({ response_format: format }: EngineRequest): object {
+function formatOf({ response_format: format }: ChatEngineRequest): object {
   if (format === undefined) return { type: 'text' };
   if (format.type === 'json_object') return format;
   const { type, json_schema: schema } = format;
   return { type, description: null, strict: null, ...schema };
 }
 
-function toolChoiceOf({ tool_choice: choice = 'auto' }: EngineRequest) {
+function toolChoiceOf({ tool_choice: choice = 'auto' }: ChatEngineRequest) {
   return typeof choice === 'string' ? choice : { type: choice.type, name: choice.function.name };
 }

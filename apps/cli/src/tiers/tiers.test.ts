@@ -100,7 +100,7 @@ function visible(text: string): string {
 async function shownOnce(baseUrl: string, { asJson = false, colours = false } = {}) {
   const { stdout, style, shown } = terminal({ colours });
   const { signal } = new AbortController();
-  await showTiers({ baseUrl, stdout, style, signal, asJson });
+  await showTiers({ baseUrl, apiKey: undefined, stdout, style, signal, asJson });
   return shown();
 }
 
@@ -184,7 +184,7 @@ describe('qarr tiers', () => {
       const more = () => void (response.destroyed || response.write('x'.repeat(65_536), more));
       more();
     });
-    await expect(shownOnce(baseUrl)).rejects.toThrow('answers without an end');
+    await expect(shownOnce(baseUrl)).rejects.toThrow('has no end');
   });
 
   test('rewrites the table in place, and says when it is not up to date', async () => {
@@ -198,7 +198,14 @@ describe('qarr tiers', () => {
     });
     const { stdout, style, shown } = terminal({ rows: 3 });
     const stopping = new AbortController();
-    const watching = watchTiers({ baseUrl, stdout, style, signal: stopping.signal, everyMs: 5 });
+    const watching = watchTiers({
+      baseUrl,
+      apiKey: undefined,
+      stdout,
+      style,
+      signal: stopping.signal,
+      everyMs: 5,
+    });
     await enough.promise;
     stopping.abort();
     await watching;
