@@ -282,6 +282,7 @@ describe('/openapi.json', () => {
       'post /v1/chat/completions',
       'post /v1/jobs',
       'post /v1/jobs/{id}/cancel',
+      'post /v1/jobs/{id}/token',
       'post /v1/route',
     ]);
   });

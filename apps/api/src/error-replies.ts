@@ -61,7 +61,7 @@ export function sendError(
   if (error.congestion !== null) metrics.refusalTook(reply.elapsedTime);
   // Official clients try 409 and 5xx again by themselves.
   if (!retryable) reply.header('x-should-retry', 'false');
-  if (httpStatus === 503) {
+  if (httpStatus === 503 || httpStatus === 429) {
     const retryAfterMs = retryAfterMsOf(error);
     reply.header('retry-after', Math.ceil(retryAfterMs / 1_000));
     reply.header('retry-after-ms', retryAfterMs);
@@ -69,9 +69,8 @@ export function sendError(
   return reply.code(httpStatus).type('application/json; charset=utf-8').send(errorBody(error));
 }
 
-function retryAfterMsOf({ code, congestion }: QarrError): number {
-  if (congestion !== null) return congestion.retryAfterMs;
-  return code === 'storage_full' ? STORAGE_RETRY_AFTER_MS : RETRY_AFTER_MS;
+function retryAfterMsOf({ code, retryAfterMs }: QarrError): number {
+  return retryAfterMs ?? (code === 'storage_full' ? STORAGE_RETRY_AFTER_MS : RETRY_AFTER_MS);
 }
 
 /** What an error of any origin is to a client. */

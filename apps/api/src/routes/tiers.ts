@@ -9,7 +9,7 @@ import {
   routeRequestSchema,
   workerStatusSchema,
 } from '@qarr/router-core';
-import type { Admission, TierSnapshot } from '@qarr/router-core';
+import type { Admission, TierSnapshot, WorkerStatus } from '@qarr/router-core';
 import { z } from 'zod';
 import type { Api, ApiDeps } from '../app.ts';
 import { admissionRequest } from '../place-job.ts';
@@ -20,6 +20,11 @@ import { defaultFallback } from '../submit-job.ts';
 function byClass<Value extends z.ZodType>(value: Value) {
   return z.object({ interactive: value, standard: value, batch: value });
 }
+
+/** What concerns the operator alone is left out for keys without the scope `admin`. */
+const tenantWorkerSchema = workerStatusSchema
+  .omit({ id: true, host: true, pid: true, upstream: true, upstreams: true })
+  .strict();
 
 const tiersSchema = z.object({
   tiers: z.array(
@@ -43,7 +48,7 @@ const tiersSchema = z.object({
       fallback_jobs: z.int(),
       /** Cost of jobs, in generated tokens, that it gets done with all its slots in use. */
       tokens_per_s: z.number().nullable(),
-      workers: z.array(workerStatusSchema),
+      workers: z.array(z.union([workerStatusSchema, tenantWorkerSchema])),
     }),
   ),
 });
@@ -88,8 +93,9 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
       config: { access: 'read' },
       schema: { summary: 'The tiers and their live workers', response: { 200: tiersSchema } },
     },
-    async () => {
+    async (request) => {
       await watch.refresh();
+      const isOperator = request.caller.scopes.has('admin');
       const { tiers } = watch.policy();
       return {
         tiers: watch.snapshots().map((tier) => {
@@ -101,7 +107,9 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
             precision: configured?.precision ?? 'unknown',
             max_model_len: tiers.find((candidate) => candidate.name === name)?.maxModelLen ?? 0,
             ...tierFigures(tier),
-            workers: [...(status?.workers ?? [])],
+            workers: (status?.workers ?? []).map((worker) =>
+              isOperator ? worker : forTenant(worker),
+            ),
           };
         }),
       };
@@ -199,6 +207,11 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
       return model;
     },
   );
+}
+
+function forTenant(worker: WorkerStatus): z.output<typeof tenantWorkerSchema> {
+  const { id: _id, host: _host, pid: _pid, upstream: _url, upstreams: _urls, ...shown } = worker;
+  return shown;
 }
 
 function tierFigures(tier: TierSnapshot) {
