@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { CliError, EXIT_BAD_USE, messageOf, oneLine } from './cli-error.ts';
-import { readApiUrl, readConfig, usesColours } from './config.ts';
+import { readApiKey, readApiUrl, readConfig, readToolEnvironment, usesColours } from './config.ts';
+import { runKeys } from './keys/keys.ts';
 import { createScreen } from './screen.ts';
 import { listenForStopSignals } from './stop-signals.ts';
 import { showTiers, watchTiers } from './tiers/tiers.ts';
@@ -21,6 +22,9 @@ async function run(args: readonly string[]): Promise<number> {
       exitCode = await runUp(options);
     },
     onTiers: runTiers,
+    async onKeys(keyArgs) {
+      exitCode = await runKeys(keyArgs, readToolEnvironment());
+    },
   });
   try {
     await program.parseAsync(args, { from: 'user' });
@@ -42,9 +46,11 @@ interface TiersFlags {
 function createProgram({
   onUp,
   onTiers,
+  onKeys,
 }: {
   onUp: (options: { exitAfterDemo?: boolean }) => Promise<void>;
   onTiers: (flags: TiersFlags) => Promise<void>;
+  onKeys: (args: readonly string[]) => Promise<void>;
 }): Command {
   const program = new Command('qarr')
     .description('A queue-based inference system in front of self-hosted vLLM.')
@@ -65,6 +71,14 @@ function createProgram({
     .option('--once', 'once, as always where the output is no terminal')
     .option('--json', 'once, as the API tells it')
     .action(onTiers);
+  program
+    .command('keys')
+    .description('Make, list, rotate and revoke API keys: `qarr keys --help`.')
+    .argument('[arguments...]')
+    // They are the tool's own.
+    .helpOption(false)
+    .allowUnknownOption()
+    .action(onKeys);
   return program;
 }
 
@@ -93,7 +107,7 @@ async function runTiers({ url, once = false, json = false }: TiersFlags): Promis
   const signals = listenForStopSignals({ onStop: () => {} });
   // Whoever read the output is gone (`qarr tiers | head -1`).
   stdout.on('error', () => signals.request());
-  const deps = { baseUrl, stdout, style, signal: signals.stop };
+  const deps = { baseUrl, apiKey: readApiKey(), stdout, style, signal: signals.stop };
   try {
     if (once || json || !stdout.isTTY) await showTiers({ ...deps, asJson: json });
     else await watchTiers(deps);

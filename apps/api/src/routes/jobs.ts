@@ -21,7 +21,7 @@ import { acceptWebhook } from '../webhooks/accept-webhook.ts';
 
 const jobParams = z.object({ id: z.string() });
 
-const acceptedSchema = z.object({
+export const acceptedSchema = z.object({
   id: z.string(),
   object: z.literal('job'),
   status: jobObjectSchema.shape.status,
@@ -35,7 +35,7 @@ const acceptedSchema = z.object({
   urls: jobObjectSchema.shape.urls,
 });
 
-const receiptSchema = z.object({
+export const receiptSchema = z.object({
   id: z.string(),
   object: z.literal('job.cancellation'),
   /** `running` means that the worker has been told but has not answered yet. */

@@ -22,11 +22,9 @@ function byClass<Value extends z.ZodType>(value: Value) {
 }
 
 /** What concerns the operator alone is left out for keys without the scope `admin`. */
-const tenantWorkerSchema = workerStatusSchema
-  .omit({ id: true, host: true, pid: true, upstream: true, upstreams: true })
-  .strict();
+const shownWorkerSchema = workerStatusSchema.partial({ host: true, pid: true, upstream: true });
 
-const tiersSchema = z.object({
+export const tiersSchema = z.object({
   tiers: z.array(
     z.object({
       name: z.string(),
@@ -48,7 +46,7 @@ const tiersSchema = z.object({
       fallback_jobs: z.int(),
       /** Cost of jobs, in generated tokens, that it gets done with all its slots in use. */
       tokens_per_s: z.number().nullable(),
-      workers: z.array(z.union([workerStatusSchema, tenantWorkerSchema])),
+      workers: z.array(shownWorkerSchema),
     }),
   ),
 });
@@ -60,7 +58,7 @@ const modelSchema = z.object({
   owned_by: z.string(),
 });
 
-const routeSchema = z.object({
+export const routeSchema = z.object({
   tier: z.string(),
   reasons: z.array(z.string()),
   features: z.object({
@@ -209,8 +207,8 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
   );
 }
 
-function forTenant(worker: WorkerStatus): z.output<typeof tenantWorkerSchema> {
-  const { id: _id, host: _host, pid: _pid, upstream: _url, upstreams: _urls, ...shown } = worker;
+function forTenant(worker: WorkerStatus): z.output<typeof shownWorkerSchema> {
+  const { host: _host, pid: _pid, upstream: _url, upstreams: _urls, ...shown } = worker;
   return shown;
 }
 
