@@ -84,6 +84,8 @@ async function call(
   };
 }
 
+const bearer = (text: string) => ({ headers: { authorization: `Bearer ${text}` } });
+
 const submit = (key: TestKey, options: Omit<CallOptions, 'key' | 'method'> = {}) =>
   call('/v1/jobs', { key, method: 'POST', body: { prompt: 'Hi', max_tokens: 10 }, ...options });
 
@@ -194,7 +196,6 @@ describe('a key', () => {
       tokens_per_day: 9_000,
       last_four: made.key.slice(-4),
     });
-    const bearer = (text: string) => ({ headers: { authorization: `Bearer ${text}` } });
     const statusOf = async (text: string) => (await call('/v1/models', bearer(text))).status;
     expect(await statusOf(made.key)).toBe(200);
 
@@ -443,13 +444,13 @@ describe('the limits of a key', () => {
   });
 });
 
-describe('a token for the events of a job', () => {
-  async function tokenFor(id: string, key = acme) {
-    const { status, body } = await call(`/v1/jobs/${id}/token`, { key, method: 'POST' });
-    expect(status).toBe(200);
-    return body as { token: string; url: string; expires_at: number };
-  }
+async function tokenFor(id: string, key = acme) {
+  const { status, body } = await call(`/v1/jobs/${id}/token`, { key, method: 'POST' });
+  expect(status).toBe(200);
+  return body as { token: string; url: string; expires_at: number };
+}
 
+describe('a token for the events of a job', () => {
   it('opens these events on any replica, and nothing else', async () => {
     const [id, another] = [await submitted(acme), await submitted(acme)];
     const { token, url, expires_at: expiresAt } = await tokenFor(id);
@@ -505,17 +506,17 @@ describe('a token for the events of a job', () => {
   });
 });
 
-describe('pages of other origins', () => {
-  const preflight = (origin: string) =>
-    call('/v1/chat/completions', {
-      method: 'OPTIONS',
-      headers: {
-        origin,
-        'access-control-request-method': 'POST',
-        'access-control-request-headers': 'authorization,x-stainless-lang',
-      },
-    });
+const preflight = (origin: string) =>
+  call('/v1/chat/completions', {
+    method: 'OPTIONS',
+    headers: {
+      origin,
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'authorization,x-stainless-lang',
+    },
+  });
 
+describe('pages of other origins', () => {
   it('may ask where they are listed, without a key', async () => {
     const { status, headers } = await preflight(ORIGIN);
     expect(status).toBe(204);

@@ -10,6 +10,9 @@ const USAGE = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
 const FULL = { ...ANYWHERE, limits: { ...ANYWHERE.limits, depthMax: 0 } };
 const DAY_MS = 86_400_000;
 
+const keyed = (tokens: number, fields: Partial<NewJob> = {}) =>
+  newJob({ quota: { keyId: 'key_1', concurrency: 2, tokensPerDay: 100, tokens }, ...fields });
+
 /** Two replicas and a worker, and a key that may have 2 jobs and 100 tokens. */
 async function world() {
   const stores = createStores();
@@ -18,14 +21,11 @@ async function world() {
   const [holds, held, day] = ['holds', 'held-tokens', 'day'].map(
     (name) => `${root}:{key_1}:${name}`,
   );
-  const keyed = (tokens: number, fields: Partial<NewJob> = {}) =>
-    newJob({ quota: { keyId: 'key_1', concurrency: 2, tokensPerDay: 100, tokens }, ...fields });
   return {
     stores,
     store,
     other,
     redis,
-    keyed,
     holds: holds ?? '',
     day: day ?? '',
     open: () => redis.zcard(holds ?? ''),
@@ -46,7 +46,7 @@ async function run(worker: WorkerStore, { id }: NewJob): Promise<AttemptLog> {
 
 describe('a job of a key with limits', () => {
   it('takes a place and its tokens, and gives back what it has not used', async () => {
-    const { stores, store, keyed, open, used, settled } = await world();
+    const { stores, store, open, used, settled } = await world();
     const job = keyed(30);
     const submission = await store.submit(job, ANYWHERE);
     expect(submission).toMatchObject({
@@ -70,7 +70,7 @@ describe('a job of a key with limits', () => {
   });
 
   it('is one of as many as there may be, however many come at once', async () => {
-    const { store, other, keyed, open, used } = await world();
+    const { store, other, open, used } = await world();
     const submissions = await Promise.all(
       Array.from({ length: 12 }, (_, at) =>
         (at % 2 === 0 ? store : other).submit(keyed(10), ANYWHERE),
@@ -84,7 +84,7 @@ describe('a job of a key with limits', () => {
   });
 
   it('is refused where the tokens of the day do not suffice', async () => {
-    const { store, keyed, open, used } = await world();
+    const { store, open, used } = await world();
     expect(await store.submit(keyed(60), ANYWHERE)).toMatchObject({ kind: 'created' });
     expect(await store.submit(keyed(41), ANYWHERE)).toEqual({
       kind: 'over_quota',
@@ -96,14 +96,14 @@ describe('a job of a key with limits', () => {
   });
 
   it('takes nothing where its tier is full', async () => {
-    const { store, keyed, open, used, settled } = await world();
+    const { store, open, used, settled } = await world();
     expect(await store.submit(keyed(10), FULL)).toMatchObject({ kind: 'full' });
     expect([await open(), await used()]).toEqual([0, 0]);
     await settled();
   });
 
   it('takes it once, however often it is written', async () => {
-    const { store, other, keyed, open, used } = await world();
+    const { store, other, open, used } = await world();
     const job = keyed(10, { idempotency: { key: 'once', bodyHash: 'body' } });
     await Promise.all([
       store.submit(job, ANYWHERE),
@@ -114,7 +114,7 @@ describe('a job of a key with limits', () => {
   });
 
   it('that has ended is not held again by whoever writes it once more', async () => {
-    const { store, keyed, open, used } = await world();
+    const { store, open, used } = await world();
     const job = keyed(10);
     await store.submit(job, ANYWHERE);
     await store.cancel(job.id);
@@ -124,7 +124,7 @@ describe('a job of a key with limits', () => {
   });
 
   it('costs nothing where it never ran: cancelled, deleted or expired', async () => {
-    const { store, redis, stores, keyed, open, used, settled } = await world();
+    const { store, redis, stores, open, used, settled } = await world();
     const [cancelled, deleted] = [keyed(10), keyed(10)];
     for (const job of [cancelled, deleted]) await store.submit(job, ANYWHERE);
     await store.cancel(cancelled.id);
@@ -143,7 +143,7 @@ describe('a job of a key with limits', () => {
   });
 
   it('costs what it was known to have used: all, where nobody can tell', async () => {
-    const { store, stores, keyed, open, used } = await world();
+    const { store, stores, open, used } = await world();
     const worker = await stores.worker();
     const cancelled = keyed(10);
     await store.submit(cancelled, ANYWHERE);
@@ -179,7 +179,7 @@ describe('a job of a key with limits', () => {
   });
 
   it('costs what it has used also where it is deleted before its end was closed', async () => {
-    const { store, stores, redis, keyed, holds, open, used } = await world();
+    const { store, stores, redis, holds, open, used } = await world();
     const job = keyed(30);
     await store.submit(job, ANYWHERE);
     const log = await run(await stores.worker(), job);
@@ -201,7 +201,7 @@ describe('a job of a key with limits', () => {
   });
 
   it('is counted no more when its time must be over, as where a crash kept it from being written', async () => {
-    const { store, redis, keyed, holds, used, open, settled } = await world();
+    const { store, redis, holds, used, open, settled } = await world();
     const [lost, next] = [keyed(10), keyed(20)];
     await store.submit(lost, ANYWHERE);
     await store.submit(next, ANYWHERE);
@@ -220,7 +220,7 @@ describe('a job of a key with limits', () => {
   });
 
   it('gives nothing back to another day', async () => {
-    const { store, redis, keyed, day, used } = await world();
+    const { store, redis, day, used } = await world();
     const job = keyed(30);
     await store.submit(job, ANYWHERE);
     const yesterday = Math.floor(Date.now() / DAY_MS) - 1;
@@ -233,10 +233,11 @@ describe('a job of a key with limits', () => {
   });
 });
 
+const count = (from: ProducerStore) => from.countRequest('key_2', 'submits', 5);
+
 describe('requests of a key', () => {
   it('are as many in a minute as may be, over all replicas', async () => {
     const { store, other, redis, stores } = await world();
-    const count = (from: ProducerStore) => from.countRequest('key_2', 'submits', 5);
     const counts = await Promise.all(
       Array.from({ length: 20 }, (_, at) => count(at % 2 === 0 ? store : other)),
     );

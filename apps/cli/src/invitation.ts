@@ -25,7 +25,10 @@ export function invite({
     `${screen.style('bold', `Serving at ${baseUrl}`)}, logs in ${logs}; Ctrl-C stops everything.`,
   );
   screen.line();
-  if (hasKeys) screen.line('Keys are on; make one: KEY=$(qarr keys create --owner NAME)');
+  if (hasKeys) {
+    const command = path.relative(process.cwd(), process.argv[1] ?? '');
+    screen.line(`Keys are on; make one: KEY=$(node ${command} keys create --owner NAME)`);
+  }
   screen.line('Stream an answer:');
   screen.line(`  curl -N ${baseUrl}/v1/chat/completions ${json} -d '${streamed}'`);
   screen.line(

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { isAbove, isUsable, keyGrantSchema, lowered } from './api-key.ts';
 
-describe('a key', () => {
-  const text = (until: number | null) => ({ digest: 'd', lastFour: 'abcd', until });
+const text = (until: number | null) => ({ digest: 'd', lastFour: 'abcd', until });
 
+describe('a key', () => {
   it('is good until it ends, by the last of its texts', () => {
     expect(isUsable({ revokedAt: null, texts: [text(null)] }, 1_000)).toBe(true);
     expect(isUsable({ revokedAt: null, texts: [text(1_001)] }, 1_000)).toBe(true);

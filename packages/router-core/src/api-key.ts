@@ -5,7 +5,7 @@ import type { JobClass } from './job.ts';
 
 /** `admin` shows what concerns all tenants: workers, engines, hosts. */
 export const SCOPES = ['submit', 'read', 'cancel', 'batch', 'admin'] as const;
-export const scopeSchema = z.enum(SCOPES, `must be one of ${SCOPES.join(', ')}`);
+const scopeSchema = z.enum(SCOPES, `must be one of ${SCOPES.join(', ')}`);
 export type Scope = z.infer<typeof scopeSchema>;
 
 /** More is no limit that anybody would notice. */
