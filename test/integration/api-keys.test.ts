@@ -86,6 +86,8 @@ async function call(
 
 const bearer = (text: string) => ({ headers: { authorization: `Bearer ${text}` } });
 
+const statusOf = async (text: string) => (await call('/v1/models', bearer(text))).status;
+
 const submit = (key: TestKey, options: Omit<CallOptions, 'key' | 'method'> = {}) =>
   call('/v1/jobs', { key, method: 'POST', body: { prompt: 'Hi', max_tokens: 10 }, ...options });
 
@@ -196,7 +198,6 @@ describe('a key', () => {
       tokens_per_day: 9_000,
       last_four: made.key.slice(-4),
     });
-    const statusOf = async (text: string) => (await call('/v1/models', bearer(text))).status;
     expect(await statusOf(made.key)).toBe(200);
 
     const rotated = await run('rotate', made.id, '--overlap', '1h');
