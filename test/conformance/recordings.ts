@@ -13,7 +13,8 @@ export interface Recording {
 
 /** Short: a mutation of a short stream is more likely to hit something. */
 const MAX_TOKENS = 8;
-const MESSAGES = [{ role: 'user', content: 'Naïve cafés?' }];
+const PROMPT = 'Naïve cafés?';
+const MESSAGES = [{ role: 'user', content: PROMPT }];
 const WEATHER = {
   type: 'function',
   function: {
@@ -27,6 +28,8 @@ const FRAMINGS = ['crlf', 'comments', 'multi_line_data', 'event_ids'];
 
 interface Take {
   readonly name: string;
+  /** Of a prompt without a template, which is answered in another shape. */
+  readonly isRaw?: true;
   readonly fields?: object;
   readonly choices?: number;
   readonly counting?: Recording['counting'];
@@ -45,8 +48,10 @@ async function recordPersona(persona: Persona): Promise<Recording[]> {
   const simulator = await startSimulator(parsed.config);
   try {
     const recordings: Recording[] = [];
-    for (const { name, fields = {}, choices = 1, counting = 'none', fault } of takesOf(persona)) {
-      const response = await fetch(`${simulator.url}/v1/chat/completions`, {
+    for (const take of takesOf(persona)) {
+      const { name, isRaw, fields = {}, choices = 1, counting = 'none', fault } = take;
+      const path = isRaw ? '/v1/completions' : '/v1/chat/completions';
+      const response = await fetch(`${simulator.url}${path}`, {
         method: 'POST',
         headers: {
           'content-type': 'application/json',
@@ -54,7 +59,7 @@ async function recordPersona(persona: Persona): Promise<Recording[]> {
         },
         body: JSON.stringify({
           model: 'qarr-sim',
-          messages: MESSAGES,
+          ...(isRaw ? { prompt: PROMPT } : { messages: MESSAGES }),
           max_tokens: MAX_TOKENS,
           stream: true,
           ...fields,
@@ -77,9 +82,14 @@ function takesOf({ isVllm, counts, continues }: Persona): Take[] {
   const all = { ...counted, ...(hasIds ? { return_token_ids: true } : {}) };
   const counting = hasIds ? 'ids' : 'counts';
   const framed = FRAMINGS.map((fault) => ({ name: fault, fields: usage, fault }));
-  if (!isVllm || !counts) return [{ name: 'plain', fields: usage }, ...framed];
+  const raw = { name: 'a raw prompt', isRaw: true, fields: usage } as const;
+  if (!isVllm || !counts) return [{ name: 'plain', fields: usage }, raw, ...framed];
   return [
     { name: 'plain', fields: usage },
+    raw,
+    { ...raw, name: 'a raw prompt, counted', fields: all, counting },
+    { ...raw, name: 'two choices of a raw prompt', fields: { ...all, n: 2 }, choices: 2 },
+    { ...raw, name: 'raw log probabilities', fields: { ...all, logprobs: 1 } },
     ...framed,
     { name: 'counted', fields: all, counting },
     { name: 'counted and cut up', fields: all, counting, fault: 'empty_delta' },

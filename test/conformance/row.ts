@@ -4,7 +4,13 @@
  * What is expected is decided here, row by row: from the protocols of the engines and from the
  * table of error classes in `docs/conformance.md`, never from the code under test.
  */
-import type { EngineRequest, ErrorCode, OnInterrupt } from '@qarr/router-core';
+import type {
+  ChatEngineRequest,
+  EngineRequest,
+  ErrorCode,
+  OnInterrupt,
+  RawEngineRequest,
+} from '@qarr/router-core';
 import type { Persona } from './persona.ts';
 import type { Fault, SeenRequest } from './world/engine.ts';
 import type { Outcome } from './world/jobs.ts';
@@ -13,6 +19,7 @@ import type { World } from './world/world.ts';
 
 const SECTIONS = [
   'answers',
+  'raw prompts',
   'refusals and failures before an answer',
   'answers that break',
   'answers in strange clothes',
@@ -61,7 +68,9 @@ interface RowBase {
 /** One job, some of whose attempts have a fault; it runs beside others. */
 export interface JobRow extends RowBase {
   readonly kind: 'job';
-  readonly request?: Partial<EngineRequest>;
+  readonly request?: Partial<ChatEngineRequest>;
+  /** Instead of a conversation: a text that the engine goes on with. */
+  readonly raw?: Partial<RawEngineRequest>;
   readonly onInterrupt?: OnInterrupt;
   /** The fault of the first attempt, of the second, and so on. */
   readonly faults?: readonly Fault[];

@@ -7,6 +7,7 @@ import { judgeLog, textsOf } from './judge.ts';
 import { requestOf } from './run-job.ts';
 import type { Verdict } from './run-rows.ts';
 import { ANSWERS } from './rows/answers.ts';
+import { RAW_PROMPTS } from './rows/raw-prompts.ts';
 import type { TableRow } from './table.ts';
 import { createJobs } from './world/jobs.ts';
 import type { Jobs } from './world/jobs.ts';
@@ -46,7 +47,7 @@ export async function runEngine({
     });
     try {
       await worker.untilReady();
-      const rows = ANSWERS.filter(({ isForAll }) => isForAll);
+      const rows = [...ANSWERS, ...RAW_PROMPTS].filter(({ isForAll }) => isForAll);
       const results = await Promise.all(
         rows.map(async (row) => ({ row, verdict: await runRow(row, jobs) })),
       );

@@ -8,7 +8,7 @@ import type { SeenByEngines } from './world/watch-engines.ts';
 import type { World } from './world/world.ts';
 
 /** Enough to have a middle. */
-const MAX_TOKENS = 48;
+const SAMPLING = { max_tokens: 48, temperature: 0.7 };
 /** The fault in the middle comes after six events. */
 const TOKENS_MIN = 12;
 const PROMPTS_MAX = 100;
@@ -74,14 +74,14 @@ async function chooseRequest(
 }
 
 export function requestOf(
-  { name, request }: Pick<JobRow, 'name' | 'request'>,
+  { name, request, raw }: Pick<JobRow, 'name' | 'request' | 'raw'>,
   variant: number,
 ): EngineRequest {
   const content = `Write text ${variant} about this: ${name}.`;
+  if (raw !== undefined) return { prompt: content, ...SAMPLING, ...raw };
   return {
     messages: [{ role: 'user', content }],
-    max_tokens: MAX_TOKENS,
-    temperature: 0.7,
+    ...SAMPLING,
     ...request,
   };
 }

@@ -238,6 +238,12 @@ describe('the routes', () => {
     'post /v1/jobs': 'submit',
     'post /v1/route': 'submit',
     'post /v1/chat/completions': 'submit',
+    'post /v1/completions': 'submit',
+    'post /v1/responses': 'submit',
+    'get /v1/responses/{id}': 'read',
+    'get /v1/responses/{id}/input_items': 'read',
+    'post /v1/responses/{id}/cancel': 'cancel',
+    'delete /v1/responses/{id}': 'cancel',
     'post /v1/jobs/{id}/cancel': 'cancel',
     'delete /v1/jobs/{id}': 'cancel',
   };

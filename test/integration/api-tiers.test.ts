@@ -294,6 +294,7 @@ describe('/openapi.json', () => {
     );
     expect(routes.toSorted()).toEqual([
       'delete /v1/jobs/{id}',
+      'delete /v1/responses/{id}',
       'get /healthz',
       'get /readyz',
       'get /v1/jobs',
@@ -301,11 +302,16 @@ describe('/openapi.json', () => {
       'get /v1/jobs/{id}/events',
       'get /v1/models',
       'get /v1/models/{id}',
+      'get /v1/responses/{id}',
+      'get /v1/responses/{id}/input_items',
       'get /v1/tiers',
       'post /v1/chat/completions',
+      'post /v1/completions',
       'post /v1/jobs',
       'post /v1/jobs/{id}/cancel',
       'post /v1/jobs/{id}/token',
+      'post /v1/responses',
+      'post /v1/responses/{id}/cancel',
       'post /v1/route',
     ]);
   });

@@ -35,6 +35,7 @@ it('links only to files that exist', () => {
     'docs/configuration.md',
     'docs/conformance.md',
     'docs/overload.md',
+    'docs/responses.md',
     'deploy/prometheus/README.md',
     'docs/simulator.md',
     'docs/webhooks.md',

@@ -20,9 +20,12 @@ import type { Keys } from './keys/guard.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { OwedCancels } from './owed-cancels.ts';
 import { registerChatRoutes } from './routes/chat.ts';
+import { registerCompletionRoutes } from './routes/completions.ts';
 import { registerHealthRoutes } from './routes/health.ts';
 import { registerJobRoutes } from './routes/jobs.ts';
 import { registerKeptJobRoutes } from './routes/kept-jobs.ts';
+import { registerKeptResponseRoutes } from './routes/kept-responses.ts';
+import { registerResponseRoutes } from './routes/responses.ts';
 import { registerTierRoutes } from './routes/tiers.ts';
 import type { Positions } from './positions.ts';
 import type { EventStreams } from './sse.ts';
@@ -130,6 +133,9 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   registerJobRoutes(app, deps);
   registerKeptJobRoutes(app, deps);
   registerChatRoutes(app, deps);
+  registerResponseRoutes(app, deps);
+  registerKeptResponseRoutes(app, deps);
+  registerCompletionRoutes(app, deps);
   registerTierRoutes(app, deps);
   app.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async () =>
     app.swagger(),

@@ -6,6 +6,7 @@ import {
   dropOldestTurns,
   estimateToolTokens,
   extractFeatures,
+  inputOf,
   nearLimit,
   toEngineRequest,
 } from '@qarr/router-core';
@@ -13,6 +14,7 @@ import type {
   ChatRequest,
   EngineRequest,
   JobRequest,
+  RawRequest,
   RequestFeatures,
   Routing,
   RoutingPolicy,
@@ -33,6 +35,9 @@ export interface RoutedRequest {
   readonly droppedMessages: number;
 }
 
+/** What is routed: a conversation, or a raw prompt. */
+export type RoutedBody = ChatRequest | JobRequest | RawRequest;
+
 export interface RouteDeps {
   readonly watch: Pick<TierWatch, 'policy' | 'statuses' | 'servedModels'>;
   readonly tokenizer: Tokenizer;
@@ -40,14 +45,15 @@ export interface RouteDeps {
 
 /** Throws a `QarrError` for a request that fits nowhere or names what does not exist. */
 export async function routeRequest(
-  request: ChatRequest | JobRequest,
+  request: RoutedBody,
   { watch, tokenizer }: RouteDeps,
 ): Promise<RoutedRequest> {
   const policy = watch.policy();
   const routing = await classifyExactly(request, { policy, watch, tokenizer });
   if (routing.kind === 'routed') return routed({ request, routing, droppedMessages: 0 });
 
-  if (routing.code === 'context_length_exceeded' && request.truncation === 'auto') {
+  const isTooLong = routing.code === 'context_length_exceeded';
+  if (isTooLong && !('isRaw' in request) && request.truncation === 'auto') {
     const shorter = shorten(request, { policy, tier: routing.tier, features: routing.features });
     if (shorter !== null) {
       const again = await classifyExactly(shorter.request, { policy, watch, tokenizer });
@@ -62,7 +68,7 @@ export async function routeRequest(
 
 /** Classifies; asks the tokenizers of tiers for which the estimate is too near to the limit. */
 async function classifyExactly(
-  request: ChatRequest | JobRequest,
+  request: RoutedBody,
   { policy, watch, tokenizer }: RouteDeps & { policy: RoutingPolicy },
 ): Promise<Routing> {
   const servedModels = watch.servedModels();
@@ -74,15 +80,15 @@ async function classifyExactly(
   );
   if (unsure.length === 0) return routing;
 
-  const { messages } = engineRequestOf(request, routing.features);
+  const input = inputOf(engineRequestOf(request, routing.features));
   const counts = await Promise.all(
     unsure.map(async ({ name }) => {
       const status = watch.statuses().find((tier) => tier.name === name) ?? unknownTier(name);
-      return [name, await tokenizer.count(status, messages)] as const;
+      return [name, await tokenizer.count(status, input)] as const;
     }),
   );
   // Tokenizers are asked for the messages only: not every engine takes tools there.
-  const toolTokens = estimateToolTokens(request);
+  const toolTokens = 'isRaw' in request ? 0 : estimateToolTokens(request);
   const exactPromptTokens = Object.fromEntries(
     counts.flatMap(([name, count]) => (count === null ? [] : [[name, count + toolTokens]])),
   );
@@ -115,7 +121,7 @@ function routed({
   routing,
   droppedMessages,
 }: {
-  request: ChatRequest | JobRequest;
+  request: RoutedBody;
   routing: Extract<Routing, { kind: 'routed' }>;
   droppedMessages: number;
 }): RoutedRequest {
@@ -133,7 +139,7 @@ function routed({
 }
 
 function engineRequestOf(
-  request: ChatRequest | JobRequest,
+  request: RoutedBody,
   { maxTokens, temperature }: RequestFeatures,
 ): EngineRequest {
   return toEngineRequest(request, { maxTokens, temperature });

@@ -15,19 +15,18 @@ import {
   parseTraceparent,
 } from '@qarr/router-core';
 import type {
-  ChatRequest,
   EngineRequest,
   Fallback,
   IdempotencyKey,
   JobClass,
   JobQuota,
-  JobRequest,
   JobState,
   JobWebhook,
   NewJob,
   OnInterrupt,
   Refusal,
   Rerouted,
+  StoredResponse,
 } from '@qarr/router-core';
 import type { Caller } from './caller.ts';
 import type { ApiConfig } from './config.ts';
@@ -36,7 +35,7 @@ import type { OwedCancels } from './owed-cancels.ts';
 import { admissionRequest, placeJob } from './place-job.ts';
 import type { PlaceDeps, Placed } from './place-job.ts';
 import { routeRequest } from './route-request.ts';
-import type { RouteDeps, RoutedRequest } from './route-request.ts';
+import type { RouteDeps, RoutedBody, RoutedRequest } from './route-request.ts';
 
 /** A place comes free when one of its jobs ends: nobody knows when. */
 const CONCURRENCY_RETRY_MS = 2_000;
@@ -61,6 +60,8 @@ export interface JobOptions {
   /** The header as it came; what is not valid counts for nothing. */
   readonly traceparent?: string | string[] | undefined;
   readonly idempotency?: IdempotencyKey | undefined;
+  /** Of the job of a response. */
+  readonly response?: StoredResponse | undefined;
   /** Nobody waits for the answer once the connection is closed. */
   readonly isBound: boolean;
 }
@@ -87,7 +88,7 @@ export interface AcceptedJob {
 
 /** The job that the request's idempotency key stands for already, or else a new one. */
 export async function acceptJob(
-  body: ChatRequest | JobRequest,
+  body: RoutedBody,
   asked: JobOptions,
   deps: SubmitDeps & RouteDeps,
 ): Promise<AcceptedJob> {
@@ -186,6 +187,7 @@ function newJob(route: RoutedRequest, options: JobOptions, config: SubmitDeps['c
     metadata: options.metadata ?? {},
     traceparent: traceparentOfJob(options.traceparent),
     webhook: options.webhook,
+    response: options.response,
     idempotency: options.idempotency,
     isBound: options.isBound,
     cache: cacheOf(route.engineRequest, options, config),

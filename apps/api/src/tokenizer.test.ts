@@ -56,7 +56,7 @@ describe('the exact number of tokens', () => {
     "comes from the tier's engine, chat template included (%j)",
     async (path) => {
       const { asked, url } = await startEngine('{"count":42,"max_model_len":8192,"tokens":[]}');
-      expect(await createTokenizer().count(tier(url + path), messages)).toBe(42);
+      expect(await createTokenizer().count(tier(url + path), { messages })).toBe(42);
       expect(asked).toEqual([
         {
           path: '/tokenize',
@@ -69,16 +69,18 @@ describe('the exact number of tokens', () => {
   it('is asked for once for the same conversation, and again for another or another tier', async () => {
     const { asked, url } = await startEngine('{"count":42}');
     const tokenizer = createTokenizer();
-    await tokenizer.count(tier(url), messages);
-    await tokenizer.count(tier(url), [...messages]);
+    await tokenizer.count(tier(url), { messages });
+    await tokenizer.count(tier(url), { messages: [...messages] });
     expect(asked).toHaveLength(1);
-    await tokenizer.count({ ...tier(url), name: 'precise' }, messages);
-    await tokenizer.count(tier(url), [...messages, { role: 'assistant', content: 'Hi' }]);
+    await tokenizer.count({ ...tier(url), name: 'precise' }, { messages });
+    await tokenizer.count(tier(url), {
+      messages: [...messages, { role: 'assistant', content: 'Hi' }],
+    });
     expect(asked).toHaveLength(3);
   });
 
   it('is unknown without a worker', async () => {
-    expect(await createTokenizer().count(tier(), messages)).toBeNull();
+    expect(await createTokenizer().count(tier(), { messages })).toBeNull();
   });
 
   it.each(['Not Found', '{"error":"no"}', '{"count":-1}', '{"count":"42"}'])(
@@ -86,16 +88,16 @@ describe('the exact number of tokens', () => {
     async (answer) => {
       const { asked, url } = await startEngine(answer);
       const tokenizer = createTokenizer();
-      expect(await tokenizer.count(tier(url), messages)).toBeNull();
-      expect(await tokenizer.count(tier(url), messages)).toBeNull();
+      expect(await tokenizer.count(tier(url), { messages })).toBeNull();
+      expect(await tokenizer.count(tier(url), { messages })).toBeNull();
       expect(asked).toHaveLength(2);
     },
   );
 
   it('is unknown where nobody listens, or nobody answers', async () => {
     const { url } = await startEngine(null);
-    expect(await createTokenizer().count(tier('http://127.0.0.1:1'), messages)).toBeNull();
-    expect(await createTokenizer().count(tier(url), messages)).toBeNull();
+    expect(await createTokenizer().count(tier('http://127.0.0.1:1'), { messages })).toBeNull();
+    expect(await createTokenizer().count(tier(url), { messages })).toBeNull();
   });
 
   it('is not asked of an engine that is known not to answer', async () => {
@@ -105,7 +107,10 @@ describe('the exact number of tokens', () => {
       worker({ upstream: good.url }),
     ];
     expect(
-      await createTokenizer().count({ name: 'fast', depth: 0, load: NO_LOAD, workers }, messages),
+      await createTokenizer().count(
+        { name: 'fast', depth: 0, load: NO_LOAD, workers },
+        { messages },
+      ),
     ).toBe(42);
     expect(broken.asked).toEqual([]);
   });

@@ -3,7 +3,7 @@
  * near the context window to decide by. Where the engine does not tell, the estimate has to do.
  */
 import { createHash } from 'node:crypto';
-import type { EngineMessage, TierStatus } from '@qarr/router-core';
+import type { EngineInput, TierStatus } from '@qarr/router-core';
 import { z } from 'zod';
 
 const TIMEOUT_MS = 1_000;
@@ -12,18 +12,19 @@ const CACHED_MAX = 1_000;
 const replySchema = z.object({ count: z.int().nonnegative() });
 
 export interface Tokenizer {
-  /** Tokens of the conversation with its chat template, or null where nobody tells. */
-  count(tier: TierStatus, messages: readonly EngineMessage[]): Promise<number | null>;
+  /** Tokens of a conversation with its chat template, or of a raw prompt; null where nobody tells. */
+  count(tier: TierStatus, input: EngineInput): Promise<number | null>;
 }
 
 export function createTokenizer(): Tokenizer {
   const cached = new Map<string, number>();
 
   return {
-    async count({ name, workers }, messages) {
+    async count({ name, workers }, input) {
       const worker = workers.find(({ breaker }) => breaker === 'closed');
       if (worker === undefined) return null;
-      const body = JSON.stringify({ model: worker.model, messages, add_generation_prompt: true });
+      const template = 'messages' in input ? { add_generation_prompt: true } : {};
+      const body = JSON.stringify({ model: worker.model, ...input, ...template });
       const key = createHash('sha256').update(name).update(body).digest('base64');
       const known = cached.get(key);
       if (known !== undefined) return known;

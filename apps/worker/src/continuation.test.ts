@@ -1,5 +1,5 @@
 import type { SoFar } from '@qarr/job-store';
-import type { EngineRequest } from '@qarr/router-core';
+import type { ChatEngineRequest, EngineRequest } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
 import type { Capabilities } from './capabilities.ts';
 import { isContinuable } from './continuation.ts';
@@ -214,7 +214,7 @@ describe('an answer is not carried on', () => {
     engine: 'fine',
   });
 
-  it.each<[string, Partial<EngineRequest>]>([
+  it.each<[string, Partial<ChatEngineRequest>]>([
     ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }],
     ['structured output', { response_format: { type: 'json_object' } }],
     ['log probabilities', { logprobs: true }],

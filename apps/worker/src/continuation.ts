@@ -3,18 +3,21 @@
  *
  * By token ids where the engines tell them: the prompt's and the answer's ids become the prompt of
  * `/v1/completions`, so the engine goes on exactly where the other one stopped. Else by text: the
- * published text becomes the last message, which vLLM is asked to continue.
+ * published text becomes the last message, which vLLM is asked to continue; where the prompt is raw,
+ * it is simply joined to it.
  *
  * Only the plain text of one choice can be carried on. Completions know nothing of tools and of
  * structure, and log probabilities of the published tokens are lost.
  */
+import { isRaw } from '@qarr/router-core';
 import type { EngineMessage, EngineRequest, Usage } from '@qarr/router-core';
 import type { SoFar } from '@qarr/job-store';
 import { failureOfContinuation } from './engine-failure.ts';
 import type { EngineFailure } from './engine-failure.ts';
+import { COMPLETIONS_PATH, pathOf } from './engine-route.ts';
 import type { RunOptions } from './engine.ts';
 import type { JointOptions } from './joint.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenized, Tokenizer } from './tokenizer.ts';
 
 export type Continuation =
   | {
@@ -38,8 +41,13 @@ interface Inputs {
 
 /** Whether the answer to this request could be carried on at all. */
 export function isContinuable(request: EngineRequest): boolean {
-  const { response_format, tools, logprobs, n = 1 } = request;
-  return response_format === undefined && tools === undefined && !logprobs && n === 1;
+  const { logprobs, n = 1 } = request;
+  return isPlain(request) && logprobs === undefined && n === 1;
+}
+
+function isPlain(request: EngineRequest): boolean {
+  if (isRaw(request)) return true;
+  return request.response_format === undefined && request.tools === undefined;
 }
 
 export async function planContinuation(inputs: Inputs): Promise<Continuation> {
@@ -52,7 +60,7 @@ export async function planContinuation(inputs: Inputs): Promise<Continuation> {
     const plan = await planByIds({ ...inputs, generatedIds: soFar.tokenIds });
     if (plan !== 'other text') return plan;
   }
-  if (continuesText && tokenizes) return planByText(inputs);
+  if (tokenizes && (continuesText || isRaw(request))) return planByText(inputs);
   return impossible({ why: 'the engine cannot do that', mayBe: false });
 }
 
@@ -63,9 +71,8 @@ async function planByIds({
   tokenizer,
   generatedIds,
 }: Inputs & { generatedIds: readonly number[] }): Promise<Continuation | 'other text'> {
-  const { messages, ...sampling } = request;
   const [prompt, generated] = await Promise.all([
-    tokenizer.tokenize({ model, messages, continues: false, signal }),
+    tokenizer.tokenize({ model, input: begun(request), signal }),
     tokenizer.detokenize({ model, tokens: generatedIds, signal }),
   ]);
   if (prompt.kind === 'failed') return unlessLater(prompt.failure);
@@ -81,9 +88,9 @@ async function planByIds({
   }
   return {
     kind: 'request',
-    path: '/v1/completions',
+    path: COMPLETIONS_PATH,
     body: {
-      ...sampling,
+      ...samplingOf(request),
       model,
       prompt: [...prompt.value, ...generatedIds],
       ...restOf(request, { done: generatedIds.length }),
@@ -101,39 +108,62 @@ async function planByText({
 }: Inputs): Promise<Continuation> {
   const repeated = lastWord(soFar.text);
   const content = soFar.text.slice(0, soFar.text.length - repeated.length);
-  // Where there is no whole word yet, the engine begins anew and says all of it again.
-  const isOpen = content !== '';
-  const { messages } = request;
-  const opened: EngineMessage[] = isOpen ? [...messages, { role: 'assistant', content }] : messages;
+  const opened = opening(request, content);
   const [prompt, whole] = await Promise.all([
-    tokenizer.tokenize({ model, messages, continues: false, signal }),
-    tokenizer.tokenize({ model, messages: opened, continues: isOpen, signal }),
+    tokenizer.tokenize({ model, input: begun(request), signal }),
+    tokenizer.tokenize({ model, input: opened.input, signal }),
   ]);
   if (prompt.kind === 'failed') return unlessLater(prompt.failure);
   if (whole.kind === 'failed') return unlessLater(whole.failure);
   const promptTokens = prompt.value.length;
-  const done = whole.value.length - promptTokens;
+  // A raw prompt may end within a token that the answer completes.
+  const done = Math.max(0, whole.value.length - promptTokens);
   if (done >= request.max_tokens) {
     return { kind: 'complete', text: '', usage: usageOf(promptTokens, whole.value.length) };
   }
   return {
     kind: 'request',
-    path: '/v1/chat/completions',
-    body: {
-      ...request,
-      model,
-      messages: opened,
-      // Both, or the template refuses: see vLLM's own check.
-      ...(isOpen ? { continue_final_message: true, add_generation_prompt: false } : {}),
-      ...restOf(request, { done }),
-    },
+    path: pathOf(request),
+    body: { ...samplingOf(request), model, ...opened.fields, ...restOf(request, { done }) },
     joint: {
       heldBack: '',
       stops: [],
-      echo: capabilities.echoesContinued ? content : '',
+      echo: capabilities.echoesContinued && !isRaw(request) ? content : '',
       repeated,
     },
     usageOf: (usage) => usage && usageOf(promptTokens, usage.total_tokens),
+  };
+}
+
+/** The request without what is asked. */
+function samplingOf(request: EngineRequest): object {
+  if (isRaw(request)) {
+    const { prompt: _prompt, ...sampling } = request;
+    return sampling;
+  }
+  const { messages: _messages, ...sampling } = request;
+  return sampling;
+}
+
+/** Where the answer began. */
+function begun(request: EngineRequest): Tokenized {
+  if (isRaw(request)) return { prompt: request.prompt };
+  return { messages: request.messages, continues: false };
+}
+
+/** The request that goes on after this text, and how its tokens are counted. */
+function opening(request: EngineRequest, content: string): { input: Tokenized; fields: object } {
+  if (isRaw(request)) {
+    const input = { prompt: request.prompt + content };
+    return { input, fields: input };
+  }
+  // Where there is no whole word yet, the engine begins anew and says all of it again.
+  if (content === '') return { input: begun(request), fields: { messages: request.messages } };
+  const messages: EngineMessage[] = [...request.messages, { role: 'assistant', content }];
+  return {
+    input: { messages, continues: true },
+    // Both, or the template refuses: see vLLM's own check.
+    fields: { messages, continue_final_message: true, add_generation_prompt: false },
   };
 }
 

@@ -6,6 +6,7 @@ import { logprobsSchema, toolCallPieceSchema } from '@qarr/router-core';
 import type { Usage } from '@qarr/router-core';
 import type { AnswerDelta } from '@qarr/job-store';
 import { z } from 'zod';
+import { completionLogprobsSchema } from './completion-logprobs.ts';
 
 const usageSchema = z.object({
   prompt_tokens: z.int().nonnegative(),
@@ -26,7 +27,7 @@ const choiceSchema = z.object({
     .nullish(),
   /** Of completions. */
   text: z.string().nullish(),
-  logprobs: logprobsSchema.nullish().catch(null),
+  logprobs: z.union([logprobsSchema, completionLogprobsSchema]).nullish().catch(null),
   token_ids: z.array(z.int().nonnegative()).nullish(),
   finish_reason: z.string().nullish(),
   /** vLLM's: the stop string, or the id of the stop token. */

@@ -31,7 +31,14 @@ const CONTEXT_LENGTH =
 export function failureOfStatus(
   status: number,
   body: string,
-  { retryAfter }: { retryAfter?: string | undefined } = {},
+  {
+    retryAfter,
+    isRaw = false,
+  }: {
+    retryAfter?: string | undefined;
+    /** The request was one that not every engine has a route for: a prompt without a template. */
+    isRaw?: boolean;
+  } = {},
 ): EngineFailure {
   const message = `The engine answered ${status}.`;
   if (status === 400 && CONTEXT_LENGTH.test(body)) {
@@ -43,6 +50,12 @@ export function failureOfStatus(
     const retryAfterMs = parseRetryAfterMs(retryAfter);
     return { ...failed('upstream_error', message), burns: 'nothing', retryAfterMs, engine: 'busy' };
   }
+  // A model that is not there is answered alike, and is our mistake.
+  if (isRaw && ROUTE_MISSING.has(status) && !/model/i.test(body)) {
+    return refused('upstream_rejected', {
+      message: `The engine has no /v1/completions, it answered ${status}: it takes only chats.`,
+    });
+  }
   if (REQUEST_REFUSED.has(status)) {
     const refusal = `The engine refused the request with ${status}.`;
     return refused('upstream_rejected', { message: refusal });
@@ -53,6 +66,8 @@ export function failureOfStatus(
 
 /** The request itself is at fault: it is not valid, too large, or not what the model can do. */
 const REQUEST_REFUSED: ReadonlySet<number> = new Set([400, 413, 422, 501]);
+
+const ROUTE_MISSING: ReadonlySet<number> = new Set([404, 405]);
 
 /** From an error event inside a stream whose status was 200. */
 export function failureOfErrorEvent({

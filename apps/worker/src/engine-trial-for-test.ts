@@ -1,7 +1,7 @@
 /** For tests: runs requests against hostile engines. */
 import type { ServerResponse } from 'node:http';
 import type { SoFar } from '@qarr/job-store';
-import type { EngineRequest } from '@qarr/router-core';
+import type { ChatEngineRequest, EngineRequest } from '@qarr/router-core';
 import { expect, onTestFinished } from 'vitest';
 import { NO_CAPABILITIES } from './capabilities.ts';
 import type { Capabilities } from './capabilities.ts';
@@ -24,7 +24,7 @@ export const SHORT_MS = 60;
 export const PATIENCE = { timeout: 10_000, interval: 5 };
 /** A part of the prompt, which hostile engines quote. */
 export const SECRET = 'My diagnosis is confidential';
-export const REQUEST: EngineRequest = {
+export const REQUEST: ChatEngineRequest = {
   messages: [{ role: 'user', content: SECRET }],
   max_tokens: 16,
   temperature: 0.7,

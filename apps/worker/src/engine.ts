@@ -4,6 +4,7 @@
  *
  * A task is an answer to begin, or one to carry on where another engine or worker has left it.
  */
+import { isRaw } from '@qarr/router-core';
 import type { EngineRequest, Usage } from '@qarr/router-core';
 import type { AnswerDelta, SoFar } from '@qarr/job-store';
 import { Agent } from 'undici';
@@ -11,6 +12,7 @@ import type { AnswerEnding, Counting } from './answer-reader.ts';
 import type { Capabilities } from './capabilities.ts';
 import type { EngineTimeouts } from './config.ts';
 import { isContinuable, planContinuation } from './continuation.ts';
+import { pathOf } from './engine-route.ts';
 import { createStreamExchange } from './stream-exchange.ts';
 import type { StreamOutcome } from './stream-exchange.ts';
 import { failureOfContinuation } from './engine-failure.ts';
@@ -94,6 +96,7 @@ export function createEngine({
       choices: request.n ?? 1,
       tokensMax: request.max_tokens,
       counting,
+      isRaw: isRaw(request),
       timeouts,
       signal,
       onDelta,
@@ -157,7 +160,7 @@ export function createEngine({
       if (soFar !== null) return carryOn({ request, soFar }, options);
       const { model } = options;
       const body = { ...request, model };
-      const path = '/v1/chat/completions';
+      const path = pathOf(request);
       const counting = countingOf(request, options.capabilities);
       const outcome = await stream({ path, body, request, counting }, options);
       return { usage: outcome.usage, ending: outcome.ending };

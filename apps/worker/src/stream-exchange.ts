@@ -36,6 +36,7 @@ export function createStreamExchange({
   choices,
   tokensMax,
   counting,
+  isRaw,
   timeouts,
   signal,
   onDelta,
@@ -44,6 +45,8 @@ export function createStreamExchange({
   /** Of each choice. */
   tokensMax: number;
   counting: Counting;
+  /** The prompt has no template: see `failureOfStatus`. */
+  isRaw: boolean;
   timeouts: EngineTimeouts;
   signal: AbortSignal;
   onDelta: (delta: AnswerDelta) => void;
@@ -100,7 +103,7 @@ export function createStreamExchange({
   }
 
   function refusal(): EngineFailure {
-    return failureOfStatus(status, errorBody, { retryAfter });
+    return failureOfStatus(status, errorBody, { retryAfter, isRaw });
   }
 
   function onErrorBody(chunk: Buffer): void {

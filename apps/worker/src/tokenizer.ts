@@ -14,11 +14,9 @@ const TOKEN_BYTES = 1_024;
 type Asked<Value> = { kind: 'answer'; value: Value } | { kind: 'failed'; failure: EngineFailure };
 
 export interface Tokenizer {
-  /** The tokens of a conversation, in its chat template. `continues`: its last message is open. */
   tokenize(options: {
     model: string;
-    messages: readonly EngineMessage[];
-    continues: boolean;
+    input: Tokenized;
     signal: AbortSignal;
   }): Promise<Asked<readonly number[]>>;
   detokenize(options: {
@@ -27,6 +25,11 @@ export interface Tokenizer {
     signal: AbortSignal;
   }): Promise<Asked<string>>;
 }
+
+/** A conversation, in its chat template, or a text as it is. `continues`: its last message is open. */
+export type Tokenized =
+  | { readonly messages: readonly EngineMessage[]; readonly continues: boolean }
+  | { readonly prompt: string };
 
 const tokensSchema = z.object({ tokens: z.array(z.int().nonnegative()) });
 const promptSchema = z.object({ prompt: z.string() });
@@ -59,14 +62,9 @@ export function createTokenizer({
   }
 
   return {
-    async tokenize({ model, messages, continues, signal }) {
-      const body = {
-        model,
-        messages,
-        add_generation_prompt: !continues,
-        ...(continues ? { continue_final_message: true } : {}),
-      };
-      const chars = JSON.stringify(messages).length;
+    async tokenize({ model, input, signal }) {
+      const body = { model, ...fieldsOf(input) };
+      const chars = JSON.stringify(body).length;
       const bytesMax = ENVELOPE_BYTES + ID_BYTES * chars;
       const asked = await ask('/tokenize', { body, schema: tokensSchema, bytesMax, signal });
       return asked.kind === 'failed' ? asked : { kind: 'answer', value: asked.value.tokens };
@@ -77,6 +75,16 @@ export function createTokenizer({
       const asked = await ask('/detokenize', { body, schema: promptSchema, bytesMax, signal });
       return asked.kind === 'failed' ? asked : { kind: 'answer', value: asked.value.prompt };
     },
+  };
+}
+
+function fieldsOf(input: Tokenized): object {
+  if ('prompt' in input) return input;
+  const { messages, continues } = input;
+  return {
+    messages,
+    add_generation_prompt: !continues,
+    ...(continues ? { continue_final_message: true } : {}),
   };
 }
 

@@ -15,6 +15,8 @@ export type ApiErrorCode =
   | 'invalid_api_key'
   | 'insufficient_scope'
   | 'class_not_allowed'
+  | 'response_not_found'
+  | 'previous_response_not_found'
   | 'model_not_found'
   | 'job_not_found'
   | 'unknown_route'

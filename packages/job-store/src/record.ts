@@ -40,6 +40,7 @@ export function newJobFields(
     ...(job.webhook === undefined
       ? {}
       : { webhook_url: job.webhook.url, webhook_events: job.webhook.events.join(' ') }),
+    ...(job.response === undefined ? {} : { response: JSON.stringify(job.response) }),
   };
   return Object.entries(fields).flat();
 }
@@ -77,7 +78,8 @@ type Hash = Readonly<Record<string, string | undefined>>;
 export function parseRecord(hash: Hash): JobRecord | null {
   if (hash['state'] === undefined) return null;
   const [request, result] = [parse(hash['request']), parse(hash['result'])];
-  return jobRecordSchema.parse({ ...summaryOf(hash), request, result });
+  const response = parse(hash['response']) ?? undefined;
+  return jobRecordSchema.parse({ ...summaryOf(hash), request, result, response });
 }
 
 /** The same of the values of `SUMMARY_FIELDS`. */

@@ -17,7 +17,7 @@ export type Routing =
   | {
       kind: 'refused';
       code: 'context_length_exceeded' | 'unknown_tier' | 'model_not_found' | 'conflicting_pin';
-      param: 'tier' | 'model' | 'messages' | 'max_tokens';
+      param: 'tier' | 'model' | 'messages' | 'prompt' | 'max_tokens';
       message: string;
       /** The tier whose window was too small. */
       tier?: string;
@@ -50,6 +50,12 @@ export function classify(
       maxTokens: features.maxTokens,
       maxModelLen: tier.maxModelLen,
     });
+  const refusalFor = (tier: TierWindow): Refusal =>
+    tooLong(tier, {
+      promptTokens: promptTokens(tier),
+      maxTokens: features.maxTokens,
+      promptField: request.isRaw === true ? 'prompt' : 'messages',
+    });
   const shown = {
     features,
     fits: Object.fromEntries(policy.tiers.map((tier) => [tier.name, fitsTier(tier)])),
@@ -60,7 +66,7 @@ export function classify(
   if (pin.kind === 'pinned') {
     return fitsTier(pin.tier)
       ? { kind: 'routed', tier: pin.tier.name, reasons: ['pinned'], ...shown }
-      : { ...tooLong(pin.tier, promptTokens(pin.tier), features.maxTokens), ...shown };
+      : { ...refusalFor(pin.tier), ...shown };
   }
 
   const rule = policy.rules.find(({ conditions }) =>
@@ -75,7 +81,7 @@ export function classify(
   const chosen = allowed.find(fitsTier);
   if (chosen === undefined) {
     const largest = allowed.reduce((a, b) => (b.maxModelLen > a.maxModelLen ? b : a));
-    return { ...tooLong(largest, promptTokens(largest), features.maxTokens), ...shown };
+    return { ...refusalFor(largest), ...shown };
   }
   const reasons = chosen.name === rule.tier ? [rule.when] : [...named(rule.when), 'context'];
   return { kind: 'routed', tier: chosen.name, reasons, ...shown };
@@ -153,14 +159,17 @@ function exactTokens(tier: TierWindow, { exactPromptTokens }: ClassifyOptions): 
 /** In OpenAI's words, which clients search for. */
 function tooLong(
   { name, maxModelLen }: TierWindow,
-  promptTokens: number,
-  maxTokens: number,
+  {
+    promptTokens,
+    maxTokens,
+    promptField,
+  }: { promptTokens: number; maxTokens: number; promptField: 'prompt' | 'messages' },
 ): Refusal {
   const message =
     `This model's maximum context length is ${maxModelLen} tokens. However, you requested ` +
-    `${promptTokens + maxTokens} tokens (${promptTokens} in the messages, ${maxTokens} in the ` +
-    `completion). Please reduce the length of the messages or completion. (Tier: ${name}.)`;
-  const param = maxTokens >= maxModelLen ? 'max_tokens' : 'messages';
+    `${promptTokens + maxTokens} tokens (${promptTokens} in the ${promptField}, ${maxTokens} in ` +
+    `the completion). Please reduce the length of the ${promptField} or completion. (Tier: ${name}.)`;
+  const param = maxTokens >= maxModelLen ? 'max_tokens' : promptField;
   return { kind: 'refused', code: 'context_length_exceeded', param, message, tier: name };
 }
 

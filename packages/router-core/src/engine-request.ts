@@ -68,8 +68,7 @@ const responseFormatSchema = z.discriminatedUnion('type', [
   }),
 ]);
 
-export const engineRequestSchema = z.strictObject({
-  messages: z.array(messageSchema).min(1),
+const samplingFields = {
   max_tokens: z.int().positive(),
   temperature: z.number(),
   top_p: z.number().optional(),
@@ -84,6 +83,12 @@ export const engineRequestSchema = z.strictObject({
   ignore_eos: z.boolean().optional(),
   /** Absent for one choice. */
   n: z.int().min(2).optional(),
+};
+
+/** A conversation, for the engine's chat template. */
+const chatRequestSchema = z.strictObject({
+  messages: z.array(messageSchema).min(1),
+  ...samplingFields,
   logprobs: z.literal(true).optional(),
   /** Only beside `logprobs`. */
   top_logprobs: z.int().nonnegative().optional(),
@@ -95,5 +100,30 @@ export const engineRequestSchema = z.strictObject({
   response_format: responseFormatSchema.optional(),
 });
 
-export type EngineRequest = z.infer<typeof engineRequestSchema>;
+/** A text to be gone on with as it is: no template, no tools, no structure. */
+const rawRequestSchema = z.strictObject({
+  prompt: z.string().min(1),
+  ...samplingFields,
+  /** Of each token, and of so many others at its place. */
+  logprobs: z.int().nonnegative().optional(),
+});
+
+export const engineRequestSchema = z.union([chatRequestSchema, rawRequestSchema]);
+
+export type ChatEngineRequest = z.infer<typeof chatRequestSchema>;
+export type RawEngineRequest = z.infer<typeof rawRequestSchema>;
+export type EngineRequest = ChatEngineRequest | RawEngineRequest;
 export type EngineMessage = z.infer<typeof messageSchema>;
+
+/** What the answer is an answer to. */
+export type EngineInput =
+  | { readonly messages: readonly EngineMessage[] }
+  | { readonly prompt: string };
+
+export function isRaw(request: EngineRequest): request is RawEngineRequest {
+  return 'prompt' in request;
+}
+
+export function inputOf(request: EngineRequest): EngineInput {
+  return isRaw(request) ? { prompt: request.prompt } : { messages: request.messages };
+}

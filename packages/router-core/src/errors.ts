@@ -21,6 +21,13 @@ export const ERROR_TABLE = {
   class_not_allowed: row(403, 'permission_error', false, 'This key may not ask for that class.'),
   model_not_found: row(404, 'invalid_request_error', false, 'There is no such model.'),
   job_not_found: row(404, 'invalid_request_error', false, 'There is no such job.'),
+  response_not_found: row(404, 'invalid_request_error', false, 'There is no such response.'),
+  previous_response_not_found: row(
+    404,
+    'invalid_request_error',
+    false,
+    'There is no such response to go on from.',
+  ),
   unknown_route: row(404, 'invalid_request_error', false, 'There is no such route.'),
   request_timeout: row(408, 'invalid_request_error', true, 'The request took too long to arrive.'),
   job_cancelled: row(409, 'invalid_request_error', false, 'The job was cancelled.'),

@@ -88,11 +88,25 @@ export type { ApiKey, KeyGrant, KeyLimits, KeyText, Scope } from './api-key.ts';
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
 export type { ChatRequest, JobRequest } from './requests.ts';
+export type { RequestMessage } from './request-messages.ts';
+export { chatOfResponse, responseRequestSchema } from './responses-request.ts';
+export type { ResponseRequest } from './responses-request.ts';
+export { messagesOfItems } from './response-input.ts';
+export type { ResponseInputItem } from './response-input.ts';
+export type { StoredResponse } from './stored-response.ts';
+export { completionRequestSchema } from './completion-request.ts';
+export type { RawRequest } from './completion-request.ts';
 export { webhookOf } from './webhook-fields.ts';
 export type { JobWebhook, WebhookEvent } from './webhook-fields.ts';
 export { toEngineRequest } from './to-engine-request.ts';
-export { engineRequestSchema } from './engine-request.ts';
-export type { EngineMessage, EngineRequest } from './engine-request.ts';
+export { engineRequestSchema, inputOf, isRaw } from './engine-request.ts';
+export type {
+  ChatEngineRequest,
+  EngineInput,
+  EngineMessage,
+  EngineRequest,
+  RawEngineRequest,
+} from './engine-request.ts';
 export {
   finishReasonSchema,
   isTerminalType,

@@ -16,6 +16,8 @@ import {
   usageSchema,
 } from './events.ts';
 import { engineRequestSchema } from './engine-request.ts';
+import { storedResponseSchema } from './stored-response.ts';
+import type { StoredResponse } from './stored-response.ts';
 import type { JobWebhook } from './webhook-fields.ts';
 
 const JOB_STATES = ['queued', 'running', 'completed', 'failed', 'cancelled', 'expired'] as const;
@@ -142,6 +144,8 @@ export interface NewJob {
   webhook?: JobWebhook | undefined;
   /** Not said: its key has no limits of this kind. */
   quota?: JobQuota | undefined;
+  /** It is the job of a response. */
+  response?: StoredResponse | undefined;
 }
 
 /** The record of a job. Times are milliseconds since the epoch by Redis's clock. */
@@ -172,6 +176,8 @@ export const jobRecordSchema = z.object({
   runTimeoutMs: z.int().positive(),
   cancelRequested: z.boolean(),
   result: jobResultSchema.nullable(),
+  /** Only of the job of a response. */
+  response: storedResponseSchema.optional(),
   usage: usageSchema.nullable(),
   timings: timingsSchema.nullable(),
   error: jobErrorSchema.nullable(),
@@ -181,7 +187,11 @@ export const jobRecordSchema = z.object({
 export type JobRecord = z.infer<typeof jobRecordSchema>;
 
 /** The same without what may be large. */
-export const jobSummarySchema = jobRecordSchema.omit({ request: true, result: true });
+export const jobSummarySchema = jobRecordSchema.omit({
+  request: true,
+  result: true,
+  response: true,
+});
 export type JobSummary = z.infer<typeof jobSummarySchema>;
 
 function oneOf(values: readonly string[]): string {

@@ -12,58 +12,36 @@
 import { z } from 'zod';
 import { fallbackSchema, jobClassSchema, onInterruptSchema } from './job.ts';
 import { PLACEHOLDER_ERROR, holdsPlaceholder } from './media-placeholders.ts';
-import { flag, name, numberBetween, text, wholeNumber } from './request-fields.ts';
+import { flag, text, wholeNumber } from './request-fields.ts';
 import { messagesSchema, textOf } from './request-messages.ts';
 import type { RequestMessage } from './request-messages.ts';
 import { responseFormatSchema } from './response-format.ts';
+import {
+  MAX_TOKENS_MAX,
+  TIMEOUT_MS_MAX,
+  TOP_LOGPROBS_MAX,
+  checkBudget,
+  samplingFields,
+} from './sampling-fields.ts';
 import { checkTools, toolFields } from './tools.ts';
 import type { ToolRequest } from './tools.ts';
 import { jobsOnlyFields, unsupportedFields } from './unsupported-fields.ts';
 import { checkWebhook, webhookFields } from './webhook-fields.ts';
 
-/** Far above any context window today; a larger number is a mistake or an attack. */
-const MAX_TOKENS_MAX = 1_000_000;
-/** OpenAI's own limit is 4 stop strings. */
-const STOP_STRINGS_MAX = 4;
-const STOP_STRING_CHARS_MAX = 256;
-const STOP_ERROR = `must be a string or a list of at most ${STOP_STRINGS_MAX} strings`;
-/** Every choice takes a slot of the engine's batch; CVE-2026-34756 is a request for too many. */
-const CHOICES_MAX = 4;
-/** Each token's entry is some 100 bytes per alternative, in the log and in every stream. */
-const TOP_LOGPROBS_MAX = 5;
 /** OpenAI's limits of `metadata`. */
 const METADATA_PAIRS_MAX = 16;
 const METADATA_KEY_CHARS_MAX = 64;
 const METADATA_VALUE_CHARS_MAX = 512;
-/** A day: the longest that a job may wait, or run. */
-const TIMEOUT_MS_MAX = 86_400_000;
-
 const generationFields = {
-  model: name().optional(),
-  tier: name().optional(),
   messages: messagesSchema.optional(),
   prompt: plainText().min(1, 'must not be empty').optional(),
   system_prompt: plainText().optional(),
-  max_tokens: wholeNumber(1, MAX_TOKENS_MAX).optional(),
+  ...samplingFields,
   max_completion_tokens: wholeNumber(1, MAX_TOKENS_MAX).optional(),
-  temperature: numberBetween(0, 2).optional(),
-  top_p: numberBetween(0, 1).optional(),
-  top_k: wholeNumber(-1, 1_000_000).optional(),
-  min_p: numberBetween(0, 1).optional(),
-  presence_penalty: numberBetween(-2, 2).optional(),
-  frequency_penalty: numberBetween(-2, 2).optional(),
-  repetition_penalty: numberBetween(0.01, 2).optional(),
-  seed: wholeNumber(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).optional(),
-  stop: z.union([stopString(), stopList()], STOP_ERROR).optional(),
-  min_tokens: wholeNumber(0, MAX_TOKENS_MAX).optional(),
-  ignore_eos: flag().optional(),
-  n: wholeNumber(1, CHOICES_MAX).optional(),
   logprobs: flag().optional(),
   top_logprobs: wholeNumber(0, TOP_LOGPROBS_MAX).optional(),
   ...toolFields,
   response_format: responseFormatSchema.optional(),
-  stream: flag().optional(),
-  stream_options: z.object({ include_usage: flag().nullish() }, 'must be an object').optional(),
   truncation: z
     .enum(['auto', 'disabled'], 'must be "auto" or "disabled"')
     .optional()
@@ -142,7 +120,7 @@ export type JobRequest = z.infer<typeof jobRequestSchema>;
 
 /** What fields that are right by themselves demand of each other. */
 function checkTogether(
-  request: Conversation & Budget & Probabilities & ToolRequest,
+  request: Conversation & Parameters<typeof checkBudget>[0] & Probabilities & ToolRequest,
   context: z.RefinementCtx,
 ): void {
   checkConversation(request, context);
@@ -174,18 +152,6 @@ function isEmpty({ content, tool_calls: calls }: RequestMessage): boolean {
   return textOf(content) === '' && (calls ?? []).length === 0;
 }
 
-interface Budget {
-  min_tokens?: number | undefined;
-  max_tokens?: number | undefined;
-  max_completion_tokens?: number | undefined;
-}
-
-function checkBudget(request: Budget, context: z.RefinementCtx): void {
-  const { min_tokens = 0, max_tokens, max_completion_tokens } = request;
-  if (min_tokens <= (max_completion_tokens ?? max_tokens ?? MAX_TOKENS_MAX)) return;
-  context.addIssue({ code: 'custom', path: ['min_tokens'], message: 'must not exceed max_tokens' });
-}
-
 interface Probabilities {
   logprobs?: boolean | undefined;
   top_logprobs?: number | undefined;
@@ -201,13 +167,4 @@ function plainText() {
   return z
     .string('must be a string')
     .refine((value) => !holdsPlaceholder(value), PLACEHOLDER_ERROR);
-}
-
-function stopList() {
-  return z.array(stopString()).max(STOP_STRINGS_MAX, STOP_ERROR);
-}
-
-function stopString() {
-  const error = `must be a string of 1 to ${STOP_STRING_CHARS_MAX} characters`;
-  return z.string(error).min(1, error).max(STOP_STRING_CHARS_MAX, error);
 }

@@ -5,24 +5,23 @@ import { flag } from './request-fields.ts';
 import { SCHEMA_DESCRIPTION, SCHEMA_ERROR, checkJsonSchema } from './json-schema.ts';
 import { descriptionSchema, functionNameSchema } from './tools.ts';
 
-const answerSchemaSchema = z.object(
-  {
-    name: functionNameSchema,
-    description: descriptionSchema.optional(),
-    schema: z
-      .record(z.string(), z.unknown(), SCHEMA_ERROR)
-      .describe(SCHEMA_DESCRIPTION)
-      .superRefine((schema, context) => {
-        const check = checkJsonSchema(schema);
-        if (check.kind === 'fine') return;
-        // Nothing that looks at the whole may touch what is too deep to be walked.
-        const { path, message } = check;
-        context.addIssue({ code: 'custom', path, message, continue: false });
-      }),
-    strict: flag().optional(),
-  },
-  'must be an object with name and schema',
-);
+export const answerSchemaFields = {
+  name: functionNameSchema,
+  description: descriptionSchema.optional(),
+  schema: z
+    .record(z.string(), z.unknown(), SCHEMA_ERROR)
+    .describe(SCHEMA_DESCRIPTION)
+    .superRefine((schema, context) => {
+      const check = checkJsonSchema(schema);
+      if (check.kind === 'fine') return;
+      // Nothing that looks at the whole may touch what is too deep to be walked.
+      const { path, message } = check;
+      context.addIssue({ code: 'custom', path, message, continue: false });
+    }),
+  strict: flag().optional(),
+};
+
+const answerSchemaSchema = z.object(answerSchemaFields, 'must be an object with name and schema');
 
 export const responseFormatSchema = z
   .discriminatedUnion(

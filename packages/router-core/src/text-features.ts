@@ -18,6 +18,8 @@ export interface RoutableRequest {
   max_tokens?: number | null | undefined;
   max_completion_tokens?: number | null | undefined;
   tools?: readonly unknown[] | undefined;
+  /** `prompt` is no message but all that the engine is given: see `completion-request.ts`. */
+  isRaw?: true | undefined;
   [other: string]: unknown;
 }
 
@@ -57,6 +59,9 @@ const TEMPLATE_TOKENS_PER_ANSWER = 3;
 /** How to call tools, as the templates of Qwen 2.5 and Hermes explain it to the model. */
 const TEMPLATE_TOKENS_FOR_TOOLS = 110;
 
+/** What begins a prompt that has no template. */
+const RAW_TOKENS = 1;
+
 /** In scripts without spaces, a word has about two characters. */
 const UNSPACED_CHARS_PER_WORD = 2;
 
@@ -81,7 +86,7 @@ export function extractFeatures(request: RoutableRequest, policy: RoutingPolicy)
     temperature: request.temperature ?? policy.defaultTemperature,
     promptTokens:
       Math.ceil(textTokens + callTokensOf(messages)) +
-      templateTokens(messages.length) +
+      (request.isRaw === true ? RAW_TOKENS : templateTokens(messages.length)) +
       estimateToolTokens(request),
   };
 }

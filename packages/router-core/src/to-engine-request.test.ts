@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { engineRequestSchema } from './engine-request.ts';
+import { engineRequestSchema, inputOf } from './engine-request.ts';
 import { chatRequestSchema, jobRequestSchema } from './requests.ts';
 import { toEngineRequest } from './to-engine-request.ts';
 
@@ -169,7 +169,7 @@ describe('the request to an engine', () => {
       ],
     ],
   ])('%s', (_name, body, messages) => {
-    expect(engineRequest(body).messages).toStrictEqual(messages);
+    expect(inputOf(engineRequest(body))).toStrictEqual({ messages });
   });
 
   it('carries calls of tools and what came of them', () => {
@@ -183,13 +183,15 @@ describe('the request to an engine', () => {
       { role: 'assistant', content: 'It is 42', tool_calls: [] },
       { role: 'user', content: 'Thanks', tool_call_id: 'x' },
     ];
-    expect(engineRequest({ messages }).messages).toStrictEqual([
-      { role: 'user', content: 'Hi' },
-      { role: 'assistant', content: '', tool_calls },
-      { role: 'tool', content: '42', tool_call_id: 'call_1' },
-      { role: 'assistant', content: 'It is 42' },
-      { role: 'user', content: 'Thanks' },
-    ]);
+    expect(inputOf(engineRequest({ messages }))).toStrictEqual({
+      messages: [
+        { role: 'user', content: 'Hi' },
+        { role: 'assistant', content: '', tool_calls },
+        { role: 'tool', content: '42', tool_call_id: 'call_1' },
+        { role: 'assistant', content: 'It is 42' },
+        { role: 'user', content: 'Thanks' },
+      ],
+    });
   });
 
   it('carries tools, the form of the answer, the number of choices and probabilities', () => {

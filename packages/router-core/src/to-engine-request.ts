@@ -1,5 +1,11 @@
 /** What is sent to an engine for a request. */
-import type { EngineMessage, EngineRequest } from './engine-request.ts';
+import type { RawRequest } from './completion-request.ts';
+import type {
+  ChatEngineRequest,
+  EngineMessage,
+  EngineRequest,
+  RawEngineRequest,
+} from './engine-request.ts';
 import { textOf } from './request-messages.ts';
 import type { RequestMessage } from './request-messages.ts';
 import type { ChatRequest, JobRequest } from './requests.ts';
@@ -18,25 +24,43 @@ const TOP_P_LEAST = 1e-6;
  * chat templates know nothing else.
  */
 export function toEngineRequest(
-  request: ChatRequest | JobRequest,
-  { maxTokens, temperature }: { maxTokens: number; temperature: number },
+  request: ChatRequest | JobRequest | RawRequest,
+  defaults: Defaults,
 ): EngineRequest {
-  const engine: EngineRequest = {
+  if ('isRaw' in request) {
+    const { prompt, logprobs } = request;
+    const probabilities = logprobs === undefined ? {} : { logprobs };
+    return { prompt, ...samplingOf(request, defaults), ...probabilities };
+  }
+  const engine: ChatEngineRequest = {
     messages: conversation(request),
-    max_tokens: maxTokens,
-    temperature,
+    ...samplingOf(request, defaults),
     ...toolsOf(request),
     ...probabilitiesOf(request),
   };
-  const { stop, top_p, n = 1, response_format: format } = request;
-  if (stop !== undefined) engine.stop = typeof stop === 'string' ? [stop] : stop;
-  if (top_p !== undefined) engine.top_p = Math.max(top_p, TOP_P_LEAST);
-  if (n > 1) engine.n = n;
+  const { response_format: format } = request;
   if (format !== undefined && format.type !== 'text') engine.response_format = format;
-  for (const name of FORWARDED_AS_THEY_ARE) {
-    if (request[name] !== undefined) Object.assign(engine, { [name]: request[name] });
-  }
   return engine;
+}
+
+interface Defaults {
+  readonly maxTokens: number;
+  readonly temperature: number;
+}
+
+function samplingOf(
+  request: ChatRequest | JobRequest | RawRequest,
+  { maxTokens, temperature }: Defaults,
+): Omit<RawEngineRequest, 'prompt' | 'logprobs'> {
+  const { stop, top_p, n = 1 } = request;
+  const sampling: ReturnType<typeof samplingOf> = { max_tokens: maxTokens, temperature };
+  if (stop !== undefined) sampling.stop = typeof stop === 'string' ? [stop] : stop;
+  if (top_p !== undefined) sampling.top_p = Math.max(top_p, TOP_P_LEAST);
+  if (n > 1) sampling.n = n;
+  for (const name of FORWARDED_AS_THEY_ARE) {
+    if (request[name] !== undefined) Object.assign(sampling, { [name]: request[name] });
+  }
+  return sampling;
 }
 
 const FORWARDED_AS_THEY_ARE = [

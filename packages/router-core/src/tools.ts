@@ -10,7 +10,7 @@ import { PLACEHOLDER_ERROR, holdsPlaceholder } from './media-placeholders.ts';
 import { flag, text } from './request-fields.ts';
 
 /** Each is read into the prompt; models choose badly among more. */
-const TOOLS_MAX = 64;
+export const TOOLS_MAX = 64;
 /**
  * Of the parameters of all tools, as JSON. Where a call is required, engines compile all of them
  * into one grammar; and no window of 16,000 tokens has room for more.
@@ -27,24 +27,35 @@ export const functionNameSchema = z
 
 export const descriptionSchema = text(DESCRIPTION_CHARS_MAX);
 
+const functionFields = {
+  name: functionNameSchema,
+  description: descriptionSchema.optional(),
+  /** Checked one after another, together with all: see `checkParameters`. */
+  parameters: z
+    .record(z.string(), z.unknown(), SCHEMA_ERROR)
+    .describe(SCHEMA_DESCRIPTION)
+    .optional(),
+  strict: flag().optional(),
+};
+
 const toolSchema = z.object(
   {
     type: z.literal('function', 'must be "function"'),
-    function: z.object(
-      {
-        name: functionNameSchema,
-        description: descriptionSchema.optional(),
-        /** Checked one after another, together with all: see `checkParameters`. */
-        parameters: z
-          .record(z.string(), z.unknown(), SCHEMA_ERROR)
-          .describe(SCHEMA_DESCRIPTION)
-          .optional(),
-        strict: flag().optional(),
-      },
-      'must be an object with a name',
-    ),
+    function: z.object(functionFields, 'must be an object with a name'),
   },
   'must be an object with type and function',
+);
+
+/** As a response's tools are written. */
+export const flatToolSchema = z.object(
+  {
+    type: z.string().refine((type) => type === 'function', {
+      error: 'must be "function": no other tool is offered',
+      params: { code: 'unsupported_parameter' },
+    }),
+    ...functionFields,
+  },
+  'must be an object with type and name',
 );
 
 const toolChoiceSchema = z.union(
@@ -73,7 +84,7 @@ export interface ToolRequest {
 }
 
 /** What the fields demand of each other. */
-export function checkTools(request: ToolRequest, context: z.RefinementCtx): void {
+export function checkTools(request: ToolRequest, context: Pick<z.RefinementCtx, 'addIssue'>): void {
   const { tools = [], tool_choice: choice } = request;
   const refuse = (field: keyof ToolRequest, message: string) =>
     context.addIssue({ code: 'custom', path: [field], message });
@@ -92,7 +103,7 @@ export function checkTools(request: ToolRequest, context: z.RefinementCtx): void
 /** Stops at the first problem, so that the work is bounded by what all tools may have together. */
 function checkParameters(
   tools: NonNullable<ToolRequest['tools']>,
-  context: z.RefinementCtx,
+  context: Pick<z.RefinementCtx, 'addIssue'>,
 ): boolean {
   let chars = 0;
   for (const [index, { function: called }] of tools.entries()) {

@@ -93,7 +93,10 @@ export const jobsOnlyFields = Object.fromEntries(
   ].map((name) => [name, unsupported(never, 'is a field of /v1/jobs, not of a chat')]),
 );
 
-function unsupported(isHarmless: (value: unknown) => boolean, error = 'is not supported') {
+export function unsupported(
+  isHarmless: (value: unknown) => boolean = never,
+  error = 'is not supported',
+) {
   return z
     .unknown()
     .refine(isHarmless, {

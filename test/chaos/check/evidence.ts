@@ -1,5 +1,6 @@
 /** The history and Redis's final state, ordered by op and by job: what the checks look at. */
 import { isTerminalType, jobEventSchema } from '@qarr/router-core';
+import { isRaw } from '@qarr/router-core';
 import type { EngineRequest, JobEvent, JobState } from '@qarr/router-core';
 import type {
   CancelEntry,
@@ -152,7 +153,7 @@ function newJob(
   { ops, acknowledged }: { ops: Map<string, OpEvidence>; acknowledged: ReadonlySet<string> },
 ): JobEvidence {
   const request = requestOf(dumped);
-  const marker = request === null ? null : markerOf(request.messages.at(-1)?.content ?? '');
+  const marker = request === null ? null : markerOf(lastWords(request));
   return {
     ...dumped,
     id,
@@ -174,6 +175,10 @@ function newJob(
 function requestOf({ record }: DumpedJob): EngineRequest | null {
   const json = record?.['request'];
   return json === undefined ? null : (JSON.parse(json) as EngineRequest);
+}
+
+function lastWords(request: EngineRequest): string {
+  return isRaw(request) ? request.prompt : (request.messages.at(-1)?.content ?? '');
 }
 
 function readEvent(json: string): JobEvent | null {

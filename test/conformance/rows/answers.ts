@@ -1,12 +1,12 @@
 /** Requests that an engine answers, or refuses for what it is, without any fault. */
-import type { EngineRequest } from '@qarr/router-core';
+import type { ChatEngineRequest } from '@qarr/router-core';
 import { AGAIN, AT_ONCE, refused } from '../row.ts';
 import type { Expected, JobRow, Seen } from '../row.ts';
 import type { Persona } from '../persona.ts';
 
 type Brief = Omit<JobRow, 'kind' | 'section' | 'expected'> & Partial<Pick<JobRow, 'expected'>>;
 
-const TOOLS: NonNullable<EngineRequest['tools']> = [
+const TOOLS: NonNullable<ChatEngineRequest['tools']> = [
   {
     type: 'function',
     function: {

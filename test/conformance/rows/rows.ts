@@ -7,10 +7,12 @@ import { BROKEN_ANSWERS } from './broken-answers.ts';
 import { CANCEL } from './cancel.ts';
 import { ENGINE_LIFE } from './engine-life.ts';
 import { INTERRUPTIONS } from './interruptions.ts';
+import { RAW_PROMPTS } from './raw-prompts.ts';
 import { STRANGE_CLOTHES } from './strange-clothes.ts';
 
 export const ROWS: readonly Row[] = [
   ...ANSWERS,
+  ...RAW_PROMPTS,
   ...BEFORE_THE_ANSWER,
   ...BROKEN_ANSWERS,
   ...STRANGE_CLOTHES,

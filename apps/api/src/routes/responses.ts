@@ -1,0 +1,77 @@
+/** `POST /v1/responses`: OpenAI's surface, on top of a job that may outlive its connection. */
+import { QarrError, responseRequestSchema } from '@qarr/router-core';
+import type { JobRecord } from '@qarr/router-core';
+import type { Api, ApiDeps } from '../app.ts';
+import { createForeground } from '../foreground.ts';
+import { idempotencyKeyOf } from '../idempotency-key.ts';
+import { createResponseEvents } from '../responses/response-events.ts';
+import { isResponse } from '../responses/find-response.ts';
+import { submitResponse } from '../responses/submit-response.ts';
+import { wholeResponse } from '../responses/whole-response.ts';
+import { setJobHeaders, setTierHeaders } from '../route-headers.ts';
+import { chatHeaders } from '../submit-headers.ts';
+
+export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
+  const foreground = createForeground(deps);
+
+  /** Of a response that is not to be kept, once its answer has been given. */
+  async function forget(jobId: string): Promise<void> {
+    try {
+      await deps.store.delete(jobId);
+    } catch {
+      // It goes by its own time.
+      app.log.warn({ job: jobId }, 'response not deleted');
+    }
+  }
+
+  app.post(
+    '/v1/responses',
+    {
+      config: { access: 'submit' },
+      schema: {
+        summary: "A response, as OpenAI's clients ask for it: at once, as a stream, or later",
+        headers: chatHeaders,
+        body: responseRequestSchema,
+      },
+    },
+    async (request, reply) => {
+      const { body, caller } = request;
+      const { traceparent } = request.headers;
+      const idempotency = idempotencyKeyOf(request);
+      const { job, record } = await submitResponse(
+        body,
+        { caller, idempotency, traceparent },
+        deps,
+      );
+      setJobHeaders(reply, { job, log: request.log });
+      // With a key, whoever sends it again shall have the same answer.
+      const isForgotten = job.isBound && !record.response.store;
+      if (body.stream === true) {
+        const shape = createResponseEvents(record);
+        const stream = deps.streams.open(reply);
+        // Not awaited: that would keep the request and the reply as long as the job goes on.
+        void foreground
+          .stream(job, { stream, shape, log: app.log })
+          .then(() => (isForgotten ? forget(job.id) : null));
+        return reply;
+      }
+      if (body.background === true) return wholeResponse(record, { place: job.place }, deps);
+
+      const ended = await foreground.whole(job, reply).finally(() => {
+        if (isForgotten) void forget(job.id);
+      });
+      if (ended === null || !isResponse(ended)) return reply.hijack();
+      setTierHeaders(reply, ended);
+      throwUnlessAnswered(ended);
+      const continued = ended.result?.continued ?? 0;
+      if (continued > 0) reply.header('x-qarr-continued', continued);
+      return wholeResponse(ended, { place: null }, deps);
+    },
+  );
+}
+
+/** Clients take any answer with status 200 for a good one. */
+function throwUnlessAnswered({ state, error }: JobRecord): void {
+  if (state === 'cancelled') throw new QarrError('job_cancelled');
+  if (error !== null) throw new QarrError(error.code, { message: error.message });
+}
