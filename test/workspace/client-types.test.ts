@@ -63,6 +63,9 @@ it('can ask for what the API understands, and for nothing else', () => {
     keyof Understood<Input<typeof jobRequestSchema>>
   >();
   expectTypeOf<ChatRequest>().toExtend<Named<Input<typeof chatRequestSchema>>>();
+  expectTypeOf<keyof ChatRequest>().toEqualTypeOf<
+    Exclude<keyof Understood<Input<typeof chatRequestSchema>>, 'service_tier'>
+  >();
   expectTypeOf<RouteRequest>().toExtend<Named<Input<typeof routeRequestSchema>>>();
 });
 

@@ -30,6 +30,7 @@ it('links only to files that exist', () => {
     'README.md',
     'docs/api.md',
     'docs/chaos.md',
+    'docs/keys.md',
     'docs/routing.md',
     'docs/configuration.md',
     'docs/conformance.md',

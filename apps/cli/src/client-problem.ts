@@ -29,6 +29,8 @@ function problemOf(
       return `no answer from ${baseUrl} (${message}); start the API (npm start), or name another one with --url`;
     case 'bad_answer':
       return `${baseUrl}${path} is not QARR's (${message}); name its API with --url`;
+    case 'invalid_api_key':
+      return `${baseUrl} asks for an API key: set QARR_API_KEY to one that it knows (qarr keys create --owner NAME)`;
     case 'http_error':
       return `${baseUrl}${path} answered ${status}`;
     default:

@@ -56,6 +56,17 @@ describe('the qarr command', { timeout: TEST_TIMEOUT_MS }, () => {
     expect(await qarr(args)).toEqual({ exitCode: 2, stdout: '', stderr });
   });
 
+  test('hands the arguments of keys to the tool of the API, with its words and its exit code', async () => {
+    const [help, bad] = await Promise.all([
+      qarr(['keys', '--help']),
+      qarr(['keys', 'create', '--rpm', '5']),
+    ]);
+    expect(help).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(help.stdout).toContain('create --owner NAME');
+    const stderr = 'qarr keys: --owner: say whose key it is\n';
+    expect(bad).toEqual({ exitCode: 2, stdout: '', stderr });
+  });
+
   test('shows the tiers once where the output is no terminal', async () => {
     const tier = { name: 'fast', depth: 2, running: 1, slots: 8, workers: [] };
     const api = createServer((socket) => {

@@ -4,9 +4,10 @@ import { createClient } from '@qarr/client';
 import type { JobClass } from '@qarr/client';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { CliError, EXIT_BAD_USE, messageOf, oneLine } from './cli-error.ts';
-import { readApiKey, readApiUrl, readConfig, usesColours } from './config.ts';
+import { readApiKey, readApiUrl, readConfig, readToolEnvironment, usesColours } from './config.ts';
 import { streamAnswer, submitPrompt } from './jobs/jobs.ts';
 import type { JobDeps } from './jobs/jobs.ts';
+import { runKeys } from './keys/keys.ts';
 import { createScreen } from './screen.ts';
 import { listenForStopSignals } from './stop-signals.ts';
 import { showTiers, watchTiers } from './tiers/tiers.ts';
@@ -27,6 +28,9 @@ async function run(args: readonly string[]): Promise<number> {
     onTiers: runTiers,
     onSubmit: runSubmit,
     onStream: (id, { url }) => withClient(url, (deps) => streamAnswer(id, deps)),
+    async onKeys(keyArgs) {
+      exitCode = await runKeys(keyArgs, readToolEnvironment());
+    },
   });
   try {
     await program.parseAsync(args, { from: 'user' });
@@ -58,11 +62,13 @@ function createProgram({
   onTiers,
   onSubmit,
   onStream,
+  onKeys,
 }: {
   onUp: (options: { exitAfterDemo?: boolean }) => Promise<void>;
   onTiers: (flags: TiersFlags) => Promise<void>;
   onSubmit: (prompt: string, flags: SubmitFlags) => Promise<void>;
   onStream: (id: string, flags: { url?: string }) => Promise<void>;
+  onKeys: (args: readonly string[]) => Promise<void>;
 }): Command {
   const program = new Command('qarr')
     .description('A queue-based inference system in front of self-hosted vLLM.')
@@ -109,6 +115,14 @@ function createProgram({
     .option('--once', 'once, as always where the output is no terminal')
     .option('--json', 'once, as the API tells it')
     .action(onTiers);
+  program
+    .command('keys')
+    .description('Make, list, rotate and revoke API keys: `qarr keys --help`.')
+    .argument('[arguments...]')
+    // They are the tool's own.
+    .helpOption(false)
+    .allowUnknownOption()
+    .action(onKeys);
   return program;
 }
 

@@ -147,13 +147,14 @@ export interface Tier {
 
 export interface TierWorker {
   id: string;
-  host: string;
-  pid: number;
+  /** Together with `pid` and `upstream`: where no keys are configured, or for a key with the scope `admin`. */
+  host?: string | undefined;
+  pid?: number | undefined;
   slots: number;
   running: number;
   breaker: BreakerState;
   retry_in_ms?: number | null | undefined;
-  upstream: string;
+  upstream?: string | undefined;
   model: string;
   max_model_len: number | null;
   service_ms: number | null;

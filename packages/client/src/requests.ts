@@ -49,8 +49,8 @@ export type ResponseFormat =
       };
     };
 
-/** A conversation: `messages`, or `prompt` with or without `system_prompt`. */
-export interface ChatRequest {
+/** `messages`, or `prompt` with or without `system_prompt`. */
+interface Conversation {
   messages?: Message[] | undefined;
   prompt?: string | undefined;
   system_prompt?: string | undefined;
@@ -85,8 +85,9 @@ export interface ChatRequest {
 export type JobClass = 'interactive' | 'standard' | 'batch';
 export type Fallback = 'none' | 'up' | 'down' | 'any';
 
-export interface JobRequest extends ChatRequest {
-  /** Who is served first; `standard` if it is not said. */
+/** A conversation, and how it is run. */
+export interface ChatRequest extends Conversation {
+  /** Who is served first: `interactive` for a chat, `standard` for a job, if it is not said. */
   class?: JobClass | undefined;
   /** To which other tiers it may go. */
   fallback?: Fallback | undefined;
@@ -95,14 +96,17 @@ export interface JobRequest extends ChatRequest {
   queue_timeout_ms?: number | undefined;
   /** How long it may run. */
   run_timeout_ms?: number | undefined;
-  webhook_url?: string | undefined;
-  webhook_events?: ('completed' | 'failed' | 'cancelled' | 'expired')[] | undefined;
   /** Up to 16 pairs, returned with the job. */
   metadata?: Record<string, string> | undefined;
 }
 
-/** Where would it go? Of a job only what routing and admission look at. */
-export interface RouteRequest extends ChatRequest {
+export interface JobRequest extends ChatRequest {
+  webhook_url?: string | undefined;
+  webhook_events?: ('completed' | 'failed' | 'cancelled' | 'expired')[] | undefined;
+}
+
+/** Where would it go? Of how it is run only what admission looks at. */
+export interface RouteRequest extends Conversation {
   class?: JobClass | undefined;
   fallback?: Fallback | undefined;
   queue_timeout_ms?: number | undefined;

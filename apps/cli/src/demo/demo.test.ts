@@ -54,7 +54,7 @@ function startDemo(baseUrl: string) {
   const tiers = readConfig({ env: {}, folder: '/' }).tiers.slice(0, 1);
   const screen = createScreen({ stdout: { write }, stderr: { write }, colours: false });
   const { signal } = new AbortController();
-  return { done: runDemo({ baseUrl, tiers, screen, signal }), output: () => output };
+  return { done: runDemo({ baseUrl, apiKey: null, tiers, screen, signal }), output: () => output };
 }
 
 describe('the demo', () => {

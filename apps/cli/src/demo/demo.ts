@@ -16,6 +16,8 @@ const RECONNECTS_MAX = 1;
 
 interface DemoDeps {
   readonly baseUrl: string;
+  /** Null: the API asks for none. */
+  readonly apiKey: string | null;
   readonly screen: Screen;
   readonly signal: AbortSignal;
 }
@@ -33,8 +35,12 @@ export async function runDemo({
   ...deps
 }: DemoDeps & { tiers: readonly TierPlan[] }): Promise<void> {
   const prompts = promptsFor(tiers.map((tier) => tier.name));
-  const { baseUrl } = deps;
-  const client = createClient({ baseUrl, reconnectsMax: RECONNECTS_MAX });
+  const { baseUrl, apiKey } = deps;
+  const client = createClient({
+    baseUrl,
+    apiKey: apiKey ?? undefined,
+    reconnectsMax: RECONNECTS_MAX,
+  });
   for (const [index, prompt] of prompts.entries()) {
     const limit = AbortSignal.timeout(ANSWER_MS_MAX);
     try {

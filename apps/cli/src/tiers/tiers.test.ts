@@ -97,10 +97,13 @@ function visible(text: string): string {
   return text.replaceAll('\u001B', '<');
 }
 
-async function shownOnce(baseUrl: string, { asJson = false, colours = false } = {}) {
+async function shownOnce(
+  baseUrl: string,
+  { asJson = false, colours = false, apiKey = 'qarr-key' } = {},
+) {
   const { stdout, style, shown } = terminal({ colours });
   const { signal } = new AbortController();
-  await showTiers({ baseUrl, apiKey: undefined, stdout, style, signal, asJson });
+  await showTiers({ baseUrl, apiKey, stdout, style, signal, asJson });
   return shown();
 }
 
@@ -169,6 +172,25 @@ describe('qarr tiers', () => {
     ['no such route', {}, 404, /\/v1\/tiers answered 404$/],
   ])('says what to do about %s', async (_name, body, status, message) => {
     await expect(shownOnce(await answering(body, status))).rejects.toThrow(message);
+  });
+
+  test('asks with its key, and says what to do where one is asked for', async () => {
+    const asked: (string | undefined)[] = [];
+    const error = {
+      message: 'No.',
+      type: 'authentication_error',
+      param: null,
+      code: 'invalid_api_key',
+    };
+    const baseUrl = await serve(({ headers }, response) => {
+      asked.push(headers.authorization);
+      response.writeHead(401, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ error }));
+    });
+    await expect(shownOnce(baseUrl, { apiKey: 'qarr-mine' })).rejects.toThrow(
+      `${baseUrl} asks for an API key: set QARR_API_KEY`,
+    );
+    expect(asked).toEqual(['Bearer qarr-mine']);
   });
 
   test('says what to do when nobody listens', async () => {
