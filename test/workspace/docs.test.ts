@@ -22,7 +22,7 @@ it("says of every field of OpenAI's surface whether it is heeded", () => {
   for (const line of sectionOf(read('docs/openai.md'), '## Fields').split('\n')) {
     const [, names = '', ...fates] = line.split('|').map((cell) => cell.trim());
     // What follows a colon says more of the fields before it, unless it begins with whose they are.
-    const own = /^of /.test(names) ? names.slice(names.indexOf(':')) : names.split(':', 1)[0];
+    const own = names.startsWith('of ') ? names.slice(names.indexOf(':')) : names.split(':', 1)[0];
     for (const [, name = ''] of (own ?? '').matchAll(/`(\w+)`/g)) {
       if (line.startsWith('|')) documented[name] = fates.slice(0, 2);
     }
