@@ -1,4 +1,4 @@
-/** Installs redis-server on Debian and its relatives. */
+/** Installs what is missing on Debian and its relatives. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { runTool } from './tool.mjs';
@@ -11,20 +11,15 @@ const APT_ENV = [
   'PREVLEVEL=1',
 ];
 /** Another installation that is under way, such as a nightly upgrade, is waited for. */
-const INSTALL = [
-  'install',
-  '--yes',
-  '--no-install-recommends',
-  '--option=DPkg::Lock::Timeout=60',
-  'redis-server',
-];
+const INSTALL = ['install', '--yes', '--no-install-recommends', '--option=DPkg::Lock::Timeout=60'];
 const PID_FILE = '/run/redis/redis-server.pid';
 
 /**
  * Does nothing where there is no apt-get, or no right to use it.
+ * @param {string} name of the package
  * @param {import('./redis.mjs').SetUp} setUp
  */
-export async function installByApt({ root, env, stops, progress }) {
+export async function installByApt(name, { root, env, stops, progress }) {
   if (!existsSync('/usr/bin/apt-get')) return;
   const asRoot = rootPrefix();
   if (asRoot === null) return;
@@ -36,12 +31,13 @@ export async function installByApt({ root, env, stops, progress }) {
   /** @param {string[]} args */
   const apt = (...args) => run('env', ...APT_ENV, 'apt-get', ...args);
 
-  progress.start('installing redis-server by apt-get');
-  const isInstalled = (await apt(...INSTALL)) || ((await apt('update')) && (await apt(...INSTALL)));
+  progress.start(`installing ${name} by apt-get`);
+  const install = () => apt(...INSTALL, name);
+  const isInstalled = (await install()) || ((await apt('update')) && (await install()));
   if (!isInstalled) return;
-  const wasStopped = await stopService(run);
+  const wasStopped = name === 'redis-server' && (await stopService(run));
   progress.done(
-    `redis-server installed by apt-get${wasStopped ? '; its system service is stopped, because the stack starts its own' : ''}`,
+    `${name} installed by apt-get${wasStopped ? '; its system service is stopped, because the stack starts its own' : ''}`,
   );
 }
 

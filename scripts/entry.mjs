@@ -1,6 +1,7 @@
 /** The steps of every command, in order. Read this first. */
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
+import { needsChromium, provideChromium } from './chromium.mjs';
 import { ensureDependencies } from './dependencies.mjs';
 import { SetUpFailure } from './failure.mjs';
 import { checkLocalNode } from './local-node.mjs';
@@ -26,6 +27,7 @@ const COMMANDS = {
   conformance: { args: ['test/conformance/main.ts'], stopIsSuccess: false },
   chaos: { args: ['test/chaos/main.ts'], stopIsSuccess: false },
   soak: { args: ['test/soak/main.ts'], stopIsSuccess: false },
+  fuzz: { args: ['test/fuzz/main.ts'], stopIsSuccess: false },
   overload: { args: ['test/overload/main.ts'], stopIsSuccess: false },
   setup: { args: null, stopIsSuccess: false },
 };
@@ -66,16 +68,21 @@ async function runSteps({ name, command, extra, env, stops }) {
   const progress = createProgress();
   const dependencies = await ensureDependencies({ root, localNode, env, stops, progress });
   const nodeVersion = checkLocalNode(localNode);
-  const isTest = ['test', 'conformance', 'chaos', 'soak', 'overload'].includes(name);
+  const isTest = ['test', 'conformance', 'chaos', 'soak', 'fuzz', 'overload'].includes(name);
   const redis = await provideRedis({ root, isTest, env, stops, progress });
   try {
-    progress.done(`set-up: ${dependencies}, Node ${nodeVersion}, ${redis.summary}`);
+    const browser =
+      name === 'test' && needsChromium(extra)
+        ? await provideChromium({ root, env, stops, progress })
+        : null;
+    const parts = [dependencies, `Node ${nodeVersion}`, redis.summary, browser?.summary ?? ''];
+    progress.done(`set-up: ${parts.filter((part) => part !== '').join(', ')}`);
     if (command.args === null) return 0;
     return await runCommand({
       executable: localNode,
       args: [...command.args, ...extra],
       cwd: root,
-      env: { ...env, ...redis.env, PATH: childPath(env, redis.folder) },
+      env: { ...env, ...redis.env, ...browser?.env, PATH: childPath(env, redis.folder) },
       stops,
       // A terminal's Ctrl-C has reached the child too, and vitest takes a second one as "at once".
       // The stack's own process knows that two signals in the same moment are one.

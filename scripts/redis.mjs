@@ -71,7 +71,7 @@ async function install({ root, env, stops, progress }) {
     });
     if (code === 0) progress.done('redis-server installed by brew');
   } else {
-    await installByApt({ root, env, stops, progress });
+    await installByApt('redis-server', { root, env, stops, progress });
   }
   return findRedisServer(env);
 }

@@ -12,8 +12,11 @@ import { waitUntil } from '../harness/wait-until.ts';
 
 const LONG = { prompt: 'Tell me a long story.', max_tokens: 400, ignore_eos: true };
 
-it('answers three prompts from three tiers, and leaves nothing behind', async () => {
-  const run = await runCli(['up', '--exit-after-demo'], { env: { QARR_SIM_TIME_SCALE: '0.1' } });
+it('answers three prompts from three tiers, with keys on, and leaves nothing behind', async () => {
+  const secrets = { QARR_KEY_SECRETS: 'a-secret-of-this-test-longer-than-32-characters' };
+  const run = await runCli(['up', '--exit-after-demo'], {
+    env: { QARR_SIM_TIME_SCALE: '0.1', ...secrets },
+  });
   const pids = await waitUntil('all processes are recorded', async () => {
     if (run.child.exitCode !== null) throw new Error(run.output());
     const recorded = await run.pids().catch((): Record<string, number> => ({}));
@@ -21,6 +24,8 @@ it('answers three prompts from three tiers, and leaves nothing behind', async ()
   });
   expect(await run.exit()).toBe(0);
   const output = run.output();
+  expect(output).toContain('keys are on');
+  expect(output).not.toMatch(/qarr-[\w-]{43}/);
   for (const line of [
     /tier +fast .*default/,
     /tier +balanced .*words>150/,
@@ -76,7 +81,7 @@ it('serves native jobs and official clients, and stops on SIGINT with nothing le
 });
 
 it('carries a job on when its worker is killed, and its reader sees one text', async () => {
-  const stack = await startStack({ QARR_SIM_TIME_SCALE: '1' });
+  const stack = await startStack({ QARR_SIM_TIME_SCALE: '0.3' });
   const job = await submitJob(stack.baseUrl, LONG);
   const seen: SseEvent[] = [];
   for await (const event of readEvents(job.urls.events)) {

@@ -70,6 +70,29 @@ describe('asking for the route', () => {
   });
 });
 
+describe('without keys', () => {
+  it('everybody may do everything, and nothing is said of limits', async () => {
+    const submitted = await postJson(`${world.api.url}/v1/jobs`, { prompt: 'Hi', class: 'batch' });
+    expect(submitted.status).toBe(202);
+    expect(
+      [...submitted.headers.keys()].filter((name) => /ratelimit|access-control/.test(name)),
+    ).toEqual([]);
+    const { id, urls } = (await submitted.json()) as {
+      id: string;
+      urls: { events: string; self: string };
+    };
+    // The same program works as where a token is needed.
+    const token = await postJson(`${world.api.url}/v1/jobs/${id}/token`, {});
+    expect(await token.json()).toEqual({
+      object: 'job.token',
+      token: null,
+      expires_at: null,
+      url: urls.events,
+    });
+    await fetch(urls.self, { method: 'DELETE' });
+  });
+});
+
 describe('without a worker', () => {
   it('the process lives but is not ready', async () => {
     expect(await get('/healthz')).toEqual({ status: 200, body: { ok: true } });
@@ -286,6 +309,7 @@ describe('/openapi.json', () => {
       'post /v1/completions',
       'post /v1/jobs',
       'post /v1/jobs/{id}/cancel',
+      'post /v1/jobs/{id}/token',
       'post /v1/responses',
       'post /v1/responses/{id}/cancel',
       'post /v1/route',

@@ -247,6 +247,8 @@ async function submitted(store: ProducerStore, key: string): Promise<string | nu
 
 function idOf(submission: Submission): string {
   if (submission.kind === 'refused') throw new Error(submission.code);
-  if (submission.kind === 'full') throw new Error(submission.why);
+  if (submission.kind === 'full' || submission.kind === 'over_quota') {
+    throw new Error(submission.why);
+  }
   return submission.kind === 'created' ? submission.jobId : submission.record.id;
 }

@@ -19,6 +19,7 @@ const PROCESS = ['zod', 'node:'];
 const RULES: Readonly<Record<string, Rule>> = {
   'packages/router-core': { ours: [], outside: ['zod'] },
   'packages/job-store': { ours: ['@qarr/router-core'], outside: ['bullmq', 'ioredis', 'node:'] },
+  'packages/client': { ours: ['@qarr/router-core'], outside: ['eventsource-parser'] },
   'packages/process': {
     ours: ['@qarr/router-core'],
     outside: [...PROCESS, 'pino', 'prom-client', 'yaml'],
@@ -29,8 +30,10 @@ const RULES: Readonly<Record<string, Rule>> = {
       ...PROCESS,
       'fastify',
       'fastify-type-provider-zod',
+      '@fastify/cors',
       '@fastify/swagger',
       'ipaddr.js',
+      'jose',
       'prom-client',
     ],
   },
@@ -40,8 +43,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
   'apps/vllm-sim': { ours: [], outside: ['fastify', 'node:'] },
   'apps/cli': {
-    ours: ['@qarr/router-core'],
-    outside: ['node:', 'commander', 'eventsource-parser', 'yaml'],
+    ours: ['@qarr/router-core', '@qarr/client'],
+    outside: ['node:', 'commander', 'yaml'],
   },
 };
 
@@ -89,6 +92,8 @@ describe('the check itself', () => {
     ['apps/api', `import { keys } from '@qarr/job-store/src/keys.ts';`],
     ['apps/api', `import { engine } from '../../worker/src/engine.ts';`],
     ['packages/job-store', `import 'undici';`],
+    ['packages/client', `import { setTimeout } from 'node:timers/promises';`],
+    ['packages/client', `import { z } from 'zod';`],
     ['apps/cli', `import { createProducerStore } from '@qarr/job-store';`],
   ])('refuses in %s: %s', (folder, text) => {
     expect(forbiddenImports({ folder, path: join(folder, 'src/x.ts'), text })).toHaveLength(1);

@@ -9,12 +9,14 @@ import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fasti
 import { jsonSchemaTransform, validatorCompiler } from 'fastify-type-provider-zod';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ANYBODY } from './caller.ts';
 import type { ApiConfig, HttpLimits } from './config.ts';
 import { HEADER_BYTES_MAX, createConnections, newRequestId } from './connections.ts';
 import type { Drain } from './drain.ts';
 import { errorSchema, replyWithErrors, sendError, toQarrError } from './error-replies.ts';
 import { acceptJson } from './json-body.ts';
+import { allowOrigins } from './keys/cors.ts';
+import { guardRoutes } from './keys/guard.ts';
+import type { Keys } from './keys/guard.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { OwedCancels } from './owed-cancels.ts';
 import { registerChatRoutes } from './routes/chat.ts';
@@ -37,6 +39,8 @@ const HOST_HEADER = /^[\w.:[\]-]*$/;
 export interface ApiDeps {
   readonly config: ApiConfig;
   readonly store: ProducerStore;
+  /** Null where none are configured. */
+  readonly keys: Keys | null;
   readonly watch: TierWatch;
   readonly tokenizer: Tokenizer;
   readonly drain: Drain;
@@ -94,23 +98,23 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   acceptJson(app);
   replyWithErrors(app, { metrics: deps.metrics, bodyBytesMax: limits.bodyBytesMax });
 
-  app.decorateRequest('caller', { getter: () => ANYBODY });
-  app.addHook('onRoute', ({ config, method, url }) => {
-    // A route that says nothing would be open to everybody.
-    if (config?.access === undefined) {
-      throw new Error(`${String(method)} ${url} does not say who may use it: config.access`);
-    }
-  });
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
-    if (request.headers.host === undefined && request.raw.httpVersion === '1.1') {
+    const [host, ...others] = request.raw.headersDistinct['host'] ?? [];
+    if (host === undefined && request.raw.httpVersion === '1.1') {
       throw new QarrError('invalid_request', { message: 'The host header is missing.' });
     }
+    // Who is in front of this server may go by another one of them.
+    if (others.length > 0) {
+      throw new QarrError('invalid_request', { message: 'The host header must be given once.' });
+    }
     // It becomes part of URLs that clients are given.
-    if (!HOST_HEADER.test(request.headers.host ?? '')) {
+    if (!HOST_HEADER.test(host ?? '')) {
       throw new QarrError('invalid_request', { message: 'The host header is malformed.' });
     }
   });
+  if (deps.config.corsOrigins !== null) await allowOrigins(app, deps.config.corsOrigins);
+  guardRoutes(app, deps);
   // Once its body is read: closing the connection before would take the answer away.
   app.addHook('preValidation', async (request, reply) => {
     if (!deps.drain.isStopping || request.method !== 'POST') return;

@@ -10,6 +10,8 @@ import {
 } from '@qarr/process';
 import type { AdmissionOptions, Deployment } from '@qarr/router-core';
 import { z } from 'zod';
+import { corsOrigins, keyConfig, keyVariables, requireLoopback } from './keys/key-config.ts';
+import type { KeyConfig } from './keys/key-config.ts';
 import { webhookConfig, webhookVariables } from './webhooks/webhook-config.ts';
 import type { WebhookConfig } from './webhooks/webhook-config.ts';
 
@@ -88,6 +90,7 @@ export const environmentSchema = z.object({
   QARR_LOG_TTL_MS: milliseconds(1_000, 2_592_000_000)
     .default(3_600_000)
     .describe('How long its events are kept, in ms'),
+  ...keyVariables,
   ...webhookVariables,
 });
 
@@ -112,6 +115,9 @@ export interface ApiConfig {
   readonly owedCancelsMax: number;
   readonly idempotencyTtlMs: number;
   readonly retention: { readonly resultMs: number; readonly logMs: number };
+  readonly keys: KeyConfig;
+  /** Null: no pages of other origins. */
+  readonly corsOrigins: readonly string[] | '*' | null;
   readonly webhooks: WebhookConfig;
 }
 
@@ -129,6 +135,8 @@ export interface HttpLimits {
 
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiConfig {
   const variables = readEnvironment(environmentSchema, environment);
+  const keys = keyConfig(variables);
+  requireLoopback(variables.HOST, keys);
   return Object.freeze({
     deployment: readDeployment({
       path: variables.QARR_CONFIG ?? DEFAULT_CONFIG_PATH,
@@ -168,6 +176,8 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
     owedCancelsMax: variables.QARR_OWED_CANCELS_MAX,
     idempotencyTtlMs: variables.QARR_IDEMPOTENCY_TTL_MS,
     retention: { resultMs: variables.QARR_RESULT_TTL_MS, logMs: variables.QARR_LOG_TTL_MS },
+    keys,
+    corsOrigins: corsOrigins(variables),
     webhooks: webhookConfig(variables),
   });
 }

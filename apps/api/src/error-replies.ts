@@ -75,9 +75,8 @@ export function sendError(
   return reply.code(httpStatus).type('application/json; charset=utf-8').send(errorBody(error));
 }
 
-function retryAfterMsOf({ code, congestion }: QarrError): number {
-  if (congestion !== null) return congestion.retryAfterMs;
-  return code === 'storage_full' ? STORAGE_RETRY_AFTER_MS : RETRY_AFTER_MS;
+function retryAfterMsOf({ code, retryAfterMs }: QarrError): number {
+  return retryAfterMs ?? (code === 'storage_full' ? STORAGE_RETRY_AFTER_MS : RETRY_AFTER_MS);
 }
 
 /** What an error of any origin is to a client. */

@@ -1,5 +1,6 @@
 import type { JobRecord, Rerouted } from '@qarr/router-core';
 import type { FastifyBaseLogger, FastifyReply } from 'fastify';
+import { setTokenHeaders } from './keys/request-limits.ts';
 import type { RoutedRequest } from './route-request.ts';
 import type { AcceptedJob } from './submit-job.ts';
 
@@ -17,9 +18,10 @@ export function setJobHeaders(
   reply: FastifyReply,
   { job, log }: { job: AcceptedJob; log: FastifyBaseLogger },
 ): void {
-  const { id, tier, rerouted, reasons, place, isCached } = job;
+  const { id, tier, rerouted, reasons, place, isCached, budget } = job;
   setRouteHeaders(reply, job);
   setTierHeaders(reply, job);
+  if (budget !== null) setTokenHeaders(reply, budget);
   if (isCached) reply.header('x-qarr-cache', 'hit');
   reply.header('x-qarr-job', id);
   if (place === null) reply.header('idempotent-replayed', 'true');

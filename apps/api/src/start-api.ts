@@ -14,6 +14,8 @@ import type { Running } from '@qarr/process';
 import { buildApp } from './app.ts';
 import { readConfig } from './config.ts';
 import { createDrain } from './drain.ts';
+import { createAuthenticate } from './keys/authenticate.ts';
+import { createReadTokens } from './keys/read-token.ts';
 import { createApiMetrics } from './metrics.ts';
 import { createOwedCancels } from './owed-cancels.ts';
 import { createPositions } from './positions.ts';
@@ -86,10 +88,19 @@ export async function startApi(): Promise<Running> {
   const positions = createPositions({ store, watch });
   stopper.add(() => positions.stop());
 
+  const { secrets, readTokenMs } = config.keys;
+  const keys =
+    secrets.length === 0
+      ? null
+      : {
+          authenticate: createAuthenticate({ store, secrets }),
+          tokens: createReadTokens({ secrets, forMs: readTokenMs }),
+        };
   const app = await buildApp(
     {
       config,
       store,
+      keys,
       watch,
       tokenizer: createTokenizer(),
       drain,

@@ -1,12 +1,25 @@
 /** From a valid request to a job in its queue, or to the job that its idempotency key stands for. */
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import type { KnownSubmission, ProducerStore, QueuePlace } from '@qarr/job-store';
-import { QarrError, childTraceparent, isCacheable, parseTraceparent } from '@qarr/router-core';
+import type {
+  KnownSubmission,
+  ProducerStore,
+  QueuePlace,
+  Submission,
+  TokenBudget,
+} from '@qarr/job-store';
+import {
+  QarrError,
+  childTraceparent,
+  isCacheable,
+  lowered,
+  parseTraceparent,
+} from '@qarr/router-core';
 import type {
   EngineRequest,
   Fallback,
   IdempotencyKey,
   JobClass,
+  JobQuota,
   JobState,
   JobWebhook,
   NewJob,
@@ -24,6 +37,9 @@ import type { PlaceDeps, Placed } from './place-job.ts';
 import { routeRequest } from './route-request.ts';
 import type { RouteDeps, RoutedBody, RoutedRequest } from './route-request.ts';
 
+/** A place comes free when one of its jobs ends: nobody knows when. */
+const CONCURRENCY_RETRY_MS = 2_000;
+
 export interface SubmitDeps extends PlaceDeps {
   readonly store: Pick<ProducerStore, 'submit' | 'submitAnswered' | 'findAnswer' | 'findByKey'>;
   readonly metrics: ApiMetrics;
@@ -33,6 +49,7 @@ export interface SubmitDeps extends PlaceDeps {
 
 export interface JobOptions {
   readonly caller: Caller;
+  /** Lowered to the highest one that the caller's jobs may have. */
   readonly class: JobClass;
   readonly onInterrupt: OnInterrupt;
   readonly fallback?: Fallback | undefined;
@@ -61,6 +78,8 @@ export interface AcceptedJob {
   readonly status: JobState;
   /** It has the answer that the same request got before. */
   readonly isCached: boolean;
+  /** What is left to the caller's key; null where it has no limits, or nothing was taken of them. */
+  readonly budget: TokenBudget | null;
   /** Null for a job that was there already. */
   readonly place: QueuePlace | null;
   /** Milliseconds since the epoch. */
@@ -70,9 +89,10 @@ export interface AcceptedJob {
 /** The job that the request's idempotency key stands for already, or else a new one. */
 export async function acceptJob(
   body: RoutedBody,
-  options: JobOptions,
+  asked: JobOptions,
   deps: SubmitDeps & RouteDeps,
 ): Promise<AcceptedJob> {
+  const options = { ...asked, class: lowered(asked.class, asked.caller.maxClass) };
   const known = await findByKey(options, deps);
   return known ?? submitJob(await routeRequest(body, deps), options, deps);
 }
@@ -99,6 +119,7 @@ export async function submitJob(
   const placed = await place(job, { route, options }, deps);
   if (placed.kind === 'refuse') throw refused(placed);
   const { submission, tier, rerouted, isCached } = placed;
+  if (submission.kind === 'over_quota') throw overQuota(submission, job);
   if (submission.kind !== 'created') return attachedTo(submission);
   deps.metrics.routed(route);
   if (isCached) deps.metrics.cached(tier);
@@ -113,6 +134,7 @@ export async function submitJob(
     droppedMessages: route.droppedMessages,
     status: isCached ? 'completed' : 'queued',
     isCached,
+    budget: submission.budget ?? null,
     place: submission.place,
     createdAt: Date.now(),
   };
@@ -169,7 +191,21 @@ function newJob(route: RoutedRequest, options: JobOptions, config: SubmitDeps['c
     idempotency: options.idempotency,
     isBound: options.isBound,
     cache: cacheOf(route.engineRequest, options, config),
+    quota: quotaOf(route, options),
   };
+}
+
+/** Of a key that limits neither jobs nor tokens nothing is taken. */
+function quotaOf(
+  { features, engineRequest }: RoutedRequest,
+  { caller }: Pick<JobOptions, 'caller'>,
+): JobQuota | undefined {
+  const { keyId, limits } = caller;
+  const { concurrency, tokensPerDay } = limits;
+  if (keyId === null || (concurrency === null && tokensPerDay === null)) return undefined;
+  const { promptTokens, maxTokens } = features;
+  const tokens = promptTokens + maxTokens * (engineRequest.n ?? 1);
+  return { keyId, concurrency, tokensPerDay, tokens };
 }
 
 /** An owner's answers are its own. */
@@ -194,6 +230,23 @@ function refused({ code, tier, retryAfterMs, waitMs, depth }: Refusal): QarrErro
   });
 }
 
+function overQuota(
+  { why, budget }: Submission & { kind: 'over_quota' },
+  { quota }: NewJob,
+): QarrError {
+  if (why === 'concurrency') {
+    return new QarrError('rate_limit_exceeded', {
+      message: `Concurrency limit reached: ${quota?.concurrency} open jobs at once for this key.`,
+      retryAfterMs: CONCURRENCY_RETRY_MS,
+    });
+  }
+  const left = Math.max(0, (budget.limit ?? 0) - budget.used);
+  return new QarrError('insufficient_quota', {
+    message: `This request may use ${quota?.tokens} tokens, and of the key's quota of ${budget.limit} per day ${left} are left. Ask for less (max_tokens), or come back tomorrow (UTC).`,
+    retryAfterMs: budget.resetMs,
+  });
+}
+
 function attachedTo(known: KnownSubmission): AcceptedJob {
   if (known.kind === 'refused') throw new QarrError(known.code, { param: 'Idempotency-Key' });
   const { id, tier, rerouted, reasons, droppedMessages, state, createdAt } = known.record;
@@ -206,6 +259,7 @@ function attachedTo(known: KnownSubmission): AcceptedJob {
     droppedMessages,
     status: state,
     isCached: known.record.result?.cached === true,
+    budget: null,
     place: null,
     createdAt,
   };

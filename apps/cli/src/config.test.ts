@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CliError, EXIT_BAD_USE, messageOf } from './cli-error.ts';
-import { readConfig } from './config.ts';
+import { readApiKey, readConfig } from './config.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -84,6 +84,19 @@ describe('readConfig', () => {
       engineSource: 'QARR_FAST_URL',
       workers: 2,
     });
+  });
+
+  test('keeps the secrets of keys, and its own key, from all but the API', () => {
+    const secrets = { QARR_KEY_SECRETS: 'a secret', QARR_KEY_SECRETS_FILE: ' ' };
+    const env = { ...secrets, QARR_API_KEY: 'qarr-key', QARR_WEBHOOK_SECRETS: 'whsec_x' };
+    const config = readConfig({ env, folder });
+    expect(config.keySecrets).toEqual({ QARR_KEY_SECRETS: 'a secret' });
+    expect(readConfig({ env: {}, folder }).keySecrets).toBeNull();
+    expect(Object.keys(config.childEnv)).not.toContain('QARR_KEY_SECRETS');
+    expect(Object.keys(config.childEnv)).not.toContain('QARR_KEY_SECRETS_FILE');
+    expect(Object.keys(config.childEnv)).not.toContain('QARR_API_KEY');
+    expect(readApiKey(env)).toBe('qarr-key');
+    expect(readApiKey({ QARR_API_KEY: '' })).toBeNull();
   });
 
   test('treats an empty variable as not set', () => {

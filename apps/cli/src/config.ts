@@ -15,6 +15,8 @@ const WORKERS_MAX = 16;
 /** A worker's own limit. */
 const ENGINES_MAX = 64;
 
+const KEY_SECRETS = ['QARR_KEY_SECRETS', 'QARR_KEY_SECRETS_FILE'];
+
 export interface UpConfig {
   /** The folder in which it runs; everything that it writes lies in `.qarr` there. */
   readonly folder: string;
@@ -34,6 +36,8 @@ export interface UpConfig {
   readonly colours: boolean;
   /** What webhooks are signed with; for the API alone. */
   readonly webhookSecrets: string | null;
+  /** The variables that turn keys on; for the API alone. Null: there are no keys. */
+  readonly keySecrets: NodeJS.ProcessEnv | null;
   /** What the processes inherit: everything but keys, secrets and what is set for each. */
   readonly childEnv: NodeJS.ProcessEnv;
 }
@@ -67,6 +71,7 @@ export function readConfig({
   const { configFile, deployment } = readDeployment({ env, folder });
   const tiers = deployment.tiers.map((tier) => planTier(tier, { env, configFile }));
   refuseUnknownTiers(env, tiers);
+  const keySecrets = keySecretsIn(env);
   return Object.freeze({
     folder,
     host: text(env, 'HOST') ?? '127.0.0.1',
@@ -78,12 +83,23 @@ export function readConfig({
     simTimeScale: simTimeScale(env),
     colours: usesColours(env),
     webhookSecrets: text(env, 'QARR_WEBHOOK_SECRETS'),
+    keySecrets,
     childEnv: inheritable(env, tiers),
   });
 }
 
 export function usesColours(env: NodeJS.ProcessEnv = process.env): boolean {
   return text(env, 'NO_COLOR') === null;
+}
+
+/** What `qarr keys` hands on to the API's tool. */
+export function readToolEnvironment(): { folder: string; env: NodeJS.ProcessEnv } {
+  return { folder: process.cwd(), env: process.env };
+}
+
+/** The key that commands show to the API. */
+export function readApiKey(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  return text(env, 'QARR_API_KEY') ?? undefined;
 }
 
 const API_PROTOCOLS = ['http:', 'https:'];
@@ -183,6 +199,8 @@ function inheritable(env: NodeJS.ProcessEnv, tiers: readonly TierPlan[]): NodeJS
     'QARR_UPSTREAM_URL',
     'QARR_UPSTREAM_API_KEY',
     'QARR_WEBHOOK_SECRETS',
+    ...KEY_SECRETS,
+    'QARR_API_KEY',
     'QARR_CONFIG',
   ]);
   return {
@@ -190,6 +208,13 @@ function inheritable(env: NodeJS.ProcessEnv, tiers: readonly TierPlan[]): NodeJS
     QARR_ALLOW_VOLATILE_REDIS: 'true',
     ...Object.fromEntries(Object.entries(env).filter(([name]) => !withheld.has(name))),
   };
+}
+
+/** That they are good, and that without them only this machine may come, is the API's to say. */
+function keySecretsIn(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv | null {
+  const given = KEY_SECRETS.filter((name) => text(env, name) !== null);
+  if (given.length === 0) return null;
+  return Object.fromEntries(given.map((name) => [name, env[name]]));
 }
 
 /** Set to nothing is the same as not set. */

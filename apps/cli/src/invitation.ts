@@ -6,14 +6,17 @@ const QUESTION = 'Explain in two sentences how a queue protects a slow service.'
 
 export function invite({
   baseUrl,
+  hasKeys,
   logFolder,
   screen,
 }: {
   baseUrl: string;
+  hasKeys: boolean;
   logFolder: string;
   screen: Screen;
 }): void {
-  const json = "-H 'content-type: application/json'";
+  const key = hasKeys ? '-H "authorization: Bearer $KEY" ' : '';
+  const json = `${key}-H 'content-type: application/json'`;
   const streamed = JSON.stringify({ prompt: QUESTION, stream: true });
   const job = JSON.stringify({ prompt: QUESTION });
   const logs = path.relative(process.cwd(), logFolder);
@@ -22,8 +25,14 @@ export function invite({
     `${screen.style('bold', `Serving at ${baseUrl}`)}, logs in ${logs}; Ctrl-C stops everything.`,
   );
   screen.line();
+  if (hasKeys) {
+    const command = path.relative(process.cwd(), process.argv[1] ?? '');
+    screen.line(`Keys are on; make one: KEY=$(node ${command} keys create --owner NAME)`);
+  }
   screen.line('Stream an answer:');
   screen.line(`  curl -N ${baseUrl}/v1/chat/completions ${json} -d '${streamed}'`);
-  screen.line('Submit a job, and follow it at the urls.events of the answer (curl -N <url>):');
+  screen.line(
+    `Submit a job, and follow it at the urls.events of the answer (curl -N ${key}<url>):`,
+  );
   screen.line(`  curl ${baseUrl}/v1/jobs ${json} -d '${job}'`);
 }

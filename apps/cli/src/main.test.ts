@@ -43,12 +43,28 @@ describe('the qarr command', { timeout: TEST_TIMEOUT_MS }, () => {
   test.each([
     [['serve'], "qarr: unknown command 'serve'\n"],
     [['up', '--fast'], "qarr: unknown option '--fast'\n"],
+    [['submit'], "qarr: missing required argument 'prompt'\n"],
+    [
+      ['submit', 'x', '--max-tokens', 'y'],
+      "qarr: option '--max-tokens <number>' argument 'y' is invalid. It must be a whole number.\n",
+    ],
     [
       ['tiers', '--url', 'ftp://x'],
       'qarr: --url must be a URL that begins with http://… or https://…\n',
     ],
   ])('refuses %j in one line', async (args, stderr) => {
     expect(await qarr(args)).toEqual({ exitCode: 2, stdout: '', stderr });
+  });
+
+  test('hands the arguments of keys to the tool of the API, with its words and its exit code', async () => {
+    const [help, bad] = await Promise.all([
+      qarr(['keys', '--help']),
+      qarr(['keys', 'create', '--rpm', '5']),
+    ]);
+    expect(help).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(help.stdout).toContain('create --owner NAME');
+    const stderr = 'qarr keys: --owner: say whose key it is\n';
+    expect(bad).toEqual({ exitCode: 2, stdout: '', stderr });
   });
 
   test('shows the tiers once where the output is no terminal', async () => {

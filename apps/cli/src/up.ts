@@ -10,9 +10,11 @@ import type { Cleanup } from './processes/cleanup.ts';
 import { messageOf } from './cli-error.ts';
 import type { UpConfig } from './config.ts';
 import { runDemo } from './demo/demo.ts';
+import { makeUpKey } from './keys/keys.ts';
 import { startEngines } from './stack/engines.ts';
 import { invite } from './invitation.ts';
 import { acquireLock } from './processes/lock.ts';
+import type { Lock } from './processes/lock.ts';
 import { freePort, reachableHost, requireFreePort } from './processes/ports.ts';
 import { requireGivenRedis, startOwnRedis, withoutPassword } from './stack/redis.ts';
 import type { Screen } from './screen.ts';
@@ -64,27 +66,36 @@ async function startAndServe(
   killSignal.addEventListener('abort', () => supervisor.killAll(), { once: true });
   const signal = AbortSignal.any([stopSignal, supervisor.failed, overSignal]);
 
-  const baseUrl = await start({ config, screen, folder, supervisor, cleanup, signal });
+  const { baseUrl, apiKey } = await start({
+    config,
+    screen,
+    folder,
+    lock,
+    supervisor,
+    cleanup,
+    signal,
+  });
   supervisor.serving();
   try {
-    await runDemo({ baseUrl, tiers: config.tiers, screen, signal });
+    await runDemo({ baseUrl, apiKey, tiers: config.tiers, screen, signal });
   } catch (error) {
     signal.throwIfAborted();
     if (exitsAfterDemo) throw error;
     screen.problem(`qarr: ${messageOf(error)}`);
   }
   if (exitsAfterDemo) return;
-  invite({ baseUrl, logFolder, screen });
+  invite({ baseUrl, hasKeys: apiKey !== null, logFolder, screen });
   await aborted(signal);
   if (stopSignal.aborted) return;
   signal.throwIfAborted();
 }
 
-/** Everything up to the moment at which it serves; returns the base URL. */
+/** Everything up to the moment at which it serves; returns where, and a key if one is asked for. */
 async function start({
   config,
   screen,
   folder,
+  lock,
   supervisor,
   cleanup,
   signal,
@@ -92,10 +103,11 @@ async function start({
   config: UpConfig;
   screen: Screen;
   folder: string;
+  lock: Lock;
   supervisor: Supervisor;
   cleanup: Cleanup;
   signal: AbortSignal;
-}): Promise<string> {
+}): Promise<{ baseUrl: string; apiKey: string | null }> {
   const port = await choosePorts(config);
   const baseUrl = `http://${hostInUrl(reachableHost(config.host))}:${port}`;
   const env: NodeJS.ProcessEnv = {
@@ -106,7 +118,7 @@ async function start({
   };
   const deps = { config, env, supervisor, cleanup, signal };
 
-  const redisUrl = await screen.step('Redis', () => provideRedis({ ...deps, folder }));
+  const redisUrl = await screen.step('Redis', () => provideRedis({ ...deps, folder, lock }));
   warnOfMixture(config, screen);
   const engines = await screen.step('engines', async () => {
     const result = await startEngines(deps);
@@ -118,16 +130,19 @@ async function start({
   for (const { warnings } of engines) {
     for (const warning of warnings) screen.line(`warning: ${warning}`);
   }
-  await screen.step('workers and API', async () => {
+  const apiKey = await screen.step('workers and API', async () => {
     const withRedis = { ...deps, env: { ...env, REDIS_URL: redisUrl } };
     const workers = startWorkers({ ...withRedis, engines });
     const api = startApi({ ...withRedis, port });
-    const warnings = await waitUntilReady({ baseUrl, api, workers, signal });
+    const { keySecrets } = config;
+    const keyEnv = { ...withRedis.env, ...keySecrets };
+    const key = keySecrets === null ? null : await makeUpKey({ env: keyEnv, signal });
+    const warnings = await waitUntilReady({ baseUrl, apiKey: key, api, workers, signal });
     for (const warning of warnings) screen.line(`warning: ${warning}`);
     const summary = `${workers.length} ${workers.length === 1 ? 'worker' : 'workers'}, ${baseUrl}`;
-    return { result: undefined, summary };
+    return { result: key, summary: key === null ? summary : `${summary}, keys are on` };
   });
-  return baseUrl;
+  return { baseUrl, apiKey };
 }
 
 /** Returns the API's port. */
@@ -149,10 +164,12 @@ function warnOfMixture({ tiers }: UpConfig, screen: Screen): void {
 async function provideRedis({
   config,
   folder,
+  lock,
   ...deps
 }: {
   config: UpConfig;
   folder: string;
+  lock: Lock;
   env: NodeJS.ProcessEnv;
   supervisor: Supervisor;
   cleanup: Cleanup;
@@ -164,6 +181,7 @@ async function provideRedis({
     return { result: redisUrl, summary: `${withoutPassword(redisUrl)} (REDIS_URL)` };
   }
   const url = await startOwnRedis({ folder, ...deps });
+  lock.noteRedis(url);
   return { result: url, summary: `its own at ${url}, data in .qarr/redis` };
 }
 

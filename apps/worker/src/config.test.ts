@@ -53,7 +53,7 @@ describe("a worker's configuration", () => {
   it('has a default for everything but its engine', () => {
     expect(read()).toEqual({
       tier: { name: 'fast', precision: 'awq-int4', upstreams: [], max_model_len: 2_048 },
-      workerId: expect.stringMatching(/^fast-.+-\d+-[0-9a-f]{6}$/) as string,
+      workerId: expect.stringMatching(/^fast-[0-9a-f]{12}$/) as string,
       host: expect.any(String) as string,
       redisUrl: 'redis://127.0.0.1:6379',
       allowVolatileRedis: false,

@@ -152,8 +152,9 @@ export function readConfig({
   const upstreamUrls = upstreamsOf(tier, { variable: variables.QARR_UPSTREAM_URL, configPath });
   return Object.freeze({
     tier,
-    // In containers host names and pids repeat, and a dead worker must not look alive.
-    workerId: `${name}-${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`,
+    // In containers host names and pids repeat, and a dead worker must not look alive. Events tell it to
+    // clients, who need not know where it runs.
+    workerId: `${name}-${randomBytes(6).toString('hex')}`,
     host: hostname(),
     redisUrl: variables.REDIS_URL,
     allowVolatileRedis: variables.QARR_ALLOW_VOLATILE_REDIS,

@@ -13,6 +13,8 @@ import type { Keys } from './keys.ts';
 import type { Ledger } from './ledger.ts';
 import type { OwnerIndex } from './owner-index.ts';
 import type { Queues } from './queues.ts';
+import { tokensUsed } from './quota.ts';
+import type { Quotas } from './quota.ts';
 import { DEFAULT_RETENTION } from './retention.ts';
 import { runScript } from './scripts.ts';
 import type { WebhookQueue } from './webhook-queue.ts';
@@ -33,6 +35,8 @@ const FIELDS = [
   'request_hash',
   'answer_ttl_ms',
   'rerouted',
+  'quota_key',
+  'attempt',
 ] as const;
 
 export interface Closing {
@@ -49,6 +53,7 @@ export function createClosing({
   index,
   queues,
   ledger,
+  quotas,
   webhooks,
 }: {
   redis: Redis;
@@ -57,6 +62,7 @@ export function createClosing({
   /** Null for a worker, which holds the entry itself and gives it up next. */
   queues: Queues | null;
   ledger: Pick<Ledger, 'leave'>;
+  quotas: Pick<Quotas, 'leave'>;
   webhooks: Pick<WebhookQueue, 'add' | 'remove'>;
 }): Closing {
   async function read(jobId: string) {
@@ -76,7 +82,9 @@ export function createClosing({
       resultTtlMs,
       ...rest
     ] = fields;
-    const [idempotencyKey, replicaId, webhookEvents, requestHash, answerTtlMs, rerouted] = rest;
+    const [idempotencyKey, replicaId, webhookEvents, requestHash, answerTtlMs, rerouted, ...key] =
+      rest;
+    const [quotaKey, attempt] = key;
     return {
       jobId,
       state: (state ?? null) as JobState | null,
@@ -94,14 +102,24 @@ export function createClosing({
       requestHash: requestHash ?? null,
       // No longer than the job that it names.
       answerTtlMs: Math.min(Number(answerTtlMs), Number(resultTtlMs ?? DEFAULT_RETENTION.resultMs)),
+      quotaKey: quotaKey ?? null,
+      attempt: Number(attempt),
       isOpen: openSince !== null,
     };
   }
   type Job = Awaited<ReturnType<typeof read>>;
 
+  /** What its API key has for other jobs again. */
+  async function settleQuota({ jobId, quotaKey, attempt }: Job): Promise<void> {
+    if (quotaKey === null) return;
+    const final = await redis.hget(keys.job(jobId), 'final');
+    await quotas.leave(quotaKey, jobId, tokensUsed({ attempt, final }));
+  }
+
   async function closeEnded(job: Job & { state: TerminalState }): Promise<boolean> {
     // First, as a Redis that is full refuses some of what follows.
     if (job.tier !== '') await ledger.leave(job.tier, job.jobId);
+    await settleQuota(job);
     await index.ended(job);
     const { jobId, owner, idempotencyKey: key } = job;
     // Whoever submitted it may have died before: without this its key could make it once more.
@@ -125,6 +143,7 @@ export function createClosing({
     }
     if (job.replicaId !== null) await redis.srem(keys.bound(job.replicaId), job.jobId);
     await webhooks.remove(job.jobId);
+    await settleQuota(job);
     // Also where it was before: of a process that died while it moved the job, something is left there.
     for (const tier of [job.tier, job.formerTier]) if (tier) await ledger.leave(tier, job.jobId);
     if (queues === null || !(await eraseEntries(job, queues))) return false;

@@ -1,6 +1,9 @@
 // For servers
 export { createProducerStore } from './producer-store.ts';
 export type { ProducerStore } from './producer-store.ts';
+export { createKeyStore } from './api-keys.ts';
+export type { ApiKeys, FoundKey } from './api-keys.ts';
+export type { OverQuota, RequestCount, TokenBudget } from './quota.ts';
 export type { RedisMemory } from './memory-guard.ts';
 export type { KnownSubmission, Placement, QueuePlace, Submission } from './submitter.ts';
 export type { Found } from './ledger.ts';

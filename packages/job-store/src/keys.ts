@@ -15,6 +15,9 @@ export function queueOf(jobClass: JobClass): QueueKind {
   return jobClass === 'batch' ? 'batch' : 'foreground';
 }
 
+/** Requests that make jobs, and all others. */
+export type RequestKind = 'submits' | 'reads';
+
 export interface Keys {
   /** Hash: the record of a job. */
   job(jobId: string): string;
@@ -41,6 +44,12 @@ export interface Keys {
   idempotency(owner: string, key: string): string;
   /** String: the last job of a tier that has answered a request. */
   answer(tier: string, requestHash: string): string;
+  /** Hash: the API keys by their ids; hash: those ids by the digests of their texts. */
+  readonly apiKeys: readonly [records: string, digests: string];
+  /** What an API key has in use, in the order in which the scripts take it. */
+  holds(keyId: string): readonly [holds: string, tokens: string, day: string];
+  /** String: how many requests an API key has made in this minute. */
+  requests(keyId: string, kind: RequestKind): string;
   /** Sorted set: API replicas, by their last heartbeat. */
   readonly replicas: string;
   /** Set: the open jobs that are bound to connections of one API replica. */
@@ -85,6 +94,13 @@ export function createKeys(root = 'qarr'): Keys {
     probeLease: (tier, upstream) => `{${root}:${tier}}:probe:${upstream}`,
     idempotency: (owner, key) => `${root}:idem:${owner}:${key}`,
     answer: (tier, requestHash) => `${root}:answer:${tier}:${requestHash}`,
+    apiKeys: [`{${root}:_keys}:records`, `{${root}:_keys}:digests`],
+    holds: (keyId) => [
+      `${root}:{${keyId}}:holds`,
+      `${root}:{${keyId}}:held-tokens`,
+      `${root}:{${keyId}}:day`,
+    ],
+    requests: (keyId, kind) => `${root}:{${keyId}}:${kind}`,
     replicas: `${root}:replicas`,
     bound: (replicaId) => `${root}:bound:${replicaId}`,
     open: `${root}:open`,

@@ -6,6 +6,8 @@
 import { depthOf } from '@qarr/router-core';
 import type { CachedAnswer, JobClass, JobRecord, JobState, TierStatus } from '@qarr/router-core';
 import { answered } from './answered.ts';
+import { createApiKeys } from './api-keys.ts';
+import type { ApiKeys } from './api-keys.ts';
 import { createClosing } from './closing.ts';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
 import { cancelDeadline } from './deadlines.ts';
@@ -23,6 +25,8 @@ import { createMemoryGuard } from './memory-guard.ts';
 import type { RedisMemory } from './memory-guard.ts';
 import { createOwnerIndex } from './owner-index.ts';
 import { createQueues } from './queues.ts';
+import { createQuotas } from './quota.ts';
+import type { Quotas } from './quota.ts';
 import { parseRecord } from './record.ts';
 import { checkRedis } from './redis-check.ts';
 import type { RedisProblems } from './redis-check.ts';
@@ -70,6 +74,9 @@ export interface ProducerStore {
   /** What an idempotency key stands for; null where the job is still to be written. */
   findByKey: Submitter['findByKey'];
   get(jobId: string): Promise<JobRecord | null>;
+  findKey: ApiKeys['find'];
+  getKey: ApiKeys['get'];
+  countRequest: Quotas['count'];
   list: Listing['list'];
   follow: Followers['follow'];
   /** Cancels. Returns the state after the call, or null when there is no such job. */
@@ -152,7 +159,9 @@ export async function createProducerStore({
   });
   const index = createOwnerIndex({ redis, keys });
   const webhooks = createWebhookQueue({ redis, keys, onError });
-  const closing = createClosing({ redis, keys, index, queues, ledger, webhooks });
+  const quotas = createQuotas({ redis, keys });
+  const apiKeys = createApiKeys({ redis, keys });
+  const closing = createClosing({ redis, keys, index, queues, ledger, quotas, webhooks });
   const deletion = createDeletion({ redis, keys, closing, onError });
   const listing = createListing({ redis, keys, onError });
   const replicas = createReplicas({
@@ -182,6 +191,7 @@ export async function createProducerStore({
     ledger,
     closing,
     index,
+    quotas,
     idempotency: createIdempotency({ redis, keys, ttlMs: idempotencyTtlMs }),
     replicas,
     retention,
@@ -260,6 +270,10 @@ export async function createProducerStore({
     findByKey: (owner, key) => answered(submitter.findByKey(owner, key)),
 
     get: (jobId) => answered(lookUp(jobId)),
+
+    findKey: (digests) => answered(apiKeys.find(digests)),
+    getKey: (keyId) => answered(apiKeys.get(keyId)),
+    countRequest: (keyId, kind, max) => answered(quotas.count(keyId, kind, max)),
 
     list: (options) => answered(listing.list(options)),
 

@@ -35,6 +35,7 @@ export function newJobFields(
       ? {}
       : { request_hash: job.cache.requestHash, answer_ttl_ms: String(job.cache.ttlMs) }),
     ...(job.idempotency === undefined ? {} : { idempotency_key: job.idempotency.key }),
+    ...(job.quota === undefined ? {} : { quota_key: job.quota.keyId }),
     ...(job.traceparent === undefined ? {} : { traceparent: job.traceparent }),
     ...(job.webhook === undefined
       ? {}

@@ -17,6 +17,7 @@ const SCRIPT_NAMES = [
   'expire',
   'finish',
   'follow',
+  'key-write',
   'ledger-enter',
   'ledger-leave',
   'ledger-read',
@@ -25,6 +26,9 @@ const SCRIPT_NAMES = [
   'mark-key',
   'move',
   'probe-lease',
+  'quota-count',
+  'quota-enter',
+  'quota-leave',
   'release',
   'requeue',
   'take-key',
@@ -48,6 +52,8 @@ const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'ledger-return',
   'ledger-start',
   'probe-lease',
+  'quota-count',
+  'quota-leave',
   'requeue',
 ]);
 
@@ -114,10 +120,11 @@ export function isNoScript(error: unknown): boolean {
 
 function loadScripts(): Record<ScriptName, Script> {
   const prelude = read('prelude');
-  const ledgerPrelude = read('ledger');
+  const families = { 'ledger-': read('ledger'), 'quota-': read('quota') };
   const entries = SCRIPT_NAMES.map((name) => {
     const flags = RUN_WHEN_FULL.has(name) ? '#!lua flags=allow-oom\n' : '';
-    const shared = name.startsWith('ledger-') ? `${prelude}\n${ledgerPrelude}` : prelude;
+    const own = Object.entries(families).filter(([family]) => name.startsWith(family));
+    const shared = [prelude, ...own.map(([, text]) => text)].join('\n');
     const lua = `${flags}${shared}\n${read(name)}`;
     return [name, { lua, sha: createHash('sha1').update(lua).digest('hex') }] as const;
   });

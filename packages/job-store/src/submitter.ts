@@ -3,7 +3,8 @@
  * two of them is mended, by whoever sends the request again or by the sweep.
  *
  * 1. The idempotency key, if there is one, is reserved with the id of the job.
- * 2. The ledger of its tier: the limits are looked at once more, and the job has its place.
+ * 2. The quota of its API key, then the ledger of its tier: the limits are looked at once more, and
+ *    the job has its place.
  * 3. The indexes: an entry without a job is tidied up, a job that no index knew would never be found.
  * 4. The record and its first event.
  * 5. The owner's list, then the queue entry. 6. The key is marked as written.
@@ -30,6 +31,7 @@ import type { Found, Full, Ledger, LedgerEntry } from './ledger.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { OwnerIndex } from './owner-index.ts';
 import type { Queues } from './queues.ts';
+import type { OverQuota, Quotas, TokenBudget } from './quota.ts';
 import { newJobFields } from './record.ts';
 import type { Replicas } from './replicas.ts';
 import type { Retention } from './retention.ts';
@@ -53,9 +55,17 @@ export interface QueuePlace {
 }
 
 export type Submission =
-  | { readonly kind: 'created'; readonly jobId: string; readonly place: QueuePlace }
+  | {
+      readonly kind: 'created';
+      readonly jobId: string;
+      readonly place: QueuePlace;
+      /** What is left to its API key; null where that has no limits. */
+      readonly budget?: TokenBudget | null;
+    }
   /** A limit of its tier is against it. Nothing was written. */
   | ({ readonly kind: 'full'; readonly why: Full } & Found)
+  /** A limit of its API key is. */
+  | { readonly kind: 'over_quota'; readonly why: OverQuota; readonly budget: TokenBudget }
   | KnownSubmission;
 
 /** A request that makes no job. */
@@ -67,13 +77,16 @@ export type KnownSubmission =
       readonly code: 'idempotency_key_reused' | 'idempotent_job_gone';
     };
 
+/** Nothing was against it. */
+type Written = Exclude<Submission, { kind: 'full' | 'over_quota' }>;
+
 const GONE = { kind: 'refused', code: 'idempotent_job_gone' } as const;
 const REUSED = { kind: 'refused', code: 'idempotency_key_reused' } as const;
 
 export interface Submitter {
   submit(job: NewJob, placement: Placement): Promise<Submission>;
   /** Writes a job that has its answer already: it waits for nothing, and no engine runs it. */
-  submitAnswered(job: NewJob, answer: CachedAnswer): Promise<Exclude<Submission, { kind: 'full' }>>;
+  submitAnswered(job: NewJob, answer: CachedAnswer): Promise<Written>;
   /** What a key stands for; null where the job is still to be written. */
   findByKey(owner: string, key: IdempotencyKey): Promise<KnownSubmission | null>;
 }
@@ -85,6 +98,7 @@ export function createSubmitter({
   ledger,
   closing,
   index,
+  quotas,
   idempotency,
   replicas,
   retention,
@@ -98,6 +112,7 @@ export function createSubmitter({
   ledger: Ledger;
   closing: Closing;
   index: OwnerIndex;
+  quotas: Pick<Quotas, 'enter' | 'leave'>;
   idempotency: Idempotency;
   replicas: Pick<Replicas, 'replicaId' | 'bind'>;
   retention: Retention;
@@ -110,26 +125,52 @@ export function createSubmitter({
     const fields = newJobFields(job, { tokens: placement.tokens, retention });
     const written = await guard.admit(Buffer.byteLength(fields.join('')));
     try {
-      const { id: jobId, owner, tier } = job;
-      const isFallback = job.rerouted !== undefined;
-      const entry: LedgerEntry = {
-        jobId,
-        owner,
-        class: job.class,
-        tokens: placement.tokens,
-        isFallback,
-        startWithinMs: job.queueTimeoutMs,
-      };
-      const entered = await ledger.enter(tier, entry, placement.limits);
-      if (entered.kind === 'full') return { kind: 'full', why: entered.why, ...entered.found };
-      const { now, priority, found } = entered;
-      const place = placement.placeAt(found);
-      const created = await create(job, { now, place, fields });
-      return await finishWriting(job, { created, priority, place, now });
+      return await withinQuota(job, () => writePlaced(job, { placement, fields }));
     } finally {
       // Where it failed, the sweep finds out whether there is a job.
       written();
     }
+  }
+
+  /** Where the job is not written after all, what it took of its key's quota is given back. */
+  async function withinQuota<Result extends Submission>(
+    job: NewJob,
+    writeOnce: () => Promise<Result>,
+  ): Promise<Result | (Submission & { kind: 'over_quota' })> {
+    const { id, quota } = job;
+    if (quota === undefined) return writeOnce();
+    const { kind, budget } = await quotas.enter({ ...job, quota });
+    if (kind === 'concurrency' || kind === 'tokens') {
+      return { kind: 'over_quota', why: kind, budget };
+    }
+    const submission = await writeOnce();
+    if (submission.kind === 'created') return { ...submission, budget };
+    // Of one that is open, whoever has written it has taken the same.
+    const isOpen = submission.kind === 'attached' && !isTerminalState(submission.record.state);
+    if (!isOpen) await quotas.leave(quota.keyId, id, 0);
+    return submission;
+  }
+
+  async function writePlaced(
+    job: NewJob,
+    { placement, fields }: { placement: Placement; fields: readonly string[] },
+  ): Promise<Submission> {
+    const { id: jobId, owner, tier } = job;
+    const isFallback = job.rerouted !== undefined;
+    const entry: LedgerEntry = {
+      jobId,
+      owner,
+      class: job.class,
+      tokens: placement.tokens,
+      isFallback,
+      startWithinMs: job.queueTimeoutMs,
+    };
+    const entered = await ledger.enter(tier, entry, placement.limits);
+    if (entered.kind === 'full') return { kind: 'full', why: entered.why, ...entered.found };
+    const { now, priority, found } = entered;
+    const place = placement.placeAt(found);
+    const created = await create(job, { now, place, fields });
+    return await finishWriting(job, { created, priority, place, now });
   }
 
   async function writeAnswered(job: NewJob, answer: CachedAnswer) {
@@ -196,9 +237,10 @@ export function createSubmitter({
       place,
       now,
     }: { created: CreateReply; priority: number; place: QueuePlace; now: number },
-  ): Promise<Exclude<Submission, { kind: 'full' }>> {
+  ): Promise<Written> {
     if (created[0] === 'late') {
       await ledger.leave(job.tier, job.id);
+      if (job.quota !== undefined) await quotas.leave(job.quota.keyId, job.id, 0);
       throw new QarrError('queue_unavailable');
     }
     if (created[0] === 'deleted') {
@@ -247,10 +289,10 @@ export function createSubmitter({
   }
 
   /** Writes it under the id that its key stands for, unless that was done before. */
-  async function once<Written extends Submission>(
+  async function once<Result extends Submission>(
     job: NewJob,
-    writeAs: (job: NewJob) => Promise<Written>,
-  ): Promise<Written | KnownSubmission> {
+    writeAs: (job: NewJob) => Promise<Result>,
+  ): Promise<Result | KnownSubmission> {
     const { idempotency: key, owner } = job;
     if (key === undefined) return writeAs(job);
     const standing = await idempotency.take(owner, key, job.id);
@@ -258,7 +300,8 @@ export function createSubmitter({
     if (standing.kind === 'written') return attach(standing.jobId);
     const submission = await writeAs({ ...job, id: standing.jobId });
     // Otherwise the key stands for this id, whenever its job is written.
-    if (submission.kind !== 'full') await idempotency.markWritten(owner, key.key, standing.jobId);
+    const isWritten = submission.kind !== 'full' && submission.kind !== 'over_quota';
+    if (isWritten) await idempotency.markWritten(owner, key.key, standing.jobId);
     return submission;
   }
 

@@ -18,6 +18,7 @@ import type { QueueKind } from './keys.ts';
 import { createLedger } from './ledger.ts';
 import { createOwnerIndex } from './owner-index.ts';
 import { createQueues } from './queues.ts';
+import { createQuotas } from './quota.ts';
 import { checkRedis } from './redis-check.ts';
 import type { RedisProblems } from './redis-check.ts';
 import { look } from './standing.ts';
@@ -83,7 +84,8 @@ export async function createWorkerStore({
   const webhooks = createWebhookQueue({ redis, keys, onError });
   const ledger = createLedger({ redis, keys });
   const index = createOwnerIndex({ redis, keys });
-  const closing = createClosing({ redis, keys, index, queues: null, ledger, webhooks });
+  const quotas = createQuotas({ redis, keys });
+  const closing = createClosing({ redis, keys, index, queues: null, ledger, quotas, webhooks });
   const log = createEventLog({
     redis,
     keys,

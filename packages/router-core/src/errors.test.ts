@@ -14,7 +14,13 @@ describe.each(codes)('%s', (code) => {
   });
 
   it('blames the side that its status blames', () => {
-    expect(type === 'server_error').toBe(httpStatus >= 500);
+    const types: Partial<Record<number, string>> = {
+      401: 'authentication_error',
+      403: 'permission_error',
+      429: 'rate_limit_error',
+    };
+    const expected = httpStatus < 500 ? 'invalid_request_error' : 'server_error';
+    expect(type).toBe(types[httpStatus] ?? expected);
   });
 
   it('is one sentence or more', () => {
@@ -22,7 +28,7 @@ describe.each(codes)('%s', (code) => {
   });
 
   it('never calls a wrong request retryable', () => {
-    const mayPass = httpStatus >= 500 || httpStatus === 408;
+    const mayPass = httpStatus >= 500 || [408, 429].includes(httpStatus);
     expect(retryable && !mayPass).toBe(false);
   });
 });
@@ -36,6 +42,9 @@ describe('the table', () => {
   it('uses the codes of OpenAI for what OpenAI has codes for', () => {
     expect(errorRow('model_not_found').httpStatus).toBe(404);
     expect(errorRow('context_length_exceeded').httpStatus).toBe(400);
+    expect(errorRow('invalid_api_key').httpStatus).toBe(401);
+    expect(errorRow('rate_limit_exceeded').httpStatus).toBe(429);
+    expect(errorRow('insufficient_quota').httpStatus).toBe(429);
   });
 });
 

@@ -25,6 +25,9 @@ export const ERROR_TABLE = {
     false,
     'The job ended several workers: it is given up.',
   ),
+  invalid_api_key: row(401, 'authentication_error', false, 'Incorrect API key provided.'),
+  insufficient_scope: row(403, 'permission_error', false, 'This key may not do that.'),
+  class_not_allowed: row(403, 'permission_error', false, 'This key may not ask for that class.'),
   model_not_found: row(404, 'invalid_request_error', false, 'There is no such model.'),
   job_not_found: row(404, 'invalid_request_error', false, 'There is no such job.'),
   response_not_found: row(404, 'invalid_request_error', false, 'There is no such response.'),
@@ -49,6 +52,14 @@ export const ERROR_TABLE = {
     'invalid_request_error',
     false,
     'This Idempotency-Key was used for another request.',
+  ),
+  rate_limit_exceeded: row(429, 'rate_limit_error', true, 'This key has reached its limit.'),
+  // It may be tried again on another day: nothing that a client should wait for.
+  insufficient_quota: row(
+    429,
+    'rate_limit_error',
+    false,
+    'This key has used its quota of tokens for today.',
   ),
   header_too_large: row(431, 'invalid_request_error', false, 'The headers are too large.'),
   internal_error: row(500, 'server_error', true, 'Something went wrong on our side.'),
@@ -86,7 +97,12 @@ export type ErrorCode = keyof typeof ERROR_TABLE;
 
 export interface ErrorRow {
   readonly httpStatus: number;
-  readonly type: 'invalid_request_error' | 'server_error';
+  readonly type:
+    | 'invalid_request_error'
+    | 'authentication_error'
+    | 'permission_error'
+    | 'rate_limit_error'
+    | 'server_error';
   readonly retryable: boolean;
   readonly message: string;
 }
@@ -125,6 +141,8 @@ export class QarrError extends Error {
   readonly code: ErrorCode;
   readonly param: string | null;
   readonly congestion: Congestion | null;
+  /** When to come back, where that is known. */
+  readonly retryAfterMs: number | null;
 
   constructor(
     code: ErrorCode,
@@ -132,6 +150,7 @@ export class QarrError extends Error {
       message?: string | undefined;
       param?: string | undefined;
       congestion?: Congestion | undefined;
+      retryAfterMs?: number | undefined;
       cause?: unknown;
     } = {},
   ) {
@@ -140,6 +159,7 @@ export class QarrError extends Error {
     this.code = code;
     this.param = details.param ?? null;
     this.congestion = details.congestion ?? null;
+    this.retryAfterMs = details.retryAfterMs ?? details.congestion?.retryAfterMs ?? null;
   }
 }
 

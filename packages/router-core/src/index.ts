@@ -27,6 +27,7 @@ export type {
   Fallback,
   IdempotencyKey,
   JobClass,
+  JobQuota,
   JobRecord,
   JobResult,
   JobState,
@@ -73,8 +74,16 @@ export { RETRIES_PER_SUCCESS, addSuccess, fullRetryBudget, takeRetry } from './r
 export type { RetryBudget } from './retry-budget.ts';
 
 // Keys
-export { SCOPES, scopeSchema } from './api-key.ts';
-export type { Scope } from './api-key.ts';
+export {
+  NO_LIMITS,
+  SCOPES,
+  apiKeySchema,
+  isAbove,
+  isUsable,
+  keyGrantSchema,
+  lowered,
+} from './api-key.ts';
+export type { ApiKey, KeyGrant, KeyLimits, KeyText, Scope } from './api-key.ts';
 
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';

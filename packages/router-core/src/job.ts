@@ -98,6 +98,17 @@ export interface IdempotencyKey {
   readonly bodyHash: string;
 }
 
+/** What a job takes of the limits of its key, for as long as it is open. */
+export interface JobQuota {
+  readonly keyId: string;
+  /** Jobs of the key at once; null: as many as come. */
+  readonly concurrency: number | null;
+  /** Null: as many as are asked for. */
+  readonly tokensPerDay: number | null;
+  /** The most that it can use, of its prompt and its answer. */
+  readonly tokens: number;
+}
+
 const reroutedSchema = z.object({ from: z.string(), reason: z.string() });
 export type Rerouted = z.infer<typeof reroutedSchema>;
 
@@ -131,6 +142,8 @@ export interface NewJob {
   isBound?: boolean | undefined;
   /** Where its end is announced, if anywhere. */
   webhook?: JobWebhook | undefined;
+  /** Not said: its key has no limits of this kind. */
+  quota?: JobQuota | undefined;
   /** It is the job of a response. */
   response?: StoredResponse | undefined;
 }

@@ -5,6 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Api } from '../app.ts';
 import type { ApiDeps } from '../app.ts';
+import { requireClass } from '../caller.ts';
 import { cancelJob } from '../cancel-job.ts';
 import { wholeNumberFrom } from '../error-replies.ts';
 import { findJob } from '../find-job.ts';
@@ -20,7 +21,7 @@ import { acceptWebhook } from '../webhooks/accept-webhook.ts';
 
 const jobParams = z.object({ id: z.string() });
 
-const acceptedSchema = z.object({
+export const acceptedSchema = z.object({
   id: z.string(),
   object: z.literal('job'),
   status: jobObjectSchema.shape.status,
@@ -34,13 +35,23 @@ const acceptedSchema = z.object({
   urls: jobObjectSchema.shape.urls,
 });
 
-const receiptSchema = z.object({
+export const receiptSchema = z.object({
   id: z.string(),
   object: z.literal('job.cancellation'),
   /** `running` means that the worker has been told but has not answered yet. */
   status: jobObjectSchema.shape.status,
   ran: z.boolean(),
   tokens: z.int().nullable(),
+});
+
+const tokenSchema = z.object({
+  object: z.literal('job.token'),
+  /** Null where no keys are configured, and none is needed. */
+  token: z.string().nullable(),
+  /** Seconds since the epoch. */
+  expires_at: z.int().nullable(),
+  /** Where the events are, with the token. */
+  url: z.string(),
 });
 
 export function registerJobRoutes(app: Api, deps: ApiDeps): void {
@@ -59,6 +70,7 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
     },
     async (request, reply) => {
       const { body, caller } = request;
+      requireClass(caller, body.class);
       const webhook = acceptWebhook(body, config.webhooks);
       const waitS = waitPreferred(request.raw, config.limits);
       const job = await acceptJob(
@@ -125,6 +137,34 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
     },
   );
 
+  app.post(
+    '/v1/jobs/:id/token',
+    {
+      config: { access: 'read' },
+      schema: {
+        summary: 'A token by which this job can be followed without a key, as by an EventSource',
+        params: jobParams,
+        response: { 200: tokenSchema },
+      },
+    },
+    async (request) => {
+      const { id } = await findJob(request.params.id, request.caller, deps);
+      const { events } = jobUrls(id, request);
+      const { keyId } = request.caller;
+      // The same program works where no keys are configured.
+      if (deps.keys === null || keyId === null) {
+        return { object: 'job.token' as const, token: null, expires_at: null, url: events };
+      }
+      const { token, expiresAt } = await deps.keys.tokens.issue({ keyId, jobId: id });
+      return {
+        object: 'job.token' as const,
+        token,
+        expires_at: Math.floor(expiresAt / 1_000),
+        url: `${events}?token=${token}`,
+      };
+    },
+  );
+
   app.get(
     '/v1/jobs/:id/events',
     {
@@ -134,7 +174,13 @@ export function registerJobRoutes(app: Api, deps: ApiDeps): void {
       schema: {
         summary: 'Follow a job as server-sent events, from any event on',
         params: jobParams,
-        querystring: z.object({ after: z.string('must be given once').optional() }),
+        querystring: z.object({
+          after: z.string('must be given once').optional(),
+          token: z
+            .string('must be given once')
+            .optional()
+            .describe('Of POST /v1/jobs/{id}/token, in place of a key'),
+        }),
         produces: ['text/event-stream', 'application/json'],
       },
     },

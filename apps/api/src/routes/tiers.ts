@@ -9,7 +9,7 @@ import {
   routeRequestSchema,
   workerStatusSchema,
 } from '@qarr/router-core';
-import type { Admission, TierSnapshot } from '@qarr/router-core';
+import type { Admission, TierSnapshot, WorkerStatus } from '@qarr/router-core';
 import { z } from 'zod';
 import type { Api, ApiDeps } from '../app.ts';
 import { admissionRequest } from '../place-job.ts';
@@ -24,7 +24,10 @@ function byClass<Value extends z.ZodType>(value: Value) {
   return z.object({ interactive: value, standard: value, batch: value });
 }
 
-const tiersSchema = z.object({
+/** What concerns the operator alone is left out for keys without the scope `admin`. */
+const shownWorkerSchema = workerStatusSchema.partial({ host: true, pid: true, upstream: true });
+
+export const tiersSchema = z.object({
   tiers: z.array(
     z.object({
       name: z.string(),
@@ -46,7 +49,7 @@ const tiersSchema = z.object({
       fallback_jobs: z.int(),
       /** Cost of jobs, in generated tokens, that it gets done with all its slots in use. */
       tokens_per_s: z.number().nullable(),
-      workers: z.array(workerStatusSchema),
+      workers: z.array(shownWorkerSchema),
     }),
   ),
 });
@@ -58,7 +61,7 @@ const modelSchema = z.object({
   owned_by: z.string(),
 });
 
-const routeSchema = z.object({
+export const routeSchema = z.object({
   tier: z.string(),
   reasons: z.array(z.string()),
   features: z.object({
@@ -91,8 +94,9 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
       config: { access: 'read' },
       schema: { summary: 'The tiers and their live workers', response: { 200: tiersSchema } },
     },
-    async () => {
+    async (request) => {
       await watch.refresh();
+      const isOperator = request.caller.scopes.has('admin');
       const { tiers } = watch.policy();
       return {
         tiers: watch.snapshots().map((tier) => {
@@ -104,7 +108,9 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
             precision: configured?.precision ?? 'unknown',
             max_model_len: tiers.find((candidate) => candidate.name === name)?.maxModelLen ?? 0,
             ...tierFigures(tier),
-            workers: [...(status?.workers ?? [])],
+            workers: (status?.workers ?? []).map((worker) =>
+              isOperator ? worker : forTenant(worker),
+            ),
           };
         }),
       };
@@ -214,6 +220,11 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
     { config: { access: 'any' }, schema: { hide: true, params: z.object({ '*': z.string() }) } },
     async ({ params }) => modelCalled(params['*']),
   );
+}
+
+function forTenant(worker: WorkerStatus): z.output<typeof shownWorkerSchema> {
+  const { host: _host, pid: _pid, upstream: _url, upstreams: _urls, ...shown } = worker;
+  return shown;
 }
 
 function tierFigures(tier: TierSnapshot) {

@@ -54,7 +54,7 @@ function startDemo(baseUrl: string) {
   const tiers = readConfig({ env: {}, folder: '/' }).tiers.slice(0, 1);
   const screen = createScreen({ stdout: { write }, stderr: { write }, colours: false });
   const { signal } = new AbortController();
-  return { done: runDemo({ baseUrl, tiers, screen, signal }), output: () => output };
+  return { done: runDemo({ baseUrl, apiKey: null, tiers, screen, signal }), output: () => output };
 }
 
 describe('the demo', () => {
@@ -87,7 +87,7 @@ describe('the demo', () => {
   test('goes on with a broken stream from the last event that it saw', async () => {
     const seen: unknown[] = [];
     const baseUrl = await serve((request, response) => {
-      seen.push(request.headers['last-event-id']);
+      seen.push(request.url);
       if (seen.length === 1) {
         send(response, 1, 'delta', { text: 'One, ' });
         setImmediate(() => response.destroy());
@@ -98,13 +98,13 @@ describe('the demo', () => {
     });
     const { done, output } = startDemo(baseUrl);
     await done;
-    expect(seen).toEqual([undefined, '1']);
+    expect(seen).toEqual(['/v1/jobs/j1/events?after=0', '/v1/jobs/j1/events?after=1']);
     expect(output()).toContain('One, two.\n');
   });
 
   test('gives up in one line after the second break', async () => {
     const baseUrl = await serve((_request, response) => response.end());
-    await expect(startDemo(baseUrl).done).rejects.toThrow(/broke 2 times: it ended before/);
+    await expect(startDemo(baseUrl).done).rejects.toThrow(/taken up 1 times in a row/);
   });
 
   test('says why an answer failed', async () => {

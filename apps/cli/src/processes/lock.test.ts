@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { acquireLock } from './lock.ts';
+import { acquireLock, readRedisUrl } from './lock.ts';
 import { processMark } from './process-mark.ts';
 
 let folder: string;
@@ -55,6 +55,19 @@ describe('the lock', () => {
     lock.release();
     expect(existsSync(file)).toBe(false);
     (await acquire()).release();
+  });
+
+  test('says where the own Redis is, as long as its stack runs', async () => {
+    expect(readRedisUrl(folder)).toBeNull();
+    const lock = await acquire();
+    expect(readRedisUrl(folder)).toBeNull();
+    lock.noteRedis('redis://127.0.0.1:1234');
+    expect(readRedisUrl(folder)).toBe('redis://127.0.0.1:1234');
+    const { pid } = await startIdle();
+    lock.add({ name: 'worker', pid });
+    expect(readRedisUrl(folder)).toBe('redis://127.0.0.1:1234');
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/"mark": "/, '"mark": "not '));
+    expect(readRedisUrl(folder)).toBeNull();
   });
 
   test('names each living child', async () => {

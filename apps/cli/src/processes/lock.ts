@@ -1,5 +1,6 @@
 /**
- * One stack per folder: `.qarr/up.json` names the process that runs it and every child it has.
+ * One stack per folder: `.qarr/up.json` names the process that runs it and every child it has, and
+ * where its own Redis is.
  *
  * The file is the lock and the record at once. It appears by a hard link, which is atomic and fails
  * where the name is taken, so nobody ever reads half of it. It outlives a process that was killed:
@@ -28,12 +29,15 @@ const LEFTOVER_GRACE_MS = 1500;
 
 interface LockFile extends RecordedProcess {
   readonly children: readonly RecordedProcess[];
+  /** Of the Redis that it has started. */
+  readonly redisUrl?: string | undefined;
 }
 
 export interface Lock {
   /** Notes a child before anything else is done with it. */
   add(child: { name: string; pid: number }): void;
   remove(pid: number): void;
+  noteRedis(url: string): void;
   release(): void;
 }
 
@@ -67,11 +71,19 @@ export async function acquireLock({
   throw new CliError(`${file} changes all the time; is another qarr starting?`);
 }
 
+/** Where the own Redis is of the stack that runs in this folder; null where there is none. */
+export function readRedisUrl(folder: string): string | null {
+  const holder = read(path.join(folder, 'up.json'));
+  return holder !== null && isAlive(holder) ? (holder.redisUrl ?? null) : null;
+}
+
 function heldLock(file: string, own: LockFile): Lock {
   const children = new Map<number, RecordedProcess>();
+  let redisUrl: string | undefined;
   const write = () => {
     const draft = `${file}.${process.pid}.new`;
-    writeFileSync(draft, JSON.stringify({ ...own, children: [...children.values()] }, null, 2));
+    const content: LockFile = { ...own, redisUrl, children: [...children.values()] };
+    writeFileSync(draft, JSON.stringify(content, null, 2));
     renameSync(draft, file);
   };
   return {
@@ -84,6 +96,10 @@ function heldLock(file: string, own: LockFile): Lock {
     },
     remove(pid) {
       if (children.delete(pid)) write();
+    },
+    noteRedis(url) {
+      redisUrl = url;
+      write();
     },
     release() {
       if (read(file)?.mark === own.mark) rmSync(file, { force: true });
@@ -154,6 +170,7 @@ function read(file: string): LockFile | null {
 function isLockFile(value: unknown): value is LockFile {
   return (
     isRecordedProcess(value) &&
+    (!('redisUrl' in value) || typeof value.redisUrl === 'string') &&
     'children' in value &&
     Array.isArray(value.children) &&
     value.children.every(isRecordedProcess)

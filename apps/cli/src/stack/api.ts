@@ -41,6 +41,7 @@ export function startApi({
       OPS_PORT: String(config.opsPort),
       QARR_DRAIN_MS: String(DRAIN_MS.api),
       ...(config.webhookSecrets === null ? {} : { QARR_WEBHOOK_SECRETS: config.webhookSecrets }),
+      ...config.keySecrets,
     },
     whenItEnds: 'restart',
   });
@@ -54,11 +55,14 @@ export function startApi({
  */
 export async function waitUntilReady({
   baseUrl,
+  apiKey,
   api,
   workers,
   signal,
 }: {
   baseUrl: string;
+  /** One that may see all workers; null where none is asked for. */
+  apiKey: string | null;
   api: SupervisedProcess;
   workers: readonly TierWorker[];
   signal: AbortSignal;
@@ -66,13 +70,13 @@ export async function waitUntilReady({
   let missing: SupervisedProcess[] = [api];
   return poll({
     ask: async () => {
-      const pids = await livePids(baseUrl, signal);
+      const pids = await livePids(baseUrl, { apiKey, signal });
       missing =
         pids === null
           ? [api]
           : workers.map((worker) => worker.process).filter((it) => !pids.has(it.pid() ?? 0));
       if (missing.length > 0) return undefined;
-      const readiness = await ask(`${baseUrl}/readyz`, signal);
+      const readiness = await ask(`${baseUrl}/readyz`, { apiKey, signal });
       return readiness === null ? undefined : listIn(readiness, 'warnings').map(String);
     },
     everyMs: POLL_MS,
@@ -90,8 +94,8 @@ function notReady(late: SupervisedProcess): CliError {
 }
 
 /** The pids of all workers that the API sees; null while it does not answer. */
-async function livePids(baseUrl: string, signal: AbortSignal): Promise<Set<number> | null> {
-  const body = await ask(`${baseUrl}/v1/tiers`, signal);
+async function livePids(baseUrl: string, options: AskOptions): Promise<Set<number> | null> {
+  const body = await ask(`${baseUrl}/v1/tiers`, options);
   if (body === null) return null;
   const workers = listIn(body, 'tiers').flatMap((tier) => listIn(tier, 'workers'));
   const pids = workers.map((worker) => (isRecord(worker) ? worker['pid'] : undefined));
@@ -103,10 +107,16 @@ function listIn(value: unknown, name: string): readonly unknown[] {
   return Array.isArray(list) ? list : [];
 }
 
+interface AskOptions {
+  readonly apiKey: string | null;
+  readonly signal: AbortSignal;
+}
+
 /** The JSON of a 200; null for anything else. */
-async function ask(url: string, signal: AbortSignal): Promise<unknown> {
+async function ask(url: string, { apiKey, signal }: AskOptions): Promise<unknown> {
   try {
     const response = await fetch(url, {
+      headers: apiKey === null ? {} : { authorization: `Bearer ${apiKey}` },
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
     });
     if (response.status === 200) return await response.json();

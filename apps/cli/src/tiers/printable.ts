@@ -10,10 +10,17 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 /** What JSON leaves as it is: the control characters from DEL on, of which one begins a sequence. */
 const UNESCAPED_IN_JSON = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** Each such character is shown as U+FFFD. */
-export function printable(text: string): string {
+/** A name or a message: each such character is shown as U+FFFD. */
+export function printable(text: string, charsMax = CHARS_MAX): string {
   const clean = text.replaceAll(UNPRINTABLE, '\uFFFD');
-  return clean.length <= CHARS_MAX ? clean : `${clean.slice(0, CHARS_MAX - 1)}…`;
+  return clean.length <= charsMax ? clean : `${clean.slice(0, charsMax - 1)}…`;
+}
+
+/** A piece of a text of many lines. */
+export function printableText(text: string): string {
+  return text.replaceAll(UNPRINTABLE, (character) =>
+    character === '\n' || character === '\t' ? character : '\uFFFD',
+  );
 }
 
 /** The same value as JSON, indented, with every such character escaped. */

@@ -1,11 +1,14 @@
 /** Asks the API for its tiers. What an older API does not tell is null. */
+import { createClient } from '@qarr/client';
 import { CliError } from '../cli-error.ts';
+import { asProblem } from '../client-problem.ts';
 import { isRecord } from '../is-record.ts';
 import { printable } from './printable.ts';
 
+const PATH = '/v1/tiers';
 const TIMEOUT_MS = 5_000;
 /** Hundreds of workers with dozens of engines each are less. */
-const ANSWER_BYTES_MAX = 4_194_304;
+const ANSWER_CHARS_MAX = 4_194_304;
 
 export interface TierRow {
   readonly name: string;
@@ -48,55 +51,31 @@ export interface TiersAnswer {
 }
 
 /** Throws a CliError that says what to do when there is no such answer. */
-export async function readTiers(baseUrl: string, signal: AbortSignal): Promise<TiersAnswer> {
-  const url = `${baseUrl}/v1/tiers`;
-  const { status, text } = await get(url, { baseUrl, signal });
-  const json = parse(text);
-  if (status !== 200) throw new CliError(refusal(url, status, json));
+export async function readTiers({
+  baseUrl,
+  apiKey,
+  signal,
+}: {
+  baseUrl: string;
+  apiKey: string | undefined;
+  signal: AbortSignal;
+}): Promise<TiersAnswer> {
+  // Whoever watches asks again in a second.
+  const client = createClient({
+    baseUrl,
+    apiKey,
+    timeoutMs: TIMEOUT_MS,
+    answerCharsMax: ANSWER_CHARS_MAX,
+    maxRetries: 0,
+  });
+  // An API of another version may know less, or more: what is shown is looked at piece by piece.
+  const json: unknown = await client.tiers({ signal }).catch((error: unknown) => {
+    throw asProblem(error, { baseUrl, path: PATH });
+  });
   if (!isRecord(json) || !Array.isArray(json['tiers'])) {
-    throw new CliError(`${url} is not QARR's; name its API with --url`);
+    throw new CliError(`${baseUrl}${PATH} is not QARR's; name its API with --url`);
   }
   return { tiers: json['tiers'].filter(isRecord).map(readTier), json };
-}
-
-async function get(
-  url: string,
-  { baseUrl, signal }: { baseUrl: string; signal: AbortSignal },
-): Promise<{ status: number; text: string }> {
-  const limit = AbortSignal.timeout(TIMEOUT_MS);
-  try {
-    const response = await fetch(url, { signal: AbortSignal.any([signal, limit]) });
-    let text = '';
-    const decoder = new TextDecoder();
-    for await (const bytes of response.body ?? []) {
-      text += decoder.decode(bytes, { stream: true });
-      if (text.length > ANSWER_BYTES_MAX) throw new CliError(`${url} answers without an end`);
-    }
-    return { status: response.status, text };
-  } catch (error) {
-    signal.throwIfAborted();
-    if (error instanceof CliError) throw error;
-    const why = limit.aborted ? `within ${TIMEOUT_MS / 1_000} s` : causeOf(error);
-    throw new CliError(
-      `no answer from ${baseUrl} (${why}); start the API (npm start), or name another one with --url`,
-      { cause: error },
-    );
-  }
-}
-
-function causeOf(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined;
-  const code = isRecord(cause) ? cause['code'] : undefined;
-  if (code === 'ECONNREFUSED') return 'nobody listens there';
-  return typeof code === 'string' ? code : 'the connection failed';
-}
-
-function refusal(url: string, status: number, json: unknown): string {
-  const error = isRecord(json) ? json['error'] : undefined;
-  const words = isRecord(error)
-    ? ` (${printable(`${String(error['code'])}: ${String(error['message'])}`)})`
-    : '';
-  return `${url} answered ${status}${words}`;
 }
 
 function recordIn(value: unknown): Record<string, unknown> {
@@ -150,13 +129,4 @@ function textIn(value: unknown): string | null {
 
 function numberIn(value: unknown): number | null {
   return typeof value === 'number' ? value : null;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Whoever asks says what that means.
-    return null;
-  }
 }

@@ -97,10 +97,13 @@ function visible(text: string): string {
   return text.replaceAll('\u001B', '<');
 }
 
-async function shownOnce(baseUrl: string, { asJson = false, colours = false } = {}) {
+async function shownOnce(
+  baseUrl: string,
+  { asJson = false, colours = false, apiKey = 'qarr-key' } = {},
+) {
   const { stdout, style, shown } = terminal({ colours });
   const { signal } = new AbortController();
-  await showTiers({ baseUrl, stdout, style, signal, asJson });
+  await showTiers({ baseUrl, apiKey, stdout, style, signal, asJson });
   return shown();
 }
 
@@ -171,6 +174,25 @@ describe('qarr tiers', () => {
     await expect(shownOnce(await answering(body, status))).rejects.toThrow(message);
   });
 
+  test('asks with its key, and says what to do where one is asked for', async () => {
+    const asked: (string | undefined)[] = [];
+    const error = {
+      message: 'No.',
+      type: 'authentication_error',
+      param: null,
+      code: 'invalid_api_key',
+    };
+    const baseUrl = await serve(({ headers }, response) => {
+      asked.push(headers.authorization);
+      response.writeHead(401, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ error }));
+    });
+    await expect(shownOnce(baseUrl, { apiKey: 'qarr-mine' })).rejects.toThrow(
+      `${baseUrl} asks for an API key: set QARR_API_KEY`,
+    );
+    expect(asked).toEqual(['Bearer qarr-mine']);
+  });
+
   test('says what to do when nobody listens', async () => {
     const baseUrl = await answering({});
     server?.close();
@@ -184,7 +206,7 @@ describe('qarr tiers', () => {
       const more = () => void (response.destroyed || response.write('x'.repeat(65_536), more));
       more();
     });
-    await expect(shownOnce(baseUrl)).rejects.toThrow('answers without an end');
+    await expect(shownOnce(baseUrl)).rejects.toThrow('has no end');
   });
 
   test('rewrites the table in place, and says when it is not up to date', async () => {
@@ -198,7 +220,14 @@ describe('qarr tiers', () => {
     });
     const { stdout, style, shown } = terminal({ rows: 3 });
     const stopping = new AbortController();
-    const watching = watchTiers({ baseUrl, stdout, style, signal: stopping.signal, everyMs: 5 });
+    const watching = watchTiers({
+      baseUrl,
+      apiKey: undefined,
+      stdout,
+      style,
+      signal: stopping.signal,
+      everyMs: 5,
+    });
     await enough.promise;
     stopping.abort();
     await watching;

@@ -18,6 +18,7 @@ const END = '\u001B[?25h\u001B[?7h';
 
 export interface TiersDeps {
   readonly baseUrl: string;
+  readonly apiKey: string | undefined;
   readonly stdout: Output & { readonly rows?: number };
   readonly style: Screen['style'];
   /** Aborted when nobody wants to see more. */
@@ -29,7 +30,7 @@ export async function showTiers({
   asJson,
   ...deps
 }: TiersDeps & { asJson: boolean }): Promise<void> {
-  const answer = await readTiers(deps.baseUrl, deps.signal);
+  const answer = await readTiers(deps);
   const lines = asJson ? [printableJson(answer.json)] : tiersTable(answer.tiers, deps.style);
   deps.stdout.write(`${lines.join('\n')}\n`);
 }
@@ -39,8 +40,8 @@ export async function showTiers({
  * first answer; later ones may be missing.
  */
 export async function watchTiers(deps: TiersDeps & { everyMs?: number }): Promise<void> {
-  const { baseUrl, stdout, signal, everyMs = EVERY_MS } = deps;
-  let answer = await readTiers(baseUrl, signal);
+  const { stdout, signal, everyMs = EVERY_MS } = deps;
+  let answer = await readTiers(deps);
   stdout.write(BEGIN);
   try {
     let problem = '';
@@ -48,7 +49,7 @@ export async function watchTiers(deps: TiersDeps & { everyMs?: number }): Promis
       stdout.write(frame(answer, { ...deps, problem }));
       await sleep(everyMs, null, { signal }).catch(() => {});
       try {
-        answer = await readTiers(baseUrl, signal);
+        answer = await readTiers(deps);
         problem = '';
       } catch (error) {
         if (signal.aborted) break;

@@ -18,6 +18,13 @@ if not TERMINAL[state] then
 end
 local names = { 'tier', 'class', 'epoch', 'owner', 'idempotency_key', 'bound', 'rerouted' }
 local values = redis.call('HMGET', KEYS[1], unpack(names))
+-- How much of its key's quota it has used is told by its end.
+if redis.call('HEXISTS', KEYS[1], 'quota_key') == 1 then
+  for _, name in ipairs({ 'quota_key', 'attempt', 'final' }) do
+    names[#names + 1] = name
+  end
+  values = redis.call('HMGET', KEYS[1], unpack(names))
+end
 redis.call('UNLINK', KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[1], 'deleted', state)
 for i, name in ipairs(names) do

@@ -1,0 +1,132 @@
+/** The client: read this first. */
+import type { AcceptedJob, Cancellation, ChatAnswer, Job, Route, Tiers } from './answers.ts';
+import { createBreakers } from './breakers.ts';
+import { breakerName, createChat } from './chat.ts';
+import { QarrClientError } from './errors.ts';
+import type { StreamEvent } from './events.ts';
+import { readEventStream } from './event-stream.ts';
+import { follow } from './follow.ts';
+import { createHttp } from './http.ts';
+import type { Call } from './http.ts';
+import type {
+  CallOptions,
+  ChatOptions,
+  ClientOptions,
+  JobRef,
+  StreamOptions,
+  SubmitOptions,
+} from './options.ts';
+import type { ChatRequest, JobRequest, RouteRequest } from './requests.ts';
+import { withRetries } from './retry.ts';
+import { readOptions } from './settings.ts';
+import { sleep } from './within.ts';
+
+/** All throw a `QarrClientError`. */
+export interface QarrClient {
+  /** Resolves when the job is accepted. Sent again as often as it must, it makes one job. */
+  submit(request: JobRequest, options?: SubmitOptions): Promise<AcceptedJob>;
+  /** Each event of the job once and in order, over any number of connections, to its last one. */
+  stream(job: JobRef, options?: StreamOptions): AsyncGenerator<StreamEvent, void, undefined>;
+  /** The job when it has ended, however it has. */
+  wait(job: JobRef, options?: CallOptions): Promise<Job>;
+  get(job: JobRef, options?: CallOptions): Promise<Job>;
+  /** Says whether it ever ran. Harmless for a job that has ended. */
+  cancel(job: JobRef, options?: CallOptions): Promise<Cancellation>;
+  /** A whole answer at once, behind the tier's circuit breaker. Giving up ends the work. */
+  chat(request: ChatRequest, options?: ChatOptions): Promise<ChatAnswer>;
+  /** Where a request would go, and why; nothing is run. */
+  route(request: RouteRequest, options?: CallOptions): Promise<Route>;
+  tiers(options?: CallOptions): Promise<Tiers>;
+}
+
+export function createClient(options: ClientOptions): QarrClient {
+  const settings = readOptions(options);
+  const http = createHttp(settings, options);
+  const breakers = createBreakers(options);
+
+  async function call<Body>(request: Omit<Call, 'timeoutMs'>): Promise<Body> {
+    const { signal } = request;
+    const { timeoutMs } = settings;
+    const answer = await withRetries(() => http.send({ ...request, timeoutMs }), {
+      ...settings,
+      signal,
+    });
+    return answer.body as Body;
+  }
+
+  async function submit(
+    request: JobRequest,
+    { signal, idempotencyKey = randomKey() }: SubmitOptions = {},
+  ): Promise<AcceptedJob> {
+    try {
+      const headers = { 'idempotency-key': idempotencyKey };
+      return await call({ method: 'POST', path: '/v1/jobs', body: request, headers, signal });
+    } catch (error) {
+      breakers.tell(breakerName(request), error);
+      throw error;
+    }
+  }
+
+  function stream(
+    job: JobRef,
+    { after = 0, signal }: StreamOptions = {},
+  ): AsyncGenerator<StreamEvent, void, undefined> {
+    const jobId = idOf(job);
+    const { silenceMs, answerCharsMax: eventCharsMax } = settings;
+    return follow({
+      ...settings,
+      jobId,
+      after,
+      connect: (last) =>
+        readEventStream({ http, jobId, after: last, silenceMs, eventCharsMax, signal }),
+      sleep: (ms) => sleep(ms, signal),
+      now: () => performance.now(),
+      random: Math.random,
+    });
+  }
+
+  async function wait(job: JobRef, { signal }: CallOptions = {}): Promise<Job> {
+    try {
+      for await (const _event of stream(job, { signal })) {
+        // It ends by itself after the last one.
+      }
+    } catch (error) {
+      if (!(error instanceof QarrClientError) || error.code !== 'events_gone') throw error;
+    }
+    return get(job, { signal });
+  }
+
+  function get(job: JobRef, { signal }: CallOptions = {}): Promise<Job> {
+    return call({ method: 'GET', path: pathOf(job), signal });
+  }
+
+  function cancel(job: JobRef, { signal }: CallOptions = {}): Promise<Cancellation> {
+    return call({ method: 'POST', path: `${pathOf(job)}/cancel`, signal });
+  }
+
+  return {
+    submit,
+    stream,
+    wait,
+    get,
+    cancel,
+    chat: createChat({ http, settings, breakers, submit, wait, cancel }),
+    route: (request, { signal } = {}) =>
+      call({ method: 'POST', path: '/v1/route', body: request, signal }),
+    tiers: ({ signal } = {}) => call({ method: 'GET', path: '/v1/tiers', signal }),
+  };
+}
+
+function idOf(job: JobRef): string {
+  return typeof job === 'string' ? job : job.id;
+}
+
+function pathOf(job: JobRef): string {
+  return `/v1/jobs/${encodeURIComponent(idOf(job))}`;
+}
+
+/** `crypto.randomUUID` exists on pages of https only. */
+function randomKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

@@ -1,0 +1,73 @@
+// The client
+export { createClient } from './client.ts';
+export type { QarrClient } from './client.ts';
+export type {
+  BreakerChange,
+  BreakerSettings,
+  CallOptions,
+  ChatFallback,
+  ChatOptions,
+  ClientOptions,
+  JobRef,
+  StreamOptions,
+  SubmitOptions,
+} from './options.ts';
+
+// Errors
+export { QarrClientError } from './errors.ts';
+export type { ApiErrorCode, ClientErrorCode, ErrorCode } from './errors.ts';
+
+// What is asked
+export type {
+  ChatRequest,
+  Fallback,
+  JobClass,
+  JobRequest,
+  Message,
+  ResponseFormat,
+  Role,
+  RouteRequest,
+  Tool,
+  ToolCall,
+  ToolChoice,
+} from './requests.ts';
+
+// What is answered
+export { isTerminal } from './events.ts';
+export type {
+  CancelledEvent,
+  CompletedEvent,
+  DeltaEvent,
+  ExpiredEvent,
+  FailedEvent,
+  FinishReason,
+  JobError,
+  JobEvent,
+  Logprobs,
+  PositionEvent,
+  QueuedEvent,
+  ReroutedEvent,
+  ResetEvent,
+  StartedEvent,
+  StreamEvent,
+  TerminalEvent,
+  Timings,
+  ToolCallPiece,
+  Usage,
+} from './events.ts';
+export type {
+  AcceptedJob,
+  BreakerState,
+  Cancellation,
+  ChatAnswer,
+  ChatChoice,
+  Choice,
+  Job,
+  JobResult,
+  JobStatus,
+  Route,
+  Tier,
+  TierEngine,
+  Tiers,
+  TierWorker,
+} from './answers.ts';

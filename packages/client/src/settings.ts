@@ -1,0 +1,49 @@
+/** What a client works with: its options, completed and checked. */
+import { QarrClientError } from './errors.ts';
+import type { ChatFallback, ClientOptions } from './options.ts';
+
+/** As options, but complete, and with a list of bases without a slash at their ends. */
+export type Settings = Readonly<typeof DEFAULTS> & {
+  readonly bases: readonly string[];
+  readonly fallback: ChatFallback;
+};
+
+const DEFAULTS = {
+  maxRetries: 2,
+  timeoutMs: 30_000,
+  // Node's own fetch gives up after 300 s without headers.
+  chatTimeoutMs: 240_000,
+  retryAfterMsMax: 60_000,
+  // Some ten times the longest answer with the log probabilities of all its tokens.
+  answerCharsMax: 67_108_864,
+  // Three heartbeats.
+  silenceMs: 45_000,
+  reconnectsMax: 10,
+  cacheEntriesMax: 100,
+};
+
+/** Throws `invalid_option`. */
+export function readOptions(options: ClientOptions): Settings {
+  const bases = [options.baseUrl].flat().map(withoutSuffix);
+  if (bases.length === 0) throw invalid('baseUrl must name at least one replica');
+  const numbers = Object.fromEntries(
+    Object.entries(DEFAULTS).map(([name, value]) => {
+      const given = options[name as keyof typeof DEFAULTS] ?? value;
+      if (Number.isInteger(given) && given >= 0) return [name, given];
+      throw invalid(`${name} must be a whole number, 0 or more`);
+    }),
+  ) as typeof DEFAULTS;
+  return { ...numbers, bases, fallback: options.fallback ?? 'none' };
+}
+
+/** OpenAI's clients are given it with `/v1`: both forms will do. */
+function withoutSuffix(url: string): string {
+  let end = url.length;
+  while (url[end - 1] === '/') end -= 1;
+  const base = url.slice(0, end);
+  return base.endsWith('/v1') ? base.slice(0, -'/v1'.length) : base;
+}
+
+function invalid(message: string): QarrClientError {
+  return new QarrClientError({ code: 'invalid_option', message, retryable: false });
+}
