@@ -9,9 +9,6 @@ import { chatStreamProblems } from './wire-check.ts';
 
 const HEARTBEAT_MS = 100;
 
-/** On a busy machine. */
-const START_TIMEOUT_MS = 60_000;
-
 let world: ApiWorld;
 let worker: TestWorker;
 let baseURL: string;
@@ -20,7 +17,7 @@ beforeAll(async () => {
   world = await startApiWorld({ QARR_HEARTBEAT_MS: String(HEARTBEAT_MS) });
   worker = await world.startWorker('fast');
   baseURL = `${world.api.url}/v1`;
-}, START_TIMEOUT_MS);
+});
 afterAll(() => world.stop());
 
 /** What becomes of a job, and what each client is to see of it, in the words of the tables. */

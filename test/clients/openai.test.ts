@@ -7,9 +7,6 @@ import { USAGE, postJson, startApiWorld } from '../harness/api.ts';
 import type { ApiProcess, ApiWorld, TestWorker } from '../harness/api.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
-/** On a busy machine. */
-const START_TIMEOUT_MS = 60_000;
-
 let world: ApiWorld;
 /** Holds no answer for long, and lets one job wait. */
 let impatient: ApiProcess;
@@ -28,7 +25,7 @@ beforeAll(async () => {
     const models = await client.models.list();
     return models.data.some(({ id }) => id === 'org/model');
   });
-}, START_TIMEOUT_MS);
+});
 afterAll(() => world.stop());
 
 const messages: ChatCompletionMessageParam[] = [{ role: 'user', content: 'Hello' }];

@@ -5,8 +5,6 @@ import type { ApiWorld, TestAttempt, TestWorker } from '../harness/api.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { RESPONSES, inWords } from './clients.ts';
 
-const START_TIMEOUT_MS = 60_000;
-
 let world: ApiWorld;
 let worker: TestWorker;
 let baseURL: string;
@@ -15,7 +13,7 @@ beforeAll(async () => {
   world = await startApiWorld({ QARR_HEARTBEAT_MS: '100' });
   worker = await world.startWorker('fast');
   baseURL = `${world.api.url}/v1`;
-}, START_TIMEOUT_MS);
+});
 afterAll(() => world.stop());
 
 type Run = (attempt: TestAttempt) => Promise<unknown>;
