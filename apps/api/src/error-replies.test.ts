@@ -42,6 +42,16 @@ describe('an error that nobody foresaw', () => {
   });
 });
 
+it('what Fastify refuses by itself is refused, and is no line in the log', async () => {
+  const { app, lines } = build(null);
+  // It may have a body, and does not say of which kind.
+  app.route({ method: 'QUERY', url: '/', handler: async () => 'answered' });
+  const response = await app.inject({ method: 'QUERY' as 'GET', url: '/' });
+  expect(response.statusCode).toBe(400);
+  expect(response.json()).toMatchObject({ error: { code: 'invalid_request' } });
+  expect(lines).toEqual([]);
+});
+
 describe('a refusal for want of capacity', () => {
   it('says in headers and body when to come back, and is no line in the log', async () => {
     const { app, lines } = build(
