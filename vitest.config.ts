@@ -4,8 +4,9 @@ const redis = 'test/harness/global-redis.ts';
 
 export default defineConfig({
   test: {
-    // Most tests wait for processes rather than work; by itself a runner would leave one core idle.
-    maxWorkers: 2,
+    // Most tests wait for processes rather than work: with as many files at a time as there are cores
+    // a machine of two would be idle for nearly half of the time.
+    maxWorkers: 3,
     projects: [
       {
         test: {
@@ -21,9 +22,11 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
-          include: ['test/integration/**/*.test.ts', 'test/browser/**/*.test.ts'],
+          include: ['test/{integration,clients,browser,security,fuzz}/**/*.test.ts'],
           globalSetup: [redis],
           testTimeout: 60_000,
+          // What a file needs is started by its hooks.
+          hookTimeout: 60_000,
         },
       },
       {

@@ -27,6 +27,7 @@ const COMMANDS = {
   conformance: { args: ['test/conformance/main.ts'], stopIsSuccess: false },
   chaos: { args: ['test/chaos/main.ts'], stopIsSuccess: false },
   soak: { args: ['test/soak/main.ts'], stopIsSuccess: false },
+  fuzz: { args: ['test/fuzz/main.ts'], stopIsSuccess: false },
   overload: { args: ['test/overload/main.ts'], stopIsSuccess: false },
   setup: { args: null, stopIsSuccess: false },
 };
@@ -67,7 +68,7 @@ async function runSteps({ name, command, extra, env, stops }) {
   const progress = createProgress();
   const dependencies = await ensureDependencies({ root, localNode, env, stops, progress });
   const nodeVersion = checkLocalNode(localNode);
-  const isTest = ['test', 'conformance', 'chaos', 'soak', 'overload'].includes(name);
+  const isTest = ['test', 'conformance', 'chaos', 'soak', 'fuzz', 'overload'].includes(name);
   const redis = await provideRedis({ root, isTest, env, stops, progress });
   try {
     const browser =

@@ -81,7 +81,7 @@ it('serves native jobs and official clients, and stops on SIGINT with nothing le
 });
 
 it('carries a job on when its worker is killed, and its reader sees one text', async () => {
-  const stack = await startStack({ QARR_SIM_TIME_SCALE: '1' });
+  const stack = await startStack({ QARR_SIM_TIME_SCALE: '0.3' });
   const job = await submitJob(stack.baseUrl, LONG);
   const seen: SseEvent[] = [];
   for await (const event of readEvents(job.urls.events)) {

@@ -149,6 +149,7 @@ export interface TestAttempt {
 export interface TestWorker {
   /** The next attempt that was pulled; one of this job, where one is named. */
   next(jobId?: string): Promise<TestAttempt>;
+  readonly isStopped: boolean;
   stop(): Promise<void>;
 }
 
@@ -214,9 +215,13 @@ async function startTestWorker({
   return {
     async next(jobId) {
       return waitUntil('an attempt is pulled', () => {
+        if (stopping !== null) throw new Error('The worker has stopped.');
         const index = pulled.findIndex(({ job }) => jobId === undefined || job.jobId === jobId);
         return index === -1 ? undefined : pulled.splice(index, 1)[0];
       });
+    },
+    get isStopped() {
+      return stopping !== null;
     },
     stop: () => (stopping ??= stop()),
   };

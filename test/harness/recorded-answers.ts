@@ -22,7 +22,12 @@ export async function serveRecorded(
     request.on('end', () => {
       bodies.push(chatRequestSchema.parse(JSON.parse(body)));
       const events = answers[bodies.length - 1] ?? [];
-      const identity = { jobId: `job_${bodies.length}`, tier: 'fast', created: 1 };
+      const identity = {
+        jobId: `job_${bodies.length}`,
+        tier: 'fast',
+        created: 1,
+        serviceTier: 'default' as const,
+      };
       const chunks = createChatChunks(identity, { includeUsage: true });
       response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
       for (const [index, event] of events.entries()) {

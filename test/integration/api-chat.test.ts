@@ -5,6 +5,8 @@ import { waitUntil } from '../harness/wait-until.ts';
 
 const CHAT = '/v1/chat/completions';
 const DONE = 'data: [DONE]\n\n';
+/** Of one line, and belonging to what follows. */
+const COMMENT = /^:.*\n(?!\n)/gm;
 
 let world: ApiWorld;
 let worker: TestWorker;
@@ -55,7 +57,7 @@ interface Chunk {
 /** The data of each frame. A line that official clients would fail on fails here. */
 function chunksOf(text: string): Chunk[] {
   const frames = text
-    .replaceAll(': hb\n', '')
+    .replaceAll(COMMENT, '')
     .split(/(?<=\n\n)/)
     .filter((frame) => frame !== '' && frame !== DONE);
   return frames.map((frame) => {
@@ -95,6 +97,7 @@ describe('a chat that is not streamed', () => {
         },
       ],
       usage: USAGE,
+      service_tier: 'default',
       system_fingerprint: null,
     });
   });
@@ -126,7 +129,7 @@ describe('a chat that is not streamed', () => {
     ['upstream_rejected', 400, 'invalid_request_error'],
     ['worker_lost', 502, 'server_error'],
     ['run_timeout', 504, 'server_error'],
-    ['poison', 500, 'server_error'],
+    ['poison', 400, 'invalid_request_error'],
   ] as const)('that fails with %s gives %i', async (code, status, type) => {
     const answer = ask();
     const attempt = await worker.next();
@@ -147,7 +150,7 @@ describe('a chat that is not streamed', () => {
     expect(await jobStatus(response.headers.get('x-qarr-job') ?? '')).toBe('expired');
   });
 
-  it('that somebody cancels gives 409, and asks clients not to try again by themselves', async () => {
+  it('that somebody cancels gives 400, which no client sends again by itself', async () => {
     const answer = ask();
     const attempt = await worker.next();
     const cancelling = fetch(`${world.api.url}/v1/jobs/${attempt.job.jobId}/cancel`, {
@@ -157,7 +160,7 @@ describe('a chat that is not streamed', () => {
     await attempt.giveUp(1);
     await cancelling;
     const response = await answer;
-    expect([response.status, response.headers.get('x-should-retry')]).toEqual([409, 'false']);
+    expect([response.status, response.headers.get('x-should-retry')]).toEqual([400, 'false']);
     expect(await response.json()).toMatchObject({ error: { code: 'job_cancelled' } });
   });
 
@@ -190,6 +193,7 @@ describe('a chat that is streamed', () => {
       object: 'chat.completion.chunk',
       created: chunks[0]?.created,
       model: 'fast',
+      service_tier: 'default',
     };
     const chunk = (delta: object, finishReason: string | null = null) => ({
       ...head,
@@ -235,10 +239,11 @@ describe('a chat that is streamed', () => {
     ]);
   });
 
-  it('shows nothing but heartbeats while it waits', async () => {
+  it('shows nothing but heartbeats, and where it stands, while it waits', async () => {
     const reader = await stream({ model: 'precise' });
-    await reader.until(': hb\n: hb\n: hb\n');
-    expect(reader.text.replaceAll(': hb\n', '')).toBe('');
+    await reader.until(': queued position=1\n');
+    await reader.until(': hb\n: hb\n');
+    expect(reader.text.replaceAll(COMMENT, '')).toBe('');
     reader.leave();
   });
 

@@ -11,6 +11,8 @@ import { waitUntil } from '../harness/wait-until.ts';
 const messages = [{ role: 'user' as const, content: 'Hello' }];
 const PATHS = ['/v1/jobs', '/v1/chat/completions'];
 const PARALLEL = 1_000;
+/** Of those, sent to the replica that is killed when nobody can say any more whether it was busy. */
+const LATE = 20;
 /** Fits into the window of the usual test worker, but not into a small one. */
 const SIZED = { prompt: 'Hello', tier: 'fast', max_tokens: 300 };
 
@@ -366,10 +368,14 @@ describe('a submission whose outcome is unknown', () => {
       answered += 1;
     }
     const made = await jobsMadeBy(async () => {
-      const asking = Array.from({ length: PARALLEL }, (_, index) => ask(index));
+      const asking = Array.from({ length: PARALLEL - LATE }, (_, index) => ask(index));
       await waitUntil('the first are answered', () => ids.size > 0, { everyMs: 1 });
+      // In the middle of what it has, unless it was faster than this test could see: then it has
+      // these, which it cannot answer any more.
+      victim.kill('SIGSTOP');
+      const late = Array.from({ length: LATE }, () => ask(replicas.indexOf(victim)));
       victim.kill('SIGKILL');
-      await Promise.all(asking);
+      await Promise.all([...asking, ...late]);
     });
     expect(killed).toBeGreaterThan(0);
     expect(answered).toBe(PARALLEL);

@@ -65,6 +65,7 @@ describe('a response', () => {
       .create({ ...request, instructions: 'Be kind', metadata: { a: 'b' } })
       .withResponse();
     const { job } = await answering;
+    expect(job.onInterrupt).toBe('restart');
     expect(job.request).toHaveProperty('messages', [
       { role: 'system', content: 'Be kind' },
       { role: 'user', content: 'Hello' },
@@ -302,6 +303,7 @@ describe('a response in the background', () => {
     const [first] = seen;
     const id = first?.type === 'response.created' ? first.response.id : '';
     const attempt = await worker.next(jobOf(id));
+    expect(attempt.job.onInterrupt).toBe('continue');
     await attempt.say('Hello ');
     await read('response.output_text.delta');
     stream.controller.abort();

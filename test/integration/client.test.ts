@@ -13,6 +13,7 @@ import { waitUntil } from '../harness/wait-until.ts';
 
 const DEPTH_MAX = 5;
 const HELLO = { prompt: 'Hello', tier: 'fast' };
+const CLI = fileURLToPath(new URL('../../apps/cli/src/main.ts', import.meta.url));
 const USER = fileURLToPath(new URL('../harness/client-that-gives-up.ts', import.meta.url));
 
 let world: ApiWorld;
@@ -324,6 +325,17 @@ describe('a chat', () => {
   });
 });
 
+it('is what the qarr command submits and follows jobs with', async () => {
+  const asking = qarr('submit', 'Hello', '--tier=fast', '--max-tokens=9', '--wait');
+  const attempt = await worker.next();
+  expect(attempt.job.request.max_tokens).toBe(9);
+  await attempt.say('Hello, ');
+  await attempt.say('world!');
+  await attempt.complete();
+  expect((await asking).stdout).toBe('Hello, world!\n');
+  expect((await qarr('stream', attempt.job.jobId)).stdout).toBe('Hello, world!\n');
+});
+
 it('leaves nothing open in a process that gives everything up', async () => {
   // It would not end by itself.
   const { stdout } = await promisify(execFile)(process.execPath, [USER, world.api.url], {
@@ -339,6 +351,10 @@ it('leaves nothing open in a process that gives everything up', async () => {
   });
   for (const id of await world.jobIds()) await clientOf().cancel(id);
 });
+
+async function qarr(...args: string[]) {
+  return promisify(execFile)(process.execPath, [CLI, ...args, '--url', world.api.url]);
+}
 
 /** Five answers that fail, as the engines of the tier do. */
 async function breakFive(client: QarrClient): Promise<void> {

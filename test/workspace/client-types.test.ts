@@ -66,6 +66,6 @@ it('can ask for what the API understands, and for nothing else', () => {
   expectTypeOf<RouteRequest>().toExtend<Named<Input<typeof routeRequestSchema>>>();
 });
 
-it('knows every error code, and no other', () => {
-  expectTypeOf<ApiErrorCode>().toEqualTypeOf<RouterErrorCode>();
+it('knows every error code', () => {
+  expectTypeOf<RouterErrorCode>().toExtend<ApiErrorCode>();
 });

@@ -36,7 +36,9 @@ it('links only to files that exist', () => {
     'docs/conformance.md',
     'docs/overload.md',
     'docs/responses.md',
+    'docs/security.md',
     'deploy/prometheus/README.md',
+    'packages/client/README.md',
     'docs/simulator.md',
     'docs/webhooks.md',
   ];

@@ -100,11 +100,16 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
-    if (request.headers.host === undefined && request.raw.httpVersion === '1.1') {
+    const [host, ...others] = request.raw.headersDistinct['host'] ?? [];
+    if (host === undefined && request.raw.httpVersion === '1.1') {
       throw new QarrError('invalid_request', { message: 'The host header is missing.' });
     }
+    // Who is in front of this server may go by another one of them.
+    if (others.length > 0) {
+      throw new QarrError('invalid_request', { message: 'The host header must be given once.' });
+    }
     // It becomes part of URLs that clients are given.
-    if (!HOST_HEADER.test(request.headers.host ?? '')) {
+    if (!HOST_HEADER.test(host ?? '')) {
       throw new QarrError('invalid_request', { message: 'The host header is malformed.' });
     }
   });

@@ -3,7 +3,12 @@ import type { JobEvent, LoggedEvent } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
 import { createChatChunks } from './chat-chunks.ts';
 
-const identity = { jobId: 'job_1', tier: 'fast', created: 1_790_000_000 };
+const identity = {
+  jobId: 'job_1',
+  tier: 'fast',
+  created: 1_790_000_000,
+  serviceTier: 'default' as const,
+};
 const usage = { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 };
 const timings = { queue_wait_ms: 1, ttft_ms: 2, run_ms: 3 };
 const completed: JobEvent = { type: 'completed', finish_reason: 'length', usage, timings };
@@ -38,7 +43,7 @@ const continuedTimes = (continued: number) =>
 
 const ROLE = { role: 'assistant', content: '' };
 const head =
-  '{"id":"chatcmpl-job_1","object":"chat.completion.chunk","created":1790000000,"model":"fast",';
+  '{"id":"chatcmpl-job_1","object":"chat.completion.chunk","created":1790000000,"model":"fast","service_tier":"default",';
 function choice(delta: string, finish = 'null'): string {
   return `data: ${head}"choices":[{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}]}\n\n`;
 }

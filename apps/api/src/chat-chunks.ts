@@ -15,6 +15,8 @@ export interface ChatIdentity {
   readonly tier: string;
   /** Seconds since the epoch. */
   readonly created: number;
+  /** As which it is served, in OpenAI's words. */
+  readonly serviceTier: 'default' | 'flex';
 }
 
 interface ChunkParts {
@@ -27,7 +29,7 @@ interface ChunkParts {
 }
 
 export function createChatChunks(
-  { jobId, tier, created }: ChatIdentity,
+  { jobId, tier, created, serviceTier }: ChatIdentity,
   { includeUsage }: { includeUsage: boolean },
 ): StreamShape {
   const head = {
@@ -35,6 +37,7 @@ export function createChatChunks(
     object: 'chat.completion.chunk',
     created,
     model: tier,
+    service_tier: serviceTier,
   };
   const choices = new Map<number, ChatChoice>();
   let isOver = false;

@@ -45,7 +45,7 @@ describe('a whole answer', () => {
   };
 
   it('has the shape of OpenAI, with the time in seconds', () => {
-    expect(chatCompletion(record)).toEqual({
+    expect(chatCompletion(record, { serviceTier: 'default' })).toEqual({
       id: 'chatcmpl-job_1',
       object: 'chat.completion',
       created: 1_790_000_000,
@@ -59,11 +59,13 @@ describe('a whole answer', () => {
         },
       ],
       usage,
+      service_tier: 'default',
       system_fingerprint: null,
     });
   });
 
-  const choicesOf = (result: JobResult) => chatCompletion({ ...record, result }).choices;
+  const choicesOf = (result: JobResult) =>
+    chatCompletion({ ...record, result }, { serviceTier: 'flex' }).choices;
 
   it('has no content where there are only calls of tools', () => {
     const called: JobResult = { text: '', tool_calls: [call], finish_reason: 'tool_calls' };
@@ -100,6 +102,7 @@ describe('a whole answer', () => {
     [{ state: 'expired', error: jobError('queue_timeout') }, 'queue_timeout'],
     [{ result: null }, 'internal_error'],
   ])('of a job that ended otherwise is its error: %o', (fields, code) => {
-    expect(() => chatCompletion({ ...record, ...fields })).toThrow(new QarrError(code as never));
+    const shown = () => chatCompletion({ ...record, ...fields }, { serviceTier: 'default' });
+    expect(shown).toThrow(new QarrError(code as never));
   });
 });

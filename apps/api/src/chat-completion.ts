@@ -3,7 +3,10 @@ import { QarrError } from '@qarr/router-core';
 import type { JobRecord, JobResult, Usage } from '@qarr/router-core';
 
 /** Throws the error of a job that did not complete. */
-export function chatCompletion(record: JobRecord) {
+export function chatCompletion(
+  record: JobRecord,
+  { serviceTier }: { serviceTier: 'default' | 'flex' },
+) {
   const { result, state, error } = record;
   if (state === 'cancelled') throw new QarrError('job_cancelled');
   if (error !== null) throw new QarrError(error.code, { message: error.message });
@@ -15,6 +18,7 @@ export function chatCompletion(record: JobRecord) {
     model: record.tier,
     choices: (result.choices ?? [result]).map(choice),
     usage: record.usage satisfies Usage | null,
+    service_tier: serviceTier,
     system_fingerprint: null,
   };
 }

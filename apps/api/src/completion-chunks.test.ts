@@ -88,6 +88,7 @@ describe('chunks of a completion', () => {
       { type: 'delta', text: '🦊b', logprobs: logprobsOf('🦊', 'b') },
       { type: 'delta', text: 'x', index: 1, logprobs: logprobsOf('x') },
       { type: 'delta', text: 'cd', logprobs: logprobsOf('c', 'd') },
+      { type: 'delta', text: 'e', logprobs: logprobsOf('e') },
     ]);
     const chunks = text
       .split('\n\n')
@@ -97,6 +98,7 @@ describe('chunks of a completion', () => {
       { index: 0, logprobs: inLists(['🦊', 'b'], [0, 1]) },
       { index: 1, logprobs: inLists(['x'], [0]) },
       { index: 0, logprobs: inLists(['c', 'd'], [2, 3]) },
+      { index: 0, logprobs: inLists(['e'], [4]) },
     ]);
   });
 

@@ -70,6 +70,11 @@ export const environmentSchema = z.object({
   QARR_PREFER_WAIT_MS_MAX: milliseconds(0, 3_600_000)
     .default(60_000)
     .describe('Longest time that `Prefer: wait=n` holds an answer, in ms'),
+  QARR_HOLD_MS_MAX: milliseconds(100, 3_600_000)
+    .default(240_000)
+    .describe(
+      'Longest time that an answer in one piece is waited for, in ms; many clients give up at 300 s',
+    ),
   QARR_REPLICA_LOST_MS: milliseconds(1_000, 3_600_000)
     .default(15_000)
     .describe('A replica silent for so long counts as gone: its foreground requests are cancelled'),
@@ -124,6 +129,8 @@ export interface HttpLimits {
   readonly readerStuckMs: number;
   /** The longest that a client's preference may hold an answer. */
   readonly waitMsMax: number;
+  /** The longest that an answer in one piece is waited for. */
+  readonly holdMsMax: number;
 }
 
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiConfig {
@@ -150,6 +157,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
       heartbeatMs: variables.QARR_HEARTBEAT_MS,
       readerStuckMs: variables.QARR_READER_STUCK_MS,
       waitMsMax: variables.QARR_PREFER_WAIT_MS_MAX,
+      holdMsMax: variables.QARR_HOLD_MS_MAX,
     },
     queueTimeoutMs: {
       interactive: variables.QARR_INTERACTIVE_QUEUE_MS,

@@ -10,6 +10,10 @@ import type { ApiMetrics } from './metrics.ts';
 const RETRY_AFTER_MS = 1_000;
 /** The same where room is made only by jobs that end and are forgotten. */
 const STORAGE_RETRY_AFTER_MS = 10_000;
+/** Whatever the estimate: longer, and some official clients give up, others wait as long as told. */
+const RETRY_AFTER_MS_MAX = 60_000;
+/** They got all the time that they had: a library that begins anew by itself would double the work. */
+const TIME_IS_UP: ReadonlySet<string> = new Set(['queue_timeout', 'run_timeout']);
 /** Of a name in a request that an answer may repeat. */
 const NAME_CHARS_MAX = 64;
 
@@ -60,9 +64,15 @@ export function sendError(
   metrics.refused(error.code);
   if (error.congestion !== null) metrics.refusalTook(reply.elapsedTime);
   // Official clients try 409 and 5xx again by themselves.
-  if (!retryable) reply.header('x-should-retry', 'false');
-  if (httpStatus === 503 || httpStatus === 429) {
-    const retryAfterMs = retryAfterMsOf(error);
+  if (!reply.hasHeader('x-should-retry') && (!retryable || TIME_IS_UP.has(error.code))) {
+    reply.header('x-should-retry', 'false');
+  }
+  if (httpStatus === 429 || httpStatus === 503) {
+    // What no client shall wait for by itself is told as it is.
+    const retryAfterMs = Math.min(
+      retryAfterMsOf(error),
+      retryable ? RETRY_AFTER_MS_MAX : Number.POSITIVE_INFINITY,
+    );
     reply.header('retry-after', Math.ceil(retryAfterMs / 1_000));
     reply.header('retry-after-ms', retryAfterMs);
   }

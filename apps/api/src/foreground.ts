@@ -37,7 +37,10 @@ export interface Foreground {
     job: ForegroundJob,
     to: { stream: EventStream; shape: StreamShape; log: FastifyBaseLogger },
   ): Promise<void>;
-  /** The record of the job when it has ended; null when the client has left. */
+  /**
+   * The record of the job when it has ended; null when the client has left. Throws where that takes
+   * longer than anything is waited for.
+   */
   whole(job: ForegroundJob, reply: FastifyReply): Promise<JobRecord | null>;
 }
 
@@ -46,7 +49,8 @@ export function createForeground({
   drain,
   cancels,
   positions,
-}: Pick<ApiDeps, 'store' | 'drain' | 'cancels' | 'positions'>): Foreground {
+  limits,
+}: Pick<ApiDeps, 'store' | 'drain' | 'cancels' | 'positions' | 'limits'>): Foreground {
   /** For a reader that comes when the log has been removed, but the result is still there. */
   async function storedText(
     id: string,
@@ -100,26 +104,47 @@ export function createForeground({
 
     async whole({ id, status, isBound }, reply) {
       const client = watchClient(reply);
-      const signal = AbortSignal.any([client.gone, drain.over]);
+      const timeUp = new AbortController();
+      const timer = setTimeout(() => timeUp.abort(), limits.holdMsMax);
+      const signal = AbortSignal.any([client.gone, drain.over, timeUp.signal]);
+      let hasEnded = isTerminalState(status);
       try {
-        if (!isTerminalState(status)) {
+        if (!hasEnded) {
           for await (const _events of store.follow(id, { after: 0, signal })) {
             // Following ends by itself after the terminal event.
           }
         }
-        if (signal.aborted && isBound) await cancels.owe(id);
         if (client.gone.aborted) return null;
-        if (signal.aborted) throw new QarrError('shutting_down');
+        if (drain.over.aborted) throw new QarrError('shutting_down');
         const record = await store.get(id);
         if (record === null) throw new QarrError('job_not_found');
+        hasEnded = isTerminalState(record.state);
+        if (!hasEnded) {
+          // Its job goes on, so that a client that asks again by itself will find it.
+          if (!isBound) reply.header('x-should-retry', 'true');
+          throw heldTooLong(record, { isBound });
+        }
         // With the same key it would be the same failure.
         if (!isBound && record.state !== 'completed') reply.header('x-should-retry', 'false');
         return record;
       } finally {
+        clearTimeout(timer);
         client.stop();
+        if (isBound && !hasEnded) await cancels.owe(id);
       }
     },
   };
+}
+
+function heldTooLong({ startedAt }: JobRecord, { isBound }: { isBound: boolean }): QarrError {
+  const [code, what] =
+    startedAt === null
+      ? (['queue_timeout', 'The job was not started'] as const)
+      : (['run_timeout', 'The job did not end'] as const);
+  const outcome = isBound
+    ? 'It is cancelled: stream the answer, or send an Idempotency-Key.'
+    : 'It goes on: send the request again with the same Idempotency-Key.';
+  return new QarrError(code, { message: `${what} while its answer was waited for. ${outcome}` });
 }
 
 /**

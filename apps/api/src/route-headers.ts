@@ -38,6 +38,11 @@ export function setTierHeaders(
   if (rerouted !== null) reply.header('x-qarr-fallback', fallbackHeader(rerouted, tier));
 }
 
+/** Under OpenAI's name: how long the client waited for what follows; of a stream, for its headers. */
+export function setProcessingTime(reply: FastifyReply): void {
+  reply.header('openai-processing-ms', Math.round(reply.elapsedTime));
+}
+
 /** A dictionary of structured fields (RFC 8941). */
 function fallbackHeader({ from, reason }: Rerouted, to: string): string {
   return `from=${from}, to=${to}, reason=${reason}`;

@@ -79,6 +79,12 @@ describe('the exact number of tokens', () => {
     expect(asked).toHaveLength(3);
   });
 
+  it('is asked for a raw prompt as it is', async () => {
+    const { asked, url } = await startEngine('{"count":42}');
+    expect(await createTokenizer().count(tier(url), { prompt: 'Hi' })).toBe(42);
+    expect(asked).toEqual([{ path: '/tokenize', body: { model: 'org/model', prompt: 'Hi' } }]);
+  });
+
   it('is unknown without a worker', async () => {
     expect(await createTokenizer().count(tier(), { messages })).toBeNull();
   });

@@ -97,9 +97,9 @@ export function readToolEnvironment(): { folder: string; env: NodeJS.ProcessEnv 
   return { folder: process.cwd(), env: process.env };
 }
 
-/** The key with which a command asks the API; null where none is set. */
-export function readApiKey(env: NodeJS.ProcessEnv = process.env): string | null {
-  return text(env, 'QARR_API_KEY');
+/** The key that commands show to the API. */
+export function readApiKey(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  return text(env, 'QARR_API_KEY') ?? undefined;
 }
 
 const API_PROTOCOLS = ['http:', 'https:'];

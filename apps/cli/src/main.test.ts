@@ -43,6 +43,11 @@ describe('the qarr command', { timeout: TEST_TIMEOUT_MS }, () => {
   test.each([
     [['serve'], "qarr: unknown command 'serve'\n"],
     [['up', '--fast'], "qarr: unknown option '--fast'\n"],
+    [['submit'], "qarr: missing required argument 'prompt'\n"],
+    [
+      ['submit', 'x', '--max-tokens', 'y'],
+      "qarr: option '--max-tokens <number>' argument 'y' is invalid. It must be a whole number.\n",
+    ],
     [
       ['tiers', '--url', 'ftp://x'],
       'qarr: --url must be a URL that begins with http://… or https://…\n',

@@ -1,9 +1,13 @@
 /** The `qarr` command. */
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { createClient } from '@qarr/client';
+import type { JobClass } from '@qarr/client';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { CliError, EXIT_BAD_USE, messageOf, oneLine } from './cli-error.ts';
 import { readApiKey, readApiUrl, readConfig, readToolEnvironment, usesColours } from './config.ts';
 import { runKeys } from './keys/keys.ts';
+import { streamAnswer, submitPrompt } from './jobs/jobs.ts';
+import type { JobDeps } from './jobs/jobs.ts';
 import { createScreen } from './screen.ts';
 import { listenForStopSignals } from './stop-signals.ts';
 import { showTiers, watchTiers } from './tiers/tiers.ts';
@@ -25,6 +29,8 @@ async function run(args: readonly string[]): Promise<number> {
     async onKeys(keyArgs) {
       exitCode = await runKeys(keyArgs, readToolEnvironment());
     },
+    onSubmit: runSubmit,
+    onStream: (id, { url }) => withClient(url, (deps) => streamAnswer(id, deps)),
   });
   try {
     await program.parseAsync(args, { from: 'user' });
@@ -43,13 +49,25 @@ interface TiersFlags {
   readonly json?: boolean;
 }
 
+interface SubmitFlags {
+  readonly url?: string;
+  readonly tier?: string;
+  readonly class?: JobClass;
+  readonly maxTokens?: number;
+  readonly wait?: boolean;
+}
+
 function createProgram({
   onUp,
   onTiers,
+  onSubmit,
+  onStream,
   onKeys,
 }: {
   onUp: (options: { exitAfterDemo?: boolean }) => Promise<void>;
   onTiers: (flags: TiersFlags) => Promise<void>;
+  onSubmit: (prompt: string, flags: SubmitFlags) => Promise<void>;
+  onStream: (id: string, flags: { url?: string }) => Promise<void>;
   onKeys: (args: readonly string[]) => Promise<void>;
 }): Command {
   const program = new Command('qarr')
@@ -64,10 +82,36 @@ function createProgram({
     .description('Start a whole system on this machine, show it working, and serve until Ctrl-C.')
     .option('--exit-after-demo', 'stop everything after the three answers')
     .action(onUp);
+  const api = [
+    '--url <url>',
+    'the API; without it the one on this machine, at PORT or 8080',
+  ] as const;
+  program
+    .command('submit')
+    .description('Submit a prompt as a job, and print its id.')
+    .argument('<prompt>')
+    .option(...api)
+    .option('--tier <name>', 'the tier that must take it')
+    .addOption(
+      new Option('--class <class>', 'who is served first').choices([
+        'interactive',
+        'standard',
+        'batch',
+      ]),
+    )
+    .option('--max-tokens <number>', 'of the answer, at most', wholeNumber)
+    .option('--wait', 'print the answer as it comes, instead of the id')
+    .action(onSubmit);
+  program
+    .command('stream')
+    .description('Print the answer of a job as it comes, from its beginning.')
+    .argument('<id>')
+    .option(...api)
+    .action(onStream);
   program
     .command('tiers')
     .description('Show what waits and runs in each tier, and its engines, until Ctrl-C.')
-    .option('--url <url>', 'the API; without it the one on this machine, at PORT or 8080')
+    .option(...api)
     .option('--once', 'once, as always where the output is no terminal')
     .option('--json', 'once, as the API tells it')
     .action(onTiers);
@@ -103,17 +147,46 @@ async function runUp({ exitAfterDemo = false }: { exitAfterDemo?: boolean }): Pr
 async function runTiers({ url, once = false, json = false }: TiersFlags): Promise<void> {
   const { stdout, stderr } = process;
   const baseUrl = readApiUrl({ given: url });
+  const apiKey = readApiKey();
   const { style } = createScreen({ stdout, stderr, colours: stdout.isTTY && usesColours() });
-  const signals = listenForStopSignals({ onStop: () => {} });
-  // Whoever read the output is gone (`qarr tiers | head -1`).
-  stdout.on('error', () => signals.request());
-  const deps = { baseUrl, apiKey: readApiKey(), stdout, style, signal: signals.stop };
-  try {
+  await untilStopped(async (signal) => {
+    const deps = { baseUrl, apiKey, stdout, style, signal };
     if (once || json || !stdout.isTTY) await showTiers({ ...deps, asJson: json });
     else await watchTiers(deps);
+  });
+}
+
+async function runSubmit(prompt: string, flags: SubmitFlags): Promise<void> {
+  const { tier, class: jobClass, maxTokens, wait: waits = false } = flags;
+  const request = { prompt, tier, class: jobClass, max_tokens: maxTokens };
+  await withClient(flags.url, (deps) => submitPrompt(request, { ...deps, waits }));
+}
+
+async function withClient(
+  url: string | undefined,
+  work: (deps: JobDeps) => Promise<void>,
+): Promise<void> {
+  const { stdout, stderr } = process;
+  const baseUrl = readApiUrl({ given: url });
+  const client = createClient({ baseUrl, apiKey: readApiKey() });
+  await untilStopped((signal) => work({ client, baseUrl, stdout, stderr, signal }));
+}
+
+/** To be told to stop is no failure of what goes on until then. */
+async function untilStopped(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const signals = listenForStopSignals({ onStop: () => {} });
+  // Whoever read the output is gone (`qarr tiers | head -1`).
+  process.stdout.on('error', () => signals.request());
+  try {
+    await work(signals.stop);
   } catch (error) {
     if (!signals.stop.aborted) throw error;
   }
+}
+
+function wholeNumber(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It must be a whole number.');
 }
 
 function readVersion(): string {

@@ -4,11 +4,13 @@
  * They come as four lists side by side. The offsets are left out: they follow from the tokens. Of the
  * bytes of a token nothing is told there.
  */
-import type { Logprobs } from '@qarr/router-core';
+import { logprobsSchema } from '@qarr/router-core';
 import { z } from 'zod';
 
 /** A token with the likeliest ones at its place, by their text; itself among them. */
 const likeliestSchema = z.record(z.string(), z.number()).nullish();
+
+type Unchecked = z.input<typeof logprobsSchema>;
 
 export const completionLogprobsSchema = z
   .object({
@@ -17,7 +19,7 @@ export const completionLogprobsSchema = z
     top_logprobs: z.array(likeliestSchema).nullish(),
   })
   .refine(({ tokens, token_logprobs: own }) => tokens.length === own.length)
-  .transform(({ tokens, token_logprobs: own, top_logprobs: likeliest }): Logprobs => ({
+  .transform(({ tokens, token_logprobs: own, top_logprobs: likeliest }): Unchecked => ({
     content: tokens.map((token, index) => ({
       token,
       logprob: own[index] ?? 0,
@@ -26,4 +28,6 @@ export const completionLogprobsSchema = z
         logprob,
       })),
     })),
-  }));
+  }))
+  // Within the limits of all others.
+  .pipe(logprobsSchema);

@@ -1,9 +1,16 @@
 import type { SoFar } from '@qarr/job-store';
-import type { ChatEngineRequest, EngineRequest } from '@qarr/router-core';
+import type { ChatEngineRequest, EngineRequest, RawEngineRequest } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
 import type { Capabilities } from './capabilities.ts';
 import { isContinuable } from './continuation.ts';
-import { REQUEST, engineAt, failedWith, finished, start } from './engine-trial-for-test.ts';
+import {
+  RAW_REQUEST,
+  REQUEST,
+  engineAt,
+  failedWith,
+  finished,
+  start,
+} from './engine-trial-for-test.ts';
 import { DONE, event, startHostileEngine } from './hostile-engine-for-test.ts';
 
 /** Prompt ids 1 to 3; a token is a letter, and its id the letter's code. */
@@ -22,6 +29,9 @@ function soFarOf(text: string, details: Partial<SoFar> = {}): SoFar {
   return { text, tokenIds: ids(text), hasMore: false, continued: 1, ...details };
 }
 
+/** What stands behind the raw prompt. */
+const rest = (prompt: string) => prompt.slice(RAW_REQUEST.prompt.length);
+
 /** An engine that goes on with these texts, one request after the other. */
 async function carryOn({
   says = ['.'],
@@ -35,22 +45,26 @@ async function carryOn({
   soFar: SoFar;
   capabilities?: Partial<Capabilities>;
   /** Instead of what a good engine says at these paths: a status and a body. */
-  replies?: Record<string, [status: number, body: object | string]>;
+  replies?: Record<string, [status: number, body: object | string] | (() => object)>;
 }) {
   const left = [...says];
   const server = await startHostileEngine(({ request: { url = '' }, response, body }) => {
     const asked = JSON.parse(body) as {
       tokens?: number[];
       messages?: { role: string; content: string }[];
+      prompt?: string;
       continue_final_message?: boolean;
     };
     const other = replies[url];
-    if (other !== undefined) {
+    if (typeof other === 'function') {
+      response.end(JSON.stringify(other()));
+    } else if (other !== undefined) {
       response
         .writeHead(other[0])
         .end(typeof other[1] === 'string' ? other[1] : JSON.stringify(other[1]));
     } else if (url === '/tokenize') {
-      const open = asked.continue_final_message === true ? asked.messages?.at(-1)?.content : '';
+      const { prompt = '', messages: turns } = asked;
+      const open = asked.continue_final_message === true ? turns?.at(-1)?.content : rest(prompt);
       response.end(JSON.stringify({ tokens: [...PROMPT_IDS, ...ids(open ?? '')] }));
     } else if (url === '/detokenize') {
       response.end(JSON.stringify({ prompt: String.fromCodePoint(...(asked.tokens ?? [])) }));
@@ -205,6 +219,97 @@ describe('an answer is carried on by text', () => {
     const { text } = await carryOn({ soFar: soFarOf('Hello there'), capabilities, replies });
     expect(text).toBe(', you');
   });
+});
+
+/** What the tokenizer was asked. */
+const tokenized = (requests: readonly { path: string; body: Record<string, unknown> }[]) =>
+  requests.filter(({ path }) => path === '/tokenize').map(({ body }) => body);
+
+describe('the answer to a raw prompt is carried on', () => {
+  it('by ids, from those of the prompt as it is', async () => {
+    const { text, generated, requests, usage } = await carryOn({
+      request: { ...RAW_REQUEST, min_tokens: 7, seed: 9 },
+      soFar: soFarOf('Hello'),
+      says: [', you'],
+    });
+    expect(text).toBe(', you');
+    expect(tokenized(requests)).toEqual([{ model: 'served-model', prompt: RAW_REQUEST.prompt }]);
+    expect(generated).toEqual([
+      {
+        path: '/v1/completions',
+        body: {
+          model: 'served-model',
+          prompt: [...PROMPT_IDS, ...ids('Hello')],
+          max_tokens: 11,
+          min_tokens: 2,
+          temperature: 0.7,
+          seed: 9,
+          stream: true,
+          stream_options: { include_usage: true, continuous_usage_stats: true },
+          return_token_ids: true,
+        },
+      },
+    ]);
+    expect(usage).toEqual({ prompt_tokens: 3, completion_tokens: 10, total_tokens: 13 });
+  });
+
+  it.each([
+    ['Hello there', ' there, you', 'Hello', 11],
+    ['Hel', 'Hello', '', 16],
+  ])('by text, joined to the prompt: %s', async (before, says, joined, left) => {
+    const { text, generated, requests } = await carryOn({
+      request: RAW_REQUEST,
+      soFar: soFarOf(before, { tokenIds: null }),
+      says: [says],
+      // It knows nothing of open messages, and needs not.
+      capabilities: { ...BY_TEXT, continuesText: false, echoesContinued: true },
+    });
+    expect(text).toBe(says.slice(before.length - joined.length));
+    const prompt = RAW_REQUEST.prompt + joined;
+    expect(tokenized(requests).at(-1)).toEqual({ model: 'served-model', prompt });
+    expect(generated).toMatchObject([
+      { path: '/v1/completions', body: { prompt, max_tokens: left, temperature: 0.7 } },
+    ]);
+  });
+
+  it('without an echo: what it says at first is its own', async () => {
+    const { text, ending } = await carryOn({
+      request: RAW_REQUEST,
+      soFar: soFarOf('a b', { tokenIds: null }),
+      says: ['a b'],
+      capabilities: { ...BY_TEXT, echoesContinued: true },
+    });
+    expect(text).toBe('');
+    expect(ending).toEqual(failedWith({ code: 'upstream_interrupted', retryable: true }));
+  });
+
+  it('with all that is left where the prompt and the answer make fewer tokens together', async () => {
+    let counted = 0;
+    const { ending, generated } = await carryOn({
+      request: RAW_REQUEST,
+      soFar: soFarOf('Hello there', { tokenIds: null }),
+      says: [' there'],
+      replies: { '/tokenize': () => ({ tokens: Array(counted++ === 0 ? 5 : 4).fill(1) }) },
+    });
+    expect(ending).toMatchObject({ kind: 'whole' });
+    expect(generated[0]?.body).toMatchObject({ max_tokens: 16 });
+  });
+
+  it.each<Partial<RawEngineRequest>>([{ n: 2 }, { logprobs: 0 }])(
+    'but not with %j, nor where nobody tells the tokens',
+    async (fields) => {
+      expect(isContinuable({ ...RAW_REQUEST, ...fields })).toBe(false);
+      const blind = { ...BY_TEXT, tokenizes: false };
+      for (const [request, capabilities] of [
+        [{ ...RAW_REQUEST, ...fields }, BY_IDS],
+        [RAW_REQUEST, blind],
+      ] as const) {
+        const run = await carryOn({ request, soFar: soFarOf('Hello'), capabilities });
+        expect(run.ending).toEqual(failedWith({ code: 'upstream_interrupted', retryable: false }));
+        expect(run.requests).toEqual([]);
+      }
+    },
+  );
 });
 
 describe('an answer is not carried on', () => {

@@ -1,6 +1,13 @@
 import type { ServerResponse } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { SECRET, SHORT_MS, engineAt, failedWith, start } from './engine-trial-for-test.ts';
+import {
+  RAW_REQUEST,
+  SECRET,
+  SHORT_MS,
+  engineAt,
+  failedWith,
+  start,
+} from './engine-trial-for-test.ts';
 import { startHostileEngine } from './hostile-engine-for-test.ts';
 
 describe('a status', () => {
@@ -90,6 +97,28 @@ describe('a status', () => {
       expect(ending).toEqual(failedWith({ ...refused, code: 'context_length_exceeded' }));
     }
   });
+
+  it.each<[number, string, object]>([
+    [404, '{"detail":"Not Found"}', { ...refused, code: 'upstream_rejected' }],
+    [405, '', { ...refused, code: 'upstream_rejected' }],
+    // An adapter that it has not loaded: our mistake, as it is for a chat.
+    [404, '{"error":{"message":"The model `x` does not exist."}}', misplaced],
+  ])(
+    '%i says that there is no route for raw prompts, or no model: %s',
+    async (status, body, is) => {
+      const server = await startHostileEngine(({ response }) =>
+        response.writeHead(status).end(body),
+      );
+      const raw = await start(engineAt(server.url), { request: RAW_REQUEST }).outcome;
+      expect(raw.ending).toEqual(failedWith(is));
+      const chat = await start(engineAt(server.url)).outcome;
+      expect(chat.ending).toEqual(failedWith(misplaced));
+      expect(server.requests.map(({ path }) => path)).toEqual([
+        '/v1/completions',
+        '/v1/chat/completions',
+      ]);
+    },
+  );
 
   it('other than 400 is never about the context window', async () => {
     const server = await startHostileEngine(({ response }) =>

@@ -1,7 +1,7 @@
 /** For tests: runs requests against hostile engines. */
 import type { ServerResponse } from 'node:http';
 import type { SoFar } from '@qarr/job-store';
-import type { ChatEngineRequest, EngineRequest } from '@qarr/router-core';
+import type { ChatEngineRequest, EngineRequest, RawEngineRequest } from '@qarr/router-core';
 import { expect, onTestFinished } from 'vitest';
 import { NO_CAPABILITIES } from './capabilities.ts';
 import type { Capabilities } from './capabilities.ts';
@@ -26,6 +26,11 @@ export const PATIENCE = { timeout: 10_000, interval: 5 };
 export const SECRET = 'My diagnosis is confidential';
 export const REQUEST: ChatEngineRequest = {
   messages: [{ role: 'user', content: SECRET }],
+  max_tokens: 16,
+  temperature: 0.7,
+};
+export const RAW_REQUEST: RawEngineRequest = {
+  prompt: SECRET,
   max_tokens: 16,
   temperature: 0.7,
 };

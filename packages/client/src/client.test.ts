@@ -3,10 +3,13 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createClient } from './client.ts';
 import { QarrClientError } from './errors.ts';
 import type { ClientOptions } from './options.ts';
+
+// A busy machine is no failure.
+vi.setConfig({ testTimeout: 30_000 });
 
 const JOB = { id: 'job_1', object: 'job', status: 'queued' };
 
@@ -155,7 +158,8 @@ describe('a request', () => {
     ['silence', () => {}, 'timeout'],
     ['half an answer', (response) => halfAnswer(response), 'network_error'],
   ])('says what is wrong with %s', async (_name, answer, code) => {
-    const options = { answerCharsMax: 1_000, timeoutMs: 50, maxRetries: 0 };
+    const timeoutMs = code === 'timeout' ? 50 : 20_000;
+    const options = { answerCharsMax: 1_000, timeoutMs, maxRetries: 0 };
     const { client } = await clientOf([answer], options);
     expect(await failureOf(client.get('job_1'))).toMatchObject({ code });
   });
@@ -242,7 +246,7 @@ describe('a stream', () => {
         (response) => response.writeHead(200).end('id: 2\ndata: {"type":"sta'),
         (response) => response.writeHead(200).end(event(2, 'started') + event(3, 'completed')),
       ],
-      { silenceMs: 50 },
+      { silenceMs: 500 },
     );
     const seen: unknown[] = [];
     for await (const each of client.stream({ id: 'job/1' })) seen.push(each);
@@ -267,17 +271,17 @@ describe('a stream', () => {
           const beating = setInterval(() => {
             beats += 1;
             response.write(': hb\n');
-            if (beats < 7) return;
+            if (beats < 18) return;
             clearInterval(beating);
             response.end(event(2, 'completed'));
           }, 100);
         },
       ],
-      { silenceMs: 500 },
+      { silenceMs: 800 },
     );
     const stream = client.stream('job_1');
     await stream.next();
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    await new Promise((resolve) => setTimeout(resolve, 900));
     expect(await stream.next()).toMatchObject({ value: { seq: 2 } });
     expect(requests).toHaveLength(1);
   });

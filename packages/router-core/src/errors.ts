@@ -19,6 +19,15 @@ export const ERROR_TABLE = {
   invalid_api_key: row(401, 'authentication_error', false, 'Incorrect API key provided.'),
   insufficient_scope: row(403, 'permission_error', false, 'This key may not do that.'),
   class_not_allowed: row(403, 'permission_error', false, 'This key may not ask for that class.'),
+  // Of these the status is one that no client sends again by itself, whatever it is told: some do so
+  // with 409 or 422, all with a 5xx.
+  job_cancelled: row(400, 'invalid_request_error', false, 'The job was cancelled.'),
+  poison: row(
+    400,
+    'invalid_request_error',
+    false,
+    'The job ended several workers: it is given up.',
+  ),
   model_not_found: row(404, 'invalid_request_error', false, 'There is no such model.'),
   job_not_found: row(404, 'invalid_request_error', false, 'There is no such job.'),
   response_not_found: row(404, 'invalid_request_error', false, 'There is no such response.'),
@@ -30,7 +39,6 @@ export const ERROR_TABLE = {
   ),
   unknown_route: row(404, 'invalid_request_error', false, 'There is no such route.'),
   request_timeout: row(408, 'invalid_request_error', true, 'The request took too long to arrive.'),
-  job_cancelled: row(409, 'invalid_request_error', false, 'The job was cancelled.'),
   idempotent_job_gone: row(
     410,
     'invalid_request_error',
@@ -55,7 +63,6 @@ export const ERROR_TABLE = {
   ),
   header_too_large: row(431, 'invalid_request_error', false, 'The headers are too large.'),
   internal_error: row(500, 'server_error', true, 'Something went wrong on our side.'),
-  poison: row(500, 'server_error', false, 'The job ended several workers and was given up.'),
   upstream_error: row(502, 'server_error', true, 'The engine failed.'),
   upstream_interrupted: row(502, 'server_error', true, 'The engine stopped in the middle.'),
   upstream_timeout: row(504, 'server_error', true, 'The engine took too long.'),

@@ -88,6 +88,7 @@ export type { ApiKey, KeyGrant, KeyLimits, KeyText, Scope } from './api-key.ts';
 // Wire shapes
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
 export type { ChatRequest, JobRequest } from './requests.ts';
+export { classOfServiceTier, servedAs } from './service-tier.ts';
 export type { RequestMessage } from './request-messages.ts';
 export { chatOfResponse, responseRequestSchema } from './responses-request.ts';
 export type { ResponseRequest } from './responses-request.ts';

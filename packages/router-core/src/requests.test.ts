@@ -78,7 +78,12 @@ const JOB_RIGHT: typeof RIGHT = [
 ];
 
 describe.each([
-  ['chat', NUMBERS, WRONG, RIGHT],
+  [
+    'chat',
+    [...NUMBERS, ...JOB_NUMBERS],
+    [...WRONG, ...JOB_WRONG, ['service_tier', ['', 1]]],
+    [...RIGHT, ...JOB_RIGHT, { service_tier: 'flex' }, { stream: true, on_interrupt: 'fail' }],
+  ],
   ['job', [...NUMBERS, ...JOB_NUMBERS], [...WRONG, ...JOB_WRONG], [...RIGHT, ...JOB_RIGHT]],
 ] as const)('a %s request', (kind, numbers, wrong, right) => {
   const schema = schemas[kind];
@@ -205,34 +210,44 @@ describe.each(Object.entries(schemas))(
 );
 
 /** Fields of a job that a question is answered by. */
-const ADMITTED_BY = new Set(['class', 'fallback', 'queue_timeout_ms']);
+const ADMITTED_BY = ['class', 'fallback', 'queue_timeout_ms'];
 
-describe('an unknown field', () => {
-  it.each([
-    'class',
-    'fallback',
-    'on_interrupt',
-    'queue_timeout_ms',
-    'run_timeout_ms',
-    'webhook_url',
-    'webhook_events',
-  ])(
-    'is %s, of a job: refused in a chat request, which would not obey it, but not in a question',
+describe('a field of a job', () => {
+  it.each(['webhook_url', 'webhook_events'])(
+    'is %s: refused in a chat, whose client learns the end on its connection',
     (name) => {
       const body = { prompt: 'Hi', [name]: 'anything' };
       expect(problem(chatRequestSchema, body)).toBe(
         `${name}: is a field of /v1/jobs, not of a chat`,
       );
+      expect(problem(routeRequestSchema, body)).toBeUndefined();
+    },
+  );
+
+  it.each(['class', 'fallback', 'on_interrupt', 'queue_timeout_ms', 'run_timeout_ms'])(
+    'is %s: checked in a chat, and in a question that is answered by it',
+    (name) => {
+      const body = { prompt: 'Hi', [name]: 'anything' };
+      expect(problem(chatRequestSchema, body)).toContain(`${name}: must be`);
       const wrong = problem(routeRequestSchema, body);
-      if (ADMITTED_BY.has(name)) expect(wrong).toContain(`${name}: must be`);
+      if (ADMITTED_BY.includes(name)) expect(wrong).toContain(`${name}: must be`);
       else expect(wrong).toBeUndefined();
     },
   );
 
+  it('is on_interrupt: no stream of a chat takes back what it has sent', () => {
+    const body = { prompt: 'Hi', on_interrupt: 'restart' };
+    const streamed = { ...body, stream: true };
+    expect(problem(chatRequestSchema, body)).toBeUndefined();
+    expect(problem(chatRequestSchema, streamed)).toMatch(/^on_interrupt: must be "continue" or/);
+    expect(problem(jobRequestSchema, streamed)).toBeUndefined();
+  });
+});
+
+describe('an unknown field', () => {
   it('is dropped from a chat request', () => {
     const body = { prompt: 'Hi', top_q: 1 };
     expect(chatRequestSchema.parse(body)).toStrictEqual({ prompt: 'Hi' });
-    expect(problem(chatRequestSchema, { prompt: 'Hi', metadata: { any: 1 } })).toBeUndefined();
   });
 
   it('is refused in a job request', () => {

@@ -12,7 +12,7 @@
 import { z } from 'zod';
 import { fallbackSchema, jobClassSchema, onInterruptSchema } from './job.ts';
 import { PLACEHOLDER_ERROR, holdsPlaceholder } from './media-placeholders.ts';
-import { flag, text, wholeNumber } from './request-fields.ts';
+import { flag, name, text, wholeNumber } from './request-fields.ts';
 import { messagesSchema, textOf } from './request-messages.ts';
 import type { RequestMessage } from './request-messages.ts';
 import { responseFormatSchema } from './response-format.ts';
@@ -51,20 +51,36 @@ const generationFields = {
 /** What a JSON schema is to say beside the fields: a conversation comes in one of two forms. */
 const ONE_FORM = { oneOf: [{ required: ['messages'] }, { required: ['prompt'] }] };
 
-const conversationFields = {
-  ...unsupportedFields,
-  metadata: z.unknown().optional().describe('Accepted and ignored.'),
-  ...generationFields,
+/** How a job is run, whoever waits for it. */
+const runFields = {
+  class: jobClassSchema.optional(),
+  fallback: fallbackSchema.optional(),
+  on_interrupt: onInterruptSchema.optional(),
+  queue_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
+  run_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
+  metadata: z
+    .record(z.string().max(METADATA_KEY_CHARS_MAX), text(METADATA_VALUE_CHARS_MAX), {
+      error: (issue) =>
+        issue.code === 'invalid_key'
+          ? `must have keys of at most ${METADATA_KEY_CHARS_MAX} characters`
+          : 'must be an object of strings',
+    })
+    .refine((value) => Object.keys(value).length <= METADATA_PAIRS_MAX, {
+      error: `must hold at most ${METADATA_PAIRS_MAX} pairs`,
+    })
+    .meta({ maxProperties: METADATA_PAIRS_MAX })
+    .optional(),
 };
 
 /** `POST /v1/route`: any request; only what routing looks at counts. */
 export const routeRequestSchema = z
   .object(
     {
-      ...conversationFields,
-      class: jobClassSchema.optional(),
-      fallback: fallbackSchema.optional(),
-      queue_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
+      ...unsupportedFields,
+      ...generationFields,
+      class: runFields.class,
+      fallback: runFields.fallback,
+      queue_timeout_ms: runFields.queue_timeout_ms,
     },
     'must be a JSON object',
   )
@@ -72,12 +88,23 @@ export const routeRequestSchema = z
   .meta(ONE_FORM);
 
 /**
- * `POST /v1/chat/completions`: OpenAI's body, or the short form with `prompt`. Unknown fields are
- * ignored, as by other servers of that surface; a job's own are refused, not to be trusted in vain.
+ * `POST /v1/chat/completions`: OpenAI's body, or the short form with `prompt`, and what a job may say
+ * of how it is run. Unknown fields are ignored, as by other servers of that surface; those of a job
+ * that outlives its connection are refused, not to be trusted in vain.
  */
 export const chatRequestSchema = z
-  .object({ ...conversationFields, ...jobsOnlyFields }, 'must be a JSON object')
+  .object(
+    {
+      ...unsupportedFields,
+      ...jobsOnlyFields,
+      ...generationFields,
+      ...runFields,
+      service_tier: name().optional().describe('flex: behind the others that wait on connections'),
+    },
+    'must be a JSON object',
+  )
   .superRefine(checkTogether)
+  .superRefine(checkInterrupt)
   .meta(ONE_FORM);
 export type ChatRequest = z.infer<typeof chatRequestSchema>;
 
@@ -87,24 +114,8 @@ export const jobRequestSchema = z
     {
       ...unsupportedFields,
       ...generationFields,
-      class: jobClassSchema.optional(),
-      fallback: fallbackSchema.optional(),
-      on_interrupt: onInterruptSchema.optional(),
-      queue_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
-      run_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
+      ...runFields,
       ...webhookFields,
-      metadata: z
-        .record(z.string().max(METADATA_KEY_CHARS_MAX), text(METADATA_VALUE_CHARS_MAX), {
-          error: (issue) =>
-            issue.code === 'invalid_key'
-              ? `must have keys of at most ${METADATA_KEY_CHARS_MAX} characters`
-              : 'must be an object of strings',
-        })
-        .refine((value) => Object.keys(value).length <= METADATA_PAIRS_MAX, {
-          error: `must hold at most ${METADATA_PAIRS_MAX} pairs`,
-        })
-        .meta({ maxProperties: METADATA_PAIRS_MAX })
-        .optional(),
     },
     {
       error: (issue) =>
@@ -150,6 +161,19 @@ function checkConversation(request: Conversation, context: z.RefinementCtx): voi
 
 function isEmpty({ content, tool_calls: calls }: RequestMessage): boolean {
   return textOf(content) === '' && (calls ?? []).length === 0;
+}
+
+interface Interruptible {
+  stream?: boolean | undefined;
+  on_interrupt?: string | undefined;
+}
+
+/** An OpenAI stream has no word that voids what it has sent. */
+function checkInterrupt(request: Interruptible, context: z.RefinementCtx): void {
+  if (request.stream !== true || request.on_interrupt !== 'restart') return;
+  const message =
+    'must be "continue" or "fail" for a stream, which cannot take back what it has sent';
+  context.addIssue({ code: 'custom', path: ['on_interrupt'], message });
 }
 
 interface Probabilities {

@@ -20,6 +20,7 @@ const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
   // OpenAI's
   functions: isEmptyList,
   function_call: (value) => value === 'none' || value === 'auto',
+  // vLLM 0.8.0 to 0.8.4 end on an id outside of the vocabulary, which is not known here.
   logit_bias: isEmptyObject,
   modalities: (value) => Array.isArray(value) && value.every((item) => item === 'text'),
   audio: never,
@@ -80,17 +81,12 @@ export const unsupportedFields = {
   ),
 };
 
-/** A chat is a job too, but lives with its connection: these are not its client's to choose. */
+/** A chat is a job too, but its client learns the end on its connection. */
 export const jobsOnlyFields = Object.fromEntries(
-  [
-    'class',
-    'fallback',
-    'on_interrupt',
-    'queue_timeout_ms',
-    'run_timeout_ms',
-    'webhook_url',
-    'webhook_events',
-  ].map((name) => [name, unsupported(never, 'is a field of /v1/jobs, not of a chat')]),
+  ['webhook_url', 'webhook_events'].map((name) => [
+    name,
+    unsupported(never, 'is a field of /v1/jobs, not of a chat'),
+  ]),
 );
 
 export function unsupported(

@@ -1,6 +1,6 @@
 /** From the body of a response to its job. */
 import type { JobClass, IdempotencyKey, ResponseRequest, StoredResponse } from '@qarr/router-core';
-import { chatOfResponse, messagesOfItems } from '@qarr/router-core';
+import { classOfServiceTier, chatOfResponse, messagesOfItems, servedAs } from '@qarr/router-core';
 import type { Caller } from '../caller.ts';
 import type { RouteDeps } from '../route-request.ts';
 import { acceptJob } from '../submit-job.ts';
@@ -59,7 +59,7 @@ export async function submitResponse(
 
 /** Behind those who wait on their connections come those who do not, or have said that they can. */
 function classOf({ background = false, service_tier: tier }: ResponseRequest): JobClass {
-  return background || tier === 'flex' ? 'standard' : 'interactive';
+  return background ? 'standard' : (classOfServiceTier(tier) ?? 'interactive');
 }
 
 function storedResponse(body: ResponseRequest, inputMessages: number): StoredResponse {
@@ -70,7 +70,7 @@ function storedResponse(body: ResponseRequest, inputMessages: number): StoredRes
     isInstructed: (body.instructions ?? '') !== '',
     inputMessages,
     previousResponseId: body.previous_response_id ?? null,
-    serviceTier: body.service_tier === 'flex' ? 'flex' : 'default',
+    serviceTier: servedAs(body.service_tier),
     truncation: body.truncation ?? 'disabled',
     user: body.user ?? null,
   };

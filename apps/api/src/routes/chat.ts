@@ -1,11 +1,11 @@
 /** `/v1/chat/completions`: OpenAI's surface, on top of a job that is bound to its connection. */
-import { chatRequestSchema } from '@qarr/router-core';
+import { chatRequestSchema, classOfServiceTier, servedAs } from '@qarr/router-core';
 import type { Api, ApiDeps } from '../app.ts';
 import { createChatChunks } from '../chat-chunks.ts';
 import { chatCompletion } from '../chat-completion.ts';
 import { createForeground } from '../foreground.ts';
 import { idempotencyKeyOf } from '../idempotency-key.ts';
-import { setJobHeaders, setTierHeaders } from '../route-headers.ts';
+import { setJobHeaders, setProcessingTime, setTierHeaders } from '../route-headers.ts';
 import { chatHeaders } from '../submit-headers.ts';
 import { acceptJob } from '../submit-job.ts';
 
@@ -24,24 +24,34 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
     },
     async (request, reply) => {
       const { body, caller } = request;
+      const isStream = body.stream === true;
       const idempotency = idempotencyKeyOf(request);
       const isBound = idempotency === undefined;
-      // An OpenAI stream cannot take back what it has sent; an answer in one piece can begin anew.
-      const onInterrupt = body.stream === true ? 'continue' : 'restart';
-      const { traceparent } = request.headers;
+      const serviceTier = servedAs(body.service_tier);
       const options = {
         caller,
-        class: 'interactive',
-        onInterrupt,
-        traceparent,
+        class: body.class ?? classOfServiceTier(body.service_tier) ?? 'interactive',
+        fallback: body.fallback,
+        // An OpenAI stream cannot take back what it has sent; an answer in one piece can begin anew.
+        onInterrupt: body.on_interrupt ?? (isStream ? 'continue' : 'restart'),
+        queueTimeoutMs: body.queue_timeout_ms,
+        runTimeoutMs: body.run_timeout_ms,
+        metadata: body.metadata,
+        traceparent: request.headers.traceparent,
         idempotency,
         isBound,
-      } as const;
+      };
       const job = { ...(await acceptJob(body, options, deps)), isBound };
       setJobHeaders(reply, { job, log: request.log });
-      if (body.stream === true) {
+      if (isStream) {
+        setProcessingTime(reply);
         const shape = createChatChunks(
-          { jobId: job.id, tier: job.tier, created: Math.floor(job.createdAt / 1_000) },
+          {
+            jobId: job.id,
+            tier: job.tier,
+            created: Math.floor(job.createdAt / 1_000),
+            serviceTier,
+          },
           { includeUsage: body.stream_options?.include_usage === true },
         );
         // Not awaited: that would keep the request and the reply as long as the job goes on.
@@ -51,9 +61,10 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
       const record = await foreground.whole(job, reply);
       if (record === null) return reply.hijack();
       setTierHeaders(reply, record);
-      const answer = chatCompletion(record);
+      const answer = chatCompletion(record, { serviceTier });
       const continued = record.result?.continued ?? 0;
       if (continued > 0) reply.header('x-qarr-continued', continued);
+      setProcessingTime(reply);
       return reply.send(answer);
     },
   );

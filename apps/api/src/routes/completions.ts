@@ -5,7 +5,7 @@ import { completionAnswer } from '../completion-answer.ts';
 import { createCompletionChunks } from '../completion-chunks.ts';
 import { createForeground } from '../foreground.ts';
 import { idempotencyKeyOf } from '../idempotency-key.ts';
-import { setJobHeaders, setTierHeaders } from '../route-headers.ts';
+import { setJobHeaders, setProcessingTime, setTierHeaders } from '../route-headers.ts';
 import { chatHeaders } from '../submit-headers.ts';
 import { acceptJob } from '../submit-job.ts';
 
@@ -41,6 +41,7 @@ export function registerCompletionRoutes(app: Api, deps: ApiDeps): void {
       const job = { ...(await acceptJob({ ...body, isRaw: true }, options, deps)), isBound };
       setJobHeaders(reply, { job, log: request.log });
       if (isStreamed) {
+        setProcessingTime(reply);
         const shape = createCompletionChunks(
           { jobId: job.id, tier: job.tier, created: Math.floor(job.createdAt / 1_000) },
           { includeUsage: body.stream_options?.include_usage === true },
@@ -55,6 +56,7 @@ export function registerCompletionRoutes(app: Api, deps: ApiDeps): void {
       const answer = completionAnswer(record);
       const continued = record.result?.continued ?? 0;
       if (continued > 0) reply.header('x-qarr-continued', continued);
+      setProcessingTime(reply);
       return reply.send(answer);
     },
   );

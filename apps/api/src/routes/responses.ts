@@ -8,7 +8,7 @@ import { createResponseEvents } from '../responses/response-events.ts';
 import { isResponse } from '../responses/find-response.ts';
 import { submitResponse } from '../responses/submit-response.ts';
 import { wholeResponse } from '../responses/whole-response.ts';
-import { setJobHeaders, setTierHeaders } from '../route-headers.ts';
+import { setJobHeaders, setProcessingTime, setTierHeaders } from '../route-headers.ts';
 import { chatHeaders } from '../submit-headers.ts';
 
 export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
@@ -47,6 +47,7 @@ export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
       // With a key, whoever sends it again shall have the same answer.
       const isForgotten = job.isBound && !record.response.store;
       if (body.stream === true) {
+        setProcessingTime(reply);
         const shape = createResponseEvents(record);
         const stream = deps.streams.open(reply);
         // Not awaited: that would keep the request and the reply as long as the job goes on.
@@ -65,6 +66,7 @@ export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
       throwUnlessAnswered(ended);
       const continued = ended.result?.continued ?? 0;
       if (continued > 0) reply.header('x-qarr-continued', continued);
+      setProcessingTime(reply);
       return wholeResponse(ended, { place: null }, deps);
     },
   );

@@ -17,6 +17,9 @@ import { routeRequest } from '../route-request.ts';
 import { setRouteHeaders } from '../route-headers.ts';
 import { defaultFallback } from '../submit-job.ts';
 
+/** Of a name that an error repeats. */
+const MODEL_CHARS_SHOWN = 64;
+
 function byClass<Value extends z.ZodType>(value: Value) {
   return z.object({ interactive: value, standard: value, batch: value });
 }
@@ -177,6 +180,15 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
     }));
   }
 
+  function modelCalled(name: string) {
+    const model = models().find(({ id }) => id === name);
+    if (model === undefined) {
+      const message = `The model ${JSON.stringify(name.slice(0, MODEL_CHARS_SHOWN))} does not exist.`;
+      throw new QarrError('model_not_found', { param: 'model', message });
+    }
+    return model;
+  }
+
   app.get(
     '/v1/models',
     {
@@ -199,11 +211,14 @@ export function registerTierRoutes(app: Api, deps: ApiDeps): void {
         response: { 200: modelSchema },
       },
     },
-    async (request) => {
-      const model = models().find(({ id }) => id === request.params.id);
-      if (model === undefined) throw new QarrError('model_not_found', { param: 'model' });
-      return model;
-    },
+    async ({ params }) => modelCalled(params.id),
+  );
+
+  // Ids may have slashes, which not every client encodes.
+  app.get(
+    '/v1/models/*',
+    { config: { access: 'any' }, schema: { hide: true, params: z.object({ '*': z.string() }) } },
+    async ({ params }) => modelCalled(params['*']),
   );
 }
 

@@ -57,13 +57,13 @@ export async function readTiers({
   signal,
 }: {
   baseUrl: string;
-  apiKey: string | null;
+  apiKey: string | undefined;
   signal: AbortSignal;
 }): Promise<TiersAnswer> {
   // Whoever watches asks again in a second.
   const client = createClient({
     baseUrl,
-    apiKey: apiKey ?? undefined,
+    apiKey,
     timeoutMs: TIMEOUT_MS,
     answerCharsMax: ANSWER_CHARS_MAX,
     maxRetries: 0,

@@ -222,7 +222,7 @@ describe('qarr tiers', () => {
     const stopping = new AbortController();
     const watching = watchTiers({
       baseUrl,
-      apiKey: null,
+      apiKey: undefined,
       stdout,
       style,
       signal: stopping.signal,

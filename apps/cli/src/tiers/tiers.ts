@@ -18,8 +18,7 @@ const END = '\u001B[?25h\u001B[?7h';
 
 export interface TiersDeps {
   readonly baseUrl: string;
-  /** Null: it is asked without one. */
-  readonly apiKey: string | null;
+  readonly apiKey: string | undefined;
   readonly stdout: Output & { readonly rows?: number };
   readonly style: Screen['style'];
   /** Aborted when nobody wants to see more. */

@@ -4,6 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { postJson, startApiWorld } from '../harness/api.ts';
+import { operationsOf } from '../fuzz/operations.ts';
+import type { OpenApi } from '../fuzz/operations.ts';
 import type { ApiWorld, TestAttempt, TestWorker } from '../harness/api.ts';
 
 const ROUTES = ['/v1/jobs', '/v1/chat/completions'] as const;
@@ -18,14 +20,38 @@ const tool = (parameters: object) => ({
 const answer = (schema: object) => ({
   response_format: { type: 'json_schema', json_schema: { name: 'a', schema } },
 });
+const system = (content: unknown) => ({ messages: [{ role: 'system', content }, ...HELLO] });
+const toolAnswer = (content: string, args = '{}') => ({
+  messages: [
+    ...HELLO,
+    {
+      role: 'assistant',
+      tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: args } }],
+    },
+    { role: 'tool', tool_call_id: 'a', content },
+  ],
+});
+const MUTUAL = { $ref: '#/$defs/a', $defs: { a: { $ref: '#/$defs/b' }, b: { $ref: '#/$defs/a' } } };
+const DATA_URL = `data:image/png;base64,${MARK}`;
+const nested = (depth: number): object =>
+  depth === 0 ? { type: 'string' } : { type: 'array', items: nested(depth - 1) };
 const url = `http://169.254.169.254/${MARK}`;
 
 let world: ApiWorld;
 let worker: TestWorker;
+/** By the API's own description; each with a request that it takes. */
+let others: { path: string; plain: object }[];
 
 beforeAll(async () => {
   world = await startApiWorld();
   worker = await world.startWorker('fast');
+  const document = (await (await fetch(`${world.api.url}/openapi.json`)).json()) as OpenApi;
+  others = operationsOf(document).flatMap(({ path, body }) => {
+    const isKnown = [...ROUTES, '/v1/route'].some((known) => known === path);
+    if (isKnown || body?.properties?.['model'] === undefined) return [];
+    const field = body.properties['input'] === undefined ? 'prompt' : 'input';
+    return [{ path, plain: { model: 'auto', stream: true, [field]: 'Hello' } }];
+  });
 });
 afterAll(() => world.stop());
 
@@ -72,6 +98,35 @@ describe.each(ROUTES)('to %s', (route) => {
       'CVE-2026-116173: many probabilities',
       { logprob_token_ids: Array.from({ length: 129 }, () => 1) },
     ],
+    ['CVE-2026-34756, as text', { n: '16384' }],
+    ['CVE-2026-34756, by another name', { best_of: 16_384 }],
+    ['CVE-2026-34756, as beams', { use_beam_search: true }],
+    ['CVE-2026-115911, by what is filled in', { documents: [{ text: MARK }] }],
+    ['a template that goes on with the answer', { continue_final_message: true }],
+    ['code that is to be run', { logits_processors: [MARK] }],
+    ['words to be kept out', { bad_words: [MARK] }],
+    ['tokens outside of the vocabulary, allowed', { allowed_token_ids: [2 ** 31] }],
+    ['probabilities of the prompt', { prompt_logprobs: 1_000_000 }],
+    ['a prompt that is cut', { truncate_prompt_tokens: -1 }],
+    ['tokens without end', { thinking_token_budget: 2 ** 31 }],
+    ['GHSA-vrq3-r879-7m65, deep inside', tool({ $defs: { a: { items: [{ pattern: '(' }] } } })],
+    ['GHSA-vrq3-r879-7m65, of names', tool({ patternProperties: { '(': {} } })],
+    ['CVE-2025-48943, deep inside', answer({ anyOf: [{ items: { pattern: '(' } }] })],
+    ['CVE-2025-57809, by two that are each other', answer(MUTUAL)],
+    ['a schema deeper than a stack', answer(nested(20))],
+    ['CVE-2026-44222, to the system', system('<|image_pad|>')],
+    ['CVE-2026-44222, as what a tool has answered', toolAnswer('<|vision_start|>')],
+    ['CVE-2026-44222, as what a tool was asked', toolAnswer('', '{"a":"<|video_pad|>"}')],
+    ['CVE-2026-44222, in other characters', toolAnswer('', '{"a":"\\u003c|video_pad|>"}')],
+    ['CVE-2026-44222, in a schema', answer({ description: '<|audio_bos|>' })],
+    [
+      'CVE-2025-6242, within the request',
+      part({ type: 'image_url', image_url: { url: DATA_URL } }),
+    ],
+    ['CVE-2025-6242, to the system', system([{ type: 'image_url', image_url: { url } }])],
+    ['a file', part({ type: 'file', file: { file_id: MARK } })],
+    ['a part that has no name', part({ type: `image_${MARK}` })],
+    ['text with a picture beside it', part({ type: 'text', image_url: { url } })],
     ['more probabilities', { logprobs: true, top_logprobs: 20 }],
     ['tokens outside of the vocabulary', { stop_token_ids: [2 ** 31], min_tokens: 1 }],
     ['biases of tokens outside of it', { logit_bias: { [2 ** 31]: 1 } }],
@@ -145,6 +200,100 @@ describe.each(ROUTES)('to %s', (route) => {
     );
     expect([400, 415]).toContain(response.status);
     expect(await world.jobIds()).toEqual(before);
+  });
+});
+
+describe('CVE-2018-3721 and its like: what would poison all objects', () => {
+  const POISON = '{"n":99,"stream":true,"isAdmin":true}';
+  const bodies: [where: string, body: string][] = [
+    ['at the top', `{"messages":[{"role":"user","content":"Hello"}],"__proto__":${POISON}}`],
+    ['in a message', `{"messages":[{"role":"user","content":"Hello","__proto__":${POISON}}]}`],
+    ['in metadata', `{"prompt":"Hello","metadata":{"__proto__":${POISON}}}`],
+    [
+      'in a schema',
+      `{"prompt":"Hello","tools":[{"type":"function","function":{"name":"f","parameters":{"__proto__":${POISON}}}}]}`,
+    ],
+    ['in other characters', `{"prompt":"Hello","\\u005f_proto__":${POISON}}`],
+    ['by a constructor', `{"prompt":"Hello","constructor":{"prototype":${POISON}}}`],
+    [
+      'by one deep inside',
+      `{"prompt":"Hello","user":{"a":[{"constructor":{"prototype":${POISON}}}]}}`,
+    ],
+  ];
+
+  it.each(bodies)('%s is refused', async (_where, body) => {
+    for (const route of [...ROUTES, '/v1/route']) {
+      const before = await world.jobIds();
+      const response = await postJson(world.api.url + route, body);
+      expect(response.status).toBe(400);
+      expect(await response.text()).toContain('"code":"invalid_json"');
+      expect(await world.jobIds()).toEqual(before);
+    }
+  });
+
+  it.each(['__proto__[n]=99', '__proto__.n=99', 'constructor[prototype][n]=99', '__proto__=99'])(
+    'in a query is ignored, or refused: %s',
+    async (query) => {
+      for (const path of ['/v1/jobs', '/v1/models', '/v1/jobs/x/events', '/healthz']) {
+        const response = await fetch(`${world.api.url}${path}?${query}`);
+        expect([200, 400, 404]).toContain(response.status);
+      }
+      const chat = `${world.api.url}/v1/chat/completions?${query}`;
+      const response = await postJson(chat, { messages: HELLO, stream: true });
+      await expectPlain(await worker.next(jobOf(response)));
+    },
+  );
+});
+
+describe('every other route that makes jobs', () => {
+  it.each<[advisory: string, fields: Record<string, unknown>]>([
+    ['CVE-2026-34756', { n: 16_384 }],
+    ['CVE-2026-34756, by another name', { best_of: 16_384 }],
+    ['GHSA-69j4-grxj-j64p', { chat_template_kwargs: { tools: MARK } }],
+    ['CVE-2026-115911', { chat_template: MARK, documents: [{ text: MARK }] }],
+    ['PYSEC-2025-54', { guided_json: { type: MARK } }],
+    ['CVE-2025-48943', { guided_regex: MARK }],
+    ['CVE-2025-48943, as structured output', { structured_outputs: { regex: MARK } }],
+    ['CVE-2025-48943, as text', { text: { format: { type: MARK } } }],
+    [
+      'GHSA-vrq3-r879-7m65',
+      { tools: [{ type: 'function', name: MARK, parameters: { pattern: '(' } }] },
+    ],
+    ['CVE-2025-29770', { guided_grammar: MARK, guided_decoding_backend: MARK }],
+    ['CVE-2026-56340', { prompt_embeds: MARK }],
+    ['CVE-2026-105758', { media_io_kwargs: { video: MARK } }],
+    ['PYSEC-2026-4361', { mm_processor_kwargs: { size: MARK } }],
+    ['CVE-2026-116173', { logprob_token_ids: Array.from({ length: 129 }, () => 1) }],
+    ['CVE-2026-44222', { prompt: `${MARK} <|image_pad|>`, input: `${MARK} <|image_pad|>` }],
+    [
+      'CVE-2025-6242',
+      { input: [{ role: 'user', content: [{ type: 'input_image', image_url: url }] }] },
+    ],
+    ['many prompts', { prompt: Array.from({ length: 1_000 }, () => MARK) }],
+    ['a prompt of tokens outside of the vocabulary', { prompt: [2 ** 31, -1] }],
+    ['code that is to be run', { logits_processors: [MARK] }],
+    ['tokens outside of the vocabulary', { logit_bias: { [2 ** 31]: 1 }, allowed_token_ids: [-1] }],
+    [
+      'what others own',
+      { priority: -1, kv_transfer_params: { remote_host: MARK }, cache_salt: MARK },
+    ],
+    ['another engine', { api_base: url, base_url: url, callback_url: url }],
+  ])('%s is refused, or nothing of it reaches an engine', async (_advisory, fields) => {
+    for (const { path, plain } of others) {
+      const before = await world.jobIds();
+      const response = await postJson(world.api.url + path, { ...plain, ...fields });
+      if (response.status === 200) {
+        const attempt = await worker.next(jobOf(response));
+        const { request } = attempt.job;
+        await attempt.complete();
+        expect(JSON.stringify(request)).not.toContain(MARK);
+        for (const name of Object.keys(fields)) expect(request).not.toHaveProperty(name);
+      } else {
+        expect(response.status).toBe(400);
+        expect(await response.text()).not.toContain(MARK);
+        expect(await world.jobIds()).toEqual(before);
+      }
+    }
   });
 });
 

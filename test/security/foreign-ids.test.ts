@@ -1,0 +1,119 @@
+/**
+ * OWASP API1, broken object level authorisation: to its reader, a job of somebody else is as unknown
+ * as one that never was, on every route that takes an id, and in every state of the job.
+ */
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { exchange } from '../fuzz/exchange.ts';
+import type { Answer } from '../fuzz/exchange.ts';
+import { operationsOf } from '../fuzz/operations.ts';
+import type { OpenApi, Operation } from '../fuzz/operations.ts';
+import { postJson, startApiWorld } from '../harness/api.ts';
+import type { ApiWorld, TestWorker } from '../harness/api.ts';
+import { waitUntil } from '../harness/wait-until.ts';
+
+const STATES = ['queued', 'running', 'completed'] as const;
+/** By any of its names: a response is a job. */
+const FORMS = ['job_', 'resp_', 'chatcmpl-', ''];
+const WAIT_MS = 20_000;
+/** What differs from answer to answer. */
+const OWN_HEADERS = new Set(['date', 'x-request-id']);
+
+let world: ApiWorld;
+let worker: TestWorker;
+let operations: Operation[];
+/** One that is somebody else's, and one that is the reader's own, in each state. */
+const foreign = new Map<string, string>();
+const own = new Map<string, string>();
+
+beforeAll(async () => {
+  world = await startApiWorld({ QARR_HEARTBEAT_MS: '100' });
+  worker = await world.startWorker('fast');
+  for (const state of STATES) {
+    own.set(state, await bring(state));
+    const id = await bring(state);
+    await world.redis.hset(`qarr:{${id}}:job`, 'owner', 'somebody-else');
+    foreign.set(state, id);
+  }
+  const document = (await (await fetch(`${world.api.url}/openapi.json`)).json()) as OpenApi;
+  operations = operationsOf(document).filter(({ path }) => path.includes('{'));
+});
+afterAll(() => world.stop());
+
+async function bring(state: (typeof STATES)[number]): Promise<string> {
+  // Nobody pulls what is sent there.
+  const body = { prompt: 'Hello', tier: state === 'queued' ? 'precise' : 'fast' };
+  const response = await postJson(`${world.api.url}/v1/jobs`, body);
+  const { id } = (await response.json()) as { id: string };
+  if (state === 'queued') return id;
+  const attempt = await worker.next(id);
+  await attempt.say('secret');
+  if (state === 'completed') await attempt.complete();
+  return id;
+}
+
+/** What a reader sees who may not know of which id it is. */
+async function seen({ method, path, body }: Operation, id: string): Promise<object> {
+  const request = {
+    method,
+    target: path.replaceAll(/\{\w+\}/g, id),
+    headers: body === null ? [] : ['content-type: application/json'],
+    body: body === null ? null : '{}',
+    raw: null,
+  };
+  const {
+    status,
+    headers,
+    body: text,
+  }: Answer = await exchange(request, {
+    port: world.api.port,
+    waitMs: WAIT_MS,
+  });
+  const kept = [...headers].filter(([name]) => !OWN_HEADERS.has(name));
+  return { status, headers: kept, body: text.replaceAll(id, 'ID') };
+}
+
+describe.each(STATES)('a job of somebody else that is %s', (state) => {
+  it.each(FORMS)('is answered as one that never was, on every route, as %sx', async (form) => {
+    const digits = foreign.get(state)?.slice('job_'.length) ?? '';
+    const before = await world.redis.hgetall(`qarr:{job_${digits}}:job`);
+    for (const operation of operations) {
+      const unknown = `${form}${randomBytes(digits.length / 2).toString('hex')}`;
+      const answer = await seen(operation, `${form}${digits}`);
+      expect({ operation: operation.name, ...answer }).toEqual({
+        operation: operation.name,
+        ...(await seen(operation, unknown)),
+      });
+      expect(answer).toMatchObject({ status: 404 });
+    }
+    // Nor has it been changed, cancelled or deleted.
+    expect(await world.redis.hgetall(`qarr:{job_${digits}}:job`)).toEqual(before);
+  });
+
+  it('is in no list', async () => {
+    const text = await (await fetch(`${world.api.url}/v1/jobs?limit=100`)).text();
+    expect(text).toContain(own.get(state));
+    expect(text).not.toContain(foreign.get(state));
+  });
+});
+
+it('is told on each of these routes of its own', async () => {
+  const routes = operations.filter(({ path }) => path.startsWith('/v1/jobs/'));
+  expect(routes.map(({ name }) => name)).toContain('DELETE /v1/jobs/{id}');
+  const id = own.get('completed') ?? '';
+  await waitUntil('it is completed', async () =>
+    JSON.stringify(await seenAt(`/v1/jobs/${id}`)).includes('completed'),
+  );
+  for (const operation of routes.toSorted(byDeletion)) {
+    expect(await seen(operation, id)).toMatchObject({ status: 200 });
+  }
+});
+
+/** What deletes comes last. */
+function byDeletion(one: Operation, other: Operation): number {
+  return Number(one.method === 'DELETE') - Number(other.method === 'DELETE');
+}
+
+async function seenAt(path: string): Promise<unknown> {
+  return (await fetch(world.api.url + path)).json();
+}
