@@ -5,9 +5,9 @@ import type { JobClass } from '@qarr/client';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { CliError, EXIT_BAD_USE, messageOf, oneLine } from './cli-error.ts';
 import { readApiKey, readApiUrl, readConfig, readToolEnvironment, usesColours } from './config.ts';
-import { runKeys } from './keys/keys.ts';
 import { streamAnswer, submitPrompt } from './jobs/jobs.ts';
 import type { JobDeps } from './jobs/jobs.ts';
+import { runKeys } from './keys/keys.ts';
 import { createScreen } from './screen.ts';
 import { listenForStopSignals } from './stop-signals.ts';
 import { showTiers, watchTiers } from './tiers/tiers.ts';
@@ -26,11 +26,11 @@ async function run(args: readonly string[]): Promise<number> {
       exitCode = await runUp(options);
     },
     onTiers: runTiers,
+    onSubmit: runSubmit,
+    onStream: (id, { url }) => withClient(url, (deps) => streamAnswer(id, deps)),
     async onKeys(keyArgs) {
       exitCode = await runKeys(keyArgs, readToolEnvironment());
     },
-    onSubmit: runSubmit,
-    onStream: (id, { url }) => withClient(url, (deps) => streamAnswer(id, deps)),
   });
   try {
     await program.parseAsync(args, { from: 'user' });

@@ -16,9 +16,6 @@ export const ERROR_TABLE = {
   context_length_exceeded: row(400, 'invalid_request_error', false, 'Too long for the model.'),
   invalid_cursor: row(400, 'invalid_request_error', false, 'No event with that number exists.'),
   upstream_rejected: row(400, 'invalid_request_error', false, 'The engine refused the request.'),
-  invalid_api_key: row(401, 'authentication_error', false, 'Incorrect API key provided.'),
-  insufficient_scope: row(403, 'permission_error', false, 'This key may not do that.'),
-  class_not_allowed: row(403, 'permission_error', false, 'This key may not ask for that class.'),
   // Of these the status is one that no client sends again by itself, whatever it is told: some do so
   // with 409 or 422, all with a 5xx.
   job_cancelled: row(400, 'invalid_request_error', false, 'The job was cancelled.'),
@@ -28,6 +25,9 @@ export const ERROR_TABLE = {
     false,
     'The job ended several workers: it is given up.',
   ),
+  invalid_api_key: row(401, 'authentication_error', false, 'Incorrect API key provided.'),
+  insufficient_scope: row(403, 'permission_error', false, 'This key may not do that.'),
+  class_not_allowed: row(403, 'permission_error', false, 'This key may not ask for that class.'),
   model_not_found: row(404, 'invalid_request_error', false, 'There is no such model.'),
   job_not_found: row(404, 'invalid_request_error', false, 'There is no such job.'),
   response_not_found: row(404, 'invalid_request_error', false, 'There is no such response.'),
