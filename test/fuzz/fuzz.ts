@@ -47,7 +47,9 @@ export interface FuzzWorld {
 
 export async function startFuzzWorld(): Promise<FuzzWorld> {
   const world = await startApiWorld(ENVIRONMENT);
-  const workers = await Promise.all(TIERS.map((tier) => world.startWorker(tier)));
+  const workers = await Promise.all(
+    TIERS.map((tier) => world.startWorker(tier, {}, { takesBatches: true })),
+  );
   for (const worker of workers) void completeAll(worker);
   const document = (await (await fetch(`${world.api.url}/openapi.json`)).json()) as OpenApi;
   const judge = createJudge(document);

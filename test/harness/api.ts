@@ -42,7 +42,12 @@ export interface ApiWorld {
   readonly redis: Redis;
   /** Another replica. */
   startApi(environment?: Environment): Promise<ApiProcess>;
-  startWorker(tier: string, status?: Partial<WorkerStatus>): Promise<TestWorker>;
+  /** Of the jobs of class batch it takes none, unless it is told to. */
+  startWorker(
+    tier: string,
+    status?: Partial<WorkerStatus>,
+    options?: { takesBatches?: boolean },
+  ): Promise<TestWorker>;
   /** Ids of all jobs that Redis knows. */
   jobIds(): Promise<string[]>;
   /** Stops all of it. Throws when an API has logged an error or written to stderr. */
@@ -69,8 +74,9 @@ export async function startApiWorld(
     redisServer,
     redis,
     startApi,
-    async startWorker(tier, status) {
-      const worker = await startTestWorker({ redisUrl: redisServer.url, redis, tier, status });
+    async startWorker(tier, status, { takesBatches = false } = {}) {
+      const { url: redisUrl } = redisServer;
+      const worker = await startTestWorker({ redisUrl, redis, tier, status, takesBatches });
       stops.push(() => worker.stop());
       return worker;
     },
@@ -158,11 +164,13 @@ async function startTestWorker({
   redis,
   tier,
   status,
+  takesBatches,
 }: {
   redisUrl: string;
   redis: Redis;
   tier: string;
   status: Partial<WorkerStatus> | undefined;
+  takesBatches: boolean;
 }): Promise<TestWorker> {
   if (!TIERS.includes(tier)) throw new Error(`There is no tier ${tier}`);
   const id = `worker-${randomUUID()}`;
@@ -178,35 +186,38 @@ async function startTestWorker({
   await beat();
   const beating = setInterval(() => void beat().catch(() => {}), HEARTBEAT_MS);
 
-  const consumer = store.consume({
-    queue: 'foreground',
-    concurrency: status?.slots ?? WORKER_SLOTS,
-    // As a worker does whose engines are all out.
-    paused: status?.breaker === 'open',
-    async deliver(entry, { token }) {
-      const claim = await store.claim(entry, { worker: id, token });
-      if (claim.kind !== 'run') return { kind: 'done' };
-      const over = Promise.withResolvers<Delivery>();
-      let stopped: TestAttempt['stopped'] = null;
-      running.set(entry.jobId, {
-        tell: () => void (stopped ??= 'told'),
-        release: () => over.resolve({ kind: 'done' }),
-      });
-      const log = claim.openLog((reason) => void (stopped ??= reason));
-      pulled.push({
-        ...testAttempt({ job: claim.job, log, redis, end: over.resolve }),
-        get stopped() {
-          return stopped;
-        },
-      });
-      return over.promise.finally(() => running.delete(entry.jobId));
-    },
-  });
+  const queues = takesBatches ? (['foreground', 'batch'] as const) : (['foreground'] as const);
+  const consumers = queues.map((queue) =>
+    store.consume({
+      queue,
+      concurrency: status?.slots ?? WORKER_SLOTS,
+      // As a worker does whose engines are all out.
+      paused: status?.breaker === 'open',
+      async deliver(entry, { token }) {
+        const claim = await store.claim(entry, { worker: id, token });
+        if (claim.kind !== 'run') return { kind: 'done' };
+        const over = Promise.withResolvers<Delivery>();
+        let stopped: TestAttempt['stopped'] = null;
+        running.set(entry.jobId, {
+          tell: () => void (stopped ??= 'told'),
+          release: () => over.resolve({ kind: 'done' }),
+        });
+        const log = claim.openLog((reason) => void (stopped ??= reason));
+        pulled.push({
+          ...testAttempt({ job: claim.job, log, redis, end: over.resolve }),
+          get stopped() {
+            return stopped;
+          },
+        });
+        return over.promise.finally(() => running.delete(entry.jobId));
+      },
+    }),
+  );
 
   let stopping: Promise<void> | null = null;
   async function stop(): Promise<void> {
     clearInterval(beating);
-    await consumer.pause();
+    await Promise.all(consumers.map((consumer) => consumer.pause()));
     for (const { release } of running.values()) release();
     await store.leave(id);
     await store.stop();

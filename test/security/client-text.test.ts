@@ -143,32 +143,35 @@ function isRefusal(status: number): boolean {
   return status >= 400 && status < 500;
 }
 
-describe.each([
-  ['a line end', '\r\nx-injected: 1\r\n'],
-  ['half a line end', '\nx-injected: 1'],
-  ['the colours of a terminal', '\u001b[31mx-injected'],
-  ['a line end in Unicode', '\u2028x-injected\u0085'],
-])('%s', (_name, hostile) => {
+describe('what would end a line, or colour a terminal', () => {
+  const HOSTILE = [
+    '\r\nx-injected: 1\r\n',
+    '\nx-injected: 1',
+    '\u001b[31mx-injected',
+    '\u2028x-injected\u0085',
+  ];
+
   // What is taken is to be answered.
   beforeAll(async () => {
     for (const tier of ['fast', 'balanced', 'precise']) {
-      void completeAll(await world.startWorker(tier));
+      void completeAll(await world.startWorker(tier, {}, { takesBatches: true }));
     }
   });
+
   it('in any field of a body is nothing but text', async () => {
     for (const { path, body } of posts) {
       for (const name of Object.keys(body?.properties ?? {})) {
         await expectHarmless({
           target: path.replaceAll(/\{\w+\}/g, 'x'),
           headers: ['content-type: application/json'],
-          body: JSON.stringify({ prompt: 'Hello', [name]: hostile }),
+          body: JSON.stringify({ prompt: 'Hello', [name]: HOSTILE.join('') }),
         });
       }
     }
     expect(JSON.stringify(world.api.logs)).not.toContain('x-injected');
   });
 
-  it('in a path, a query or a header is nothing but text', async () => {
+  it.each(HOSTILE)('in a path, a query or a header is nothing but text: %j', async (hostile) => {
     const encoded = encodeURIComponent(hostile);
     for (const target of [
       `/${encoded}`,

@@ -42,6 +42,31 @@ describe('an error that nobody foresaw', () => {
   });
 });
 
+it('what Fastify refuses by itself is refused, and is no line in the log', async () => {
+  const { app, lines } = build(null);
+  // It may have a body, and does not say of which kind.
+  app.route({ method: 'QUERY', url: '/', handler: async () => 'answered' });
+  const response = await app.inject({ method: 'QUERY' as 'GET', url: '/' });
+  expect(response.statusCode).toBe(400);
+  expect(response.json()).toMatchObject({ error: { code: 'invalid_request' } });
+  expect(lines).toEqual([]);
+});
+
+describe('a refusal by a limit of the key', () => {
+  it.each([
+    ['rate_limit_exceeded', 90_000, '60', '60000', undefined],
+    ['insufficient_quota', 90_000, '90', '90000', 'false'],
+  ] as const)('%s after %d ms', async (code, retryAfterMs, seconds, ms, mayRetry) => {
+    const { app } = build(new QarrError(code, { retryAfterMs }));
+    const response = await app.inject('/');
+    expect(response.statusCode).toBe(429);
+    expect(response.headers['retry-after']).toBe(seconds);
+    expect(response.headers['retry-after-ms']).toBe(ms);
+    // What lasts for a day is told, and no client shall wait for it.
+    expect(response.headers['x-should-retry']).toBe(mayRetry);
+  });
+});
+
 describe('a refusal for want of capacity', () => {
   it('says in headers and body when to come back, and is no line in the log', async () => {
     const { app, lines } = build(

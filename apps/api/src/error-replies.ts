@@ -68,7 +68,11 @@ export function sendError(
     reply.header('x-should-retry', 'false');
   }
   if (httpStatus === 429 || httpStatus === 503) {
-    const retryAfterMs = Math.min(retryAfterMsOf(error), RETRY_AFTER_MS_MAX);
+    // What no client shall wait for by itself is told as it is.
+    const retryAfterMs = Math.min(
+      retryAfterMsOf(error),
+      retryable ? RETRY_AFTER_MS_MAX : Number.POSITIVE_INFINITY,
+    );
     reply.header('retry-after', Math.ceil(retryAfterMs / 1_000));
     reply.header('retry-after-ms', retryAfterMs);
   }
@@ -97,11 +101,11 @@ export function toQarrError(error: unknown, { bodyBytesMax }: { bodyBytesMax: nu
       });
     // The client left in the middle of its body.
     case 'ECONNRESET':
-    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-    case 'FST_ERR_BAD_URL':
-      return new QarrError('invalid_request', { message: 'The request is malformed.' });
+      return malformed();
     default:
-      return new QarrError('internal_error', { cause: error });
+      return isRefusedByFastify(error)
+        ? malformed()
+        : new QarrError('internal_error', { cause: error });
   }
 }
 
@@ -123,6 +127,17 @@ function fromValidation({
     param: param === '' ? undefined : param,
     message: `${param === '' ? 'The body' : param} ${message ?? 'is not valid'}.`,
   });
+}
+
+function malformed(): QarrError {
+  return new QarrError('invalid_request', { message: 'The request is malformed.' });
+}
+
+/** For a reason that is the client's: a URL that cannot be decoded, a wrong length, and more to come. */
+function isRefusedByFastify(error: unknown): boolean {
+  if (codeOf(error)?.startsWith('FST_ERR_') !== true) return false;
+  const { statusCode = 500 } = error as { statusCode?: number };
+  return statusCode >= 400 && statusCode < 500;
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -17,8 +17,14 @@ const readinessSchema = z.object({
 export function registerHealthRoutes(app: Api, { store, watch, drain, warnings }: ApiDeps): void {
   app.get(
     '/healthz',
-    { config: { access: 'public' }, schema: { summary: 'The process lives' } },
-    async () => ({ ok: true }),
+    {
+      config: { access: 'public' },
+      schema: {
+        summary: 'The process lives',
+        response: { 200: z.object({ ok: z.literal(true) }) },
+      },
+    },
+    async () => ({ ok: true }) as const,
   );
 
   app.get(
