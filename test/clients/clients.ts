@@ -21,7 +21,7 @@ export interface Outcome {
   threw: boolean;
 }
 
-export interface Target {
+interface Target {
   readonly baseURL: string;
   readonly model?: string;
   readonly maxRetries?: number;

@@ -1,9 +1,10 @@
-/** `/v1/responses` of the running API, through every client that knows it. */
+/** Streamed responses of the running API through every client: as they go well, and as they do not. */
 import { createOpenAI } from '@ai-sdk/openai';
 import { generateText, jsonSchema, stepCountIs, tool } from 'ai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApiWorld } from '../harness/api.ts';
 import type { ApiWorld, TestAttempt, TestWorker } from '../harness/api.ts';
+import { waitUntil } from '../harness/wait-until.ts';
 import { call, parameters } from '../harness/weather-tool.ts';
 import { RESPONSES, inWords } from './clients.ts';
 
@@ -28,27 +29,80 @@ const complete = (attempt: TestAttempt) => attempt.complete();
 const callTool = (attempt: TestAttempt) =>
   attempt.completeWith({ text: '', tool_calls: [call], finish_reason: 'tool_calls' });
 
-/** What each makes of a job that fails in the middle: what was measured of them. */
-const FAILED: Readonly<Record<string, string>> = {
-  'openai create': '"Hel", finish failed',
-  'openai stream': '"Hel", finish failed',
-  'ai openai': 'error part, finish error: The worker died in the middle of the answer.',
-  // Its user sees an answer that has no end.
-  langchain: '"Hel", finish none',
-};
+type Run = (attempt: TestAttempt) => Promise<unknown>;
 
-describe.each(Object.keys(RESPONSES))('%s', (name) => {
-  it('reads a stream', async () => {
-    const [outcome] = await Promise.all([RESPONSES[name]?.({ baseURL }), answer(['Hel', 'lo'])]);
-    expect(outcome && inWords(outcome)).toBe('ok');
-  });
-
-  it('shows a failure in the middle', async () => {
-    const [outcome] = await Promise.all([
-      RESPONSES[name]?.({ baseURL }),
-      answer(['Hel'], (attempt) => attempt.fail('worker_lost')),
-    ]);
-    expect(outcome && inWords(outcome)).toBe(FAILED[name]);
+describe('a response that', () => {
+  // What LangChain leaves out, and what OpenAI's raw client leaves to its user, wire-lab.test.ts shows.
+  it.each<[what: string, run: Run, byClient: string[]]>([
+    [
+      'goes well',
+      async (attempt) => {
+        await attempt.say('Hel');
+        await attempt.say('lo');
+        await attempt.complete();
+      },
+      ['ok', 'ok', 'ok', 'ok'],
+    ],
+    [
+      'is carried on by another attempt',
+      async (attempt) => {
+        await attempt.say('Hel');
+        await attempt.handBack();
+        const next = await worker.next(attempt.job.jobId);
+        await next.say('lo');
+        await next.complete();
+      },
+      ['ok', 'ok', 'ok', 'ok'],
+    ],
+    [
+      'reaches its limit',
+      async (attempt) => {
+        await attempt.say('Hel');
+        await attempt.completeWith({ text: 'Hel', finish_reason: 'length' });
+      },
+      [
+        '"Hel", finish incomplete',
+        '"Hel", finish incomplete',
+        '"Hel", finish length',
+        '"Hel", finish incomplete',
+      ],
+    ],
+    [
+      'fails in the middle',
+      async (attempt) => {
+        await attempt.say('Hel');
+        await attempt.fail('worker_lost');
+      },
+      [
+        '"Hel", finish failed',
+        '"Hel", finish failed',
+        'error part, finish error: The worker died in the middle of the answer.',
+        '"Hel", finish none',
+      ],
+    ],
+    [
+      'is cancelled by somebody else',
+      async (attempt) => {
+        await attempt.say('Hel');
+        const url = `${baseURL}/jobs/${attempt.job.jobId}/cancel`;
+        const cancelling = fetch(url, { method: 'POST' });
+        await waitUntil('the worker is told', () => attempt.stopped === 'told');
+        await attempt.giveUp(1);
+        await cancelling;
+      },
+      [
+        '"Hel", finish cancelled',
+        '"Hel", finish cancelled',
+        '"Hel", finish error',
+        '"Hel", finish none',
+      ],
+    ],
+  ])('%s', async (_what, run, expected) => {
+    for (const [at, ask] of Object.values(RESPONSES).entries()) {
+      const asking = ask({ baseURL });
+      await run(await worker.next());
+      expect([at, inWords(await asking)]).toEqual([at, expected[at]]);
+    }
   });
 });
 

@@ -1,7 +1,7 @@
 /** The documentation says what the code does, where that can be compared. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ERROR_TABLE } from '@qarr/router-core';
+import { ERROR_TABLE, chatRequestSchema, completionRequestSchema } from '@qarr/router-core';
 import { expect, it } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -16,6 +16,38 @@ it('names every error code with its status', () => {
   });
   expect(wrong).toEqual([]);
 });
+
+it("says of every field of OpenAI's surface whether it is heeded", () => {
+  const documented: Record<string, string[]> = {};
+  for (const line of sectionOf(read('docs/openai.md'), '## Fields').split('\n')) {
+    const [, names = '', ...fates] = line.split('|').map((cell) => cell.trim());
+    // What follows a colon says more of the fields before it, unless it begins with whose they are.
+    const own = names.startsWith('of ') ? names.slice(names.indexOf(':')) : names.split(':', 1)[0];
+    for (const [, name = ''] of (own ?? '').matchAll(/`(\w+)`/g)) {
+      if (line.startsWith('|')) documented[name] = fates.slice(0, 2);
+    }
+  }
+  const schemas: Fields[] = [chatRequestSchema.shape, completionRequestSchema.shape];
+  const fields = [...new Set(schemas.flatMap((schema) => Object.keys(schema)))];
+  expect(fields.length).toBeGreaterThan(70);
+  expect(documented).toEqual(
+    Object.fromEntries(fields.map((name) => [name, schemas.map((schema) => fate(schema[name]))])),
+  );
+});
+
+type Fields = Readonly<Record<string, { readonly description?: string | undefined }>>;
+
+function fate(field: Fields[string] | undefined): string {
+  if (field === undefined) return 'ignored';
+  const { description = '' } = field;
+  if (description.startsWith('Not supported')) return 'refused';
+  return description.startsWith('Accepted and ignored') ? 'ignored' : 'yes';
+}
+
+function sectionOf(page: string, heading: string): string {
+  const [, section = ''] = page.split(`\n${heading}\n`);
+  return section.split('\n## ', 1)[0] ?? '';
+}
 
 it('names the scripts of the README', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
@@ -34,6 +66,7 @@ it('links only to files that exist', () => {
     'docs/routing.md',
     'docs/configuration.md',
     'docs/conformance.md',
+    'docs/openai.md',
     'docs/overload.md',
     'docs/responses.md',
     'docs/security.md',

@@ -115,10 +115,10 @@ describe('a request', () => {
   test.each<[number, string, Record<string, string>, number]>([
     [400, 'invalid_request', {}, 1],
     [401, 'invalid_api_key', {}, 1],
-    [409, 'job_cancelled', {}, 1],
+    [400, 'job_cancelled', {}, 1],
     [408, 'request_timeout', {}, 3],
     [500, 'internal_error', {}, 3],
-    [500, 'poison', { 'x-should-retry': 'false' }, 1],
+    [504, 'run_timeout', { 'x-should-retry': 'false' }, 1],
     [400, 'odd', { 'x-should-retry': 'true' }, 3],
     // Longer than anybody wants to wait without knowing.
     [503, 'storage_full', { 'retry-after-ms': '60001' }, 1],
