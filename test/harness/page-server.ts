@@ -28,7 +28,7 @@ export async function startPageServer({
   apiUrl,
   clientFolder,
 }: {
-  apiUrl: string;
+  apiUrl: () => string;
   clientFolder: string;
 }): Promise<PageServer> {
   const folders: Readonly<Record<string, string>> = {
@@ -46,7 +46,7 @@ export async function startPageServer({
   function pass(request: IncomingMessage, response: ServerResponse): void {
     passing.add(response);
     const { method, headers } = request;
-    const passed = sendRequest(`${apiUrl}${request.url}`, { method, headers }, (answer) => {
+    const passed = sendRequest(`${apiUrl()}${request.url}`, { method, headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.on('error', () => response.destroy());
       answer.pipe(response);

@@ -280,6 +280,16 @@ describe('the routes', () => {
     }
   });
 
+  it.each([
+    { previous_response_id: 'resp_none', input: 'And now?' },
+    { input: [{ type: 'item_reference', id: 'msg_none' }] },
+  ])('let nobody have repeated what it may not read: %j', async (body) => {
+    const key = await make({ scopes: ['submit'] });
+    const refused = await call('/v1/responses', { key, method: 'POST', body });
+    expect(refused.status).toBe(403);
+    expect(refused.body['error']).toMatchObject({ message: expect.stringContaining('scope read') });
+  });
+
   it('answer for a foreign job as for an unknown one', async () => {
     const id = await submitted(acme);
     const routes = [

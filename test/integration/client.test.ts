@@ -7,6 +7,7 @@ import type { BreakerChange, ClientOptions, QarrClient, StreamEvent } from '@qar
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { startApiWorld } from '../harness/api.ts';
 import type { ApiWorld, TestWorker } from '../harness/api.ts';
+import { KEY_SECRET, openKeys } from '../harness/api-keys.ts';
 import { startTcpProxy } from '../harness/tcp-proxy.ts';
 import type { TcpProxy } from '../harness/tcp-proxy.ts';
 import { waitUntil } from '../harness/wait-until.ts';
@@ -225,6 +226,40 @@ describe('the other calls', () => {
   });
 });
 
+describe('a key', () => {
+  it('is shown with each request, and a token lets others follow one job', async () => {
+    const [api, keys] = await Promise.all([
+      world.startApi({ QARR_KEY_SECRETS: KEY_SECRET }),
+      openKeys(world.redisServer.url),
+    ]);
+    onTestFinished(() => keys.stop());
+    const key = await keys.make({ owner: 'mine' });
+    const owner = clientOf({ baseUrl: api.url, apiKey: key.text });
+    const anybody = clientOf({ baseUrl: api.url });
+    const denied = { code: 'invalid_api_key', status: 401, retryable: false };
+    expect(await failureOf(anybody.submit(HELLO))).toMatchObject(denied);
+    const job = await owner.submit(HELLO);
+    expect(await failureOf(anybody.stream(job).next())).toMatchObject(denied);
+
+    let asked = 0;
+    const token = async () => {
+      asked += 1;
+      return (await owner.token(job)).token;
+    };
+    const { done } = collect(anybody.stream(job, { token }));
+    const attempt = await worker.next(job.id);
+    await attempt.say('Hi');
+    await attempt.complete();
+    expect(textOf(await done)).toBe('Hi');
+    expect(asked).toBe(1);
+    const other = await owner.submit(HELLO);
+    expect(await failureOf(anybody.stream(other, { token }).next())).toMatchObject(denied);
+    const cancelling = owner.cancel(other);
+    await (await worker.next(other.id)).giveUp(0);
+    expect(await cancelling).toMatchObject({ status: 'cancelled' });
+  });
+});
+
 describe('a chat', () => {
   it('is answered in the foreground, and ended by whoever gives up', async () => {
     const client = clientOf();
@@ -349,7 +384,6 @@ it('leaves nothing open in a process that gives everything up', async () => {
     backoff: 'aborted',
     left: 'left',
   });
-  for (const id of await world.jobIds()) await clientOf().cancel(id);
 });
 
 async function qarr(...args: string[]) {

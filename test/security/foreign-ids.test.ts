@@ -8,6 +8,8 @@ import { exchange } from '../fuzz/exchange.ts';
 import type { Answer } from '../fuzz/exchange.ts';
 import { operationsOf } from '../fuzz/operations.ts';
 import type { OpenApi, Operation } from '../fuzz/operations.ts';
+import { KEY_SECRET, openKeys } from '../harness/api-keys.ts';
+import type { TestKey, TestKeys } from '../harness/api-keys.ts';
 import { postJson, startApiWorld } from '../harness/api.ts';
 import type { ApiWorld, TestWorker } from '../harness/api.ts';
 import { waitUntil } from '../harness/wait-until.ts';
@@ -21,30 +23,41 @@ const OWN_HEADERS = new Set(['date', 'x-request-id']);
 
 let world: ApiWorld;
 let worker: TestWorker;
+let keys: TestKeys;
+let reader: TestKey;
 let operations: Operation[];
 /** One that is somebody else's, and one that is the reader's own, in each state. */
 const foreign = new Map<string, string>();
 const own = new Map<string, string>();
 
 beforeAll(async () => {
-  world = await startApiWorld({ QARR_HEARTBEAT_MS: '100' });
+  world = await startApiWorld({ QARR_HEARTBEAT_MS: '100', QARR_KEY_SECRETS: KEY_SECRET });
+  keys = await openKeys(world.redisServer.url);
+  reader = await keys.make({ owner: 'reader' });
+  const somebodyElse = await keys.make({ owner: 'somebody-else' });
   worker = await world.startWorker('fast');
   for (const state of STATES) {
-    own.set(state, await bring(state));
-    const id = await bring(state);
-    await world.redis.hset(`qarr:{${id}}:job`, 'owner', 'somebody-else');
-    foreign.set(state, id);
+    own.set(state, await bring(state, reader));
+    foreign.set(state, await bring(state, somebodyElse));
   }
   const document = (await (await fetch(`${world.api.url}/openapi.json`)).json()) as OpenApi;
   operations = operationsOf(document).filter(({ path }) => path.includes('{'));
 });
-afterAll(() => world.stop());
+afterAll(async () => {
+  await keys.stop();
+  await world.stop();
+});
 
-async function bring(state: (typeof STATES)[number]): Promise<string> {
+/** A response, which is a job, so that each route could know it. */
+async function bring(state: (typeof STATES)[number], { headers }: TestKey): Promise<string> {
   // Nobody pulls what is sent there.
-  const body = { prompt: 'Hello', tier: state === 'queued' ? 'precise' : 'fast' };
-  const response = await postJson(`${world.api.url}/v1/jobs`, body);
-  const { id } = (await response.json()) as { id: string };
+  const model = state === 'queued' ? 'precise' : 'fast';
+  const body = { model, input: 'Hello', background: true };
+  const response = await postJson(`${world.api.url}/v1/responses`, body, {
+    headers: { 'content-type': 'application/json', ...headers },
+  });
+  const { id: responseId } = (await response.json()) as { id: string };
+  const id = responseId.replace('resp_', 'job_');
   if (state === 'queued') return id;
   const attempt = await worker.next(id);
   await attempt.say('secret');
@@ -52,12 +65,17 @@ async function bring(state: (typeof STATES)[number]): Promise<string> {
   return id;
 }
 
+type Seen = Pick<Answer, 'status' | 'body'> & { readonly headers: readonly [string, string][] };
+
 /** What a reader sees who may not know of which id it is. */
-async function seen({ method, path, body }: Operation, id: string): Promise<object> {
+async function seen({ method, path, body }: Operation, id: string): Promise<Seen> {
   const request = {
     method,
     target: path.replaceAll(/\{\w+\}/g, id),
-    headers: body === null ? [] : ['content-type: application/json'],
+    headers: [
+      `authorization: ${reader.headers.authorization}`,
+      ...(body === null ? [] : ['content-type: application/json']),
+    ],
     body: body === null ? null : '{}',
     raw: null,
   };
@@ -91,29 +109,34 @@ describe.each(STATES)('a job of somebody else that is %s', (state) => {
   });
 
   it('is in no list', async () => {
-    const text = await (await fetch(`${world.api.url}/v1/jobs?limit=100`)).text();
+    const text = await (await asReader('/v1/jobs?limit=100')).text();
     expect(text).toContain(own.get(state));
     expect(text).not.toContain(foreign.get(state));
   });
 });
 
-it('is told on each of these routes of its own', async () => {
-  const routes = operations.filter(({ path }) => path.startsWith('/v1/jobs/'));
+it('is told on each of these routes of its own, else nothing was tested', async () => {
+  const routes = operations.filter(({ path }) => !path.startsWith('/v1/models/'));
   expect(routes.map(({ name }) => name)).toContain('DELETE /v1/jobs/{id}');
-  const id = own.get('completed') ?? '';
-  await waitUntil('it is completed', async () =>
-    JSON.stringify(await seenAt(`/v1/jobs/${id}`)).includes('completed'),
-  );
-  for (const operation of routes.toSorted(byDeletion)) {
-    expect(await seen(operation, id)).toMatchObject({ status: 200 });
+  for (const [prefix, form] of Object.entries({ '/v1/jobs/': 'job_', '/v1/responses/': 'resp_' })) {
+    const job = await bring('completed', reader);
+    await waitUntil('it is completed', async () =>
+      (await (await asReader(`/v1/jobs/${job}`)).text()).includes('"completed"'),
+    );
+    const mine = routes.filter(({ path }) => path.startsWith(prefix)).toSorted(byDeletion);
+    for (const operation of mine) {
+      const { status } = await seen(operation, job.replace('job_', form));
+      // What has ended cannot be cancelled.
+      expect([operation.name, status]).toEqual([operation.name, expect.toBeOneOf([200, 400])]);
+    }
   }
 });
+
+function asReader(path: string): Promise<Response> {
+  return fetch(world.api.url + path, { headers: reader.headers });
+}
 
 /** What deletes comes last. */
 function byDeletion(one: Operation, other: Operation): number {
   return Number(one.method === 'DELETE') - Number(other.method === 'DELETE');
-}
-
-async function seenAt(path: string): Promise<unknown> {
-  return (await fetch(world.api.url + path)).json();
 }

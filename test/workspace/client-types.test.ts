@@ -10,6 +10,7 @@ import type {
   Job,
   JobEvent,
   JobRequest,
+  JobToken,
   Route,
   RouteRequest,
   Tiers,
@@ -23,7 +24,7 @@ import type {
 } from '@qarr/router-core';
 import { expectTypeOf, it } from 'vitest';
 import type { jobObjectSchema } from '../../apps/api/src/job-object.ts';
-import type { acceptedSchema, receiptSchema } from '../../apps/api/src/routes/jobs.ts';
+import type { acceptedSchema, receiptSchema, tokenSchema } from '../../apps/api/src/routes/jobs.ts';
 import type { routeSchema, tiersSchema } from '../../apps/api/src/routes/tiers.ts';
 
 type Input<Schema extends { _input: unknown }> = Schema['_input'];
@@ -52,6 +53,7 @@ it('has the answers of the API', () => {
   expectTypeOf<Closed<Job>>().toExtend<Output<typeof jobObjectSchema>>();
   expectTypeOf<Output<typeof acceptedSchema>>().toEqualTypeOf<AcceptedJob>();
   expectTypeOf<Output<typeof receiptSchema>>().toEqualTypeOf<Cancellation>();
+  expectTypeOf<Output<typeof tokenSchema>>().toEqualTypeOf<JobToken>();
   expectTypeOf<Output<typeof routeSchema>>().toEqualTypeOf<Route>();
   expectTypeOf<Output<typeof tiersSchema>>().toExtend<Tiers>();
   expectTypeOf<Tiers>().toExtend<Output<typeof tiersSchema>>();
@@ -69,6 +71,6 @@ it('can ask for what the API understands, and for nothing else', () => {
   expectTypeOf<RouteRequest>().toExtend<Named<Input<typeof routeRequestSchema>>>();
 });
 
-it('knows every error code', () => {
-  expectTypeOf<RouterErrorCode>().toExtend<ApiErrorCode>();
+it('knows every error code, and no other', () => {
+  expectTypeOf<RouterErrorCode>().toEqualTypeOf<ApiErrorCode>();
 });

@@ -52,6 +52,21 @@ it('what Fastify refuses by itself is refused, and is no line in the log', async
   expect(lines).toEqual([]);
 });
 
+describe('a refusal by a limit of the key', () => {
+  it.each([
+    ['rate_limit_exceeded', 90_000, '60', '60000', undefined],
+    ['insufficient_quota', 90_000, '90', '90000', 'false'],
+  ] as const)('%s after %d ms', async (code, retryAfterMs, seconds, ms, mayRetry) => {
+    const { app } = build(new QarrError(code, { retryAfterMs }));
+    const response = await app.inject('/');
+    expect(response.statusCode).toBe(429);
+    expect(response.headers['retry-after']).toBe(seconds);
+    expect(response.headers['retry-after-ms']).toBe(ms);
+    // What lasts for a day is told, and no client shall wait for it.
+    expect(response.headers['x-should-retry']).toBe(mayRetry);
+  });
+});
+
 describe('a refusal for want of capacity', () => {
   it('says in headers and body when to come back, and is no line in the log', async () => {
     const { app, lines } = build(

@@ -68,7 +68,11 @@ export function sendError(
     reply.header('x-should-retry', 'false');
   }
   if (httpStatus === 429 || httpStatus === 503) {
-    const retryAfterMs = Math.min(retryAfterMsOf(error), RETRY_AFTER_MS_MAX);
+    // What no client shall wait for by itself is told as it is.
+    const retryAfterMs = Math.min(
+      retryAfterMsOf(error),
+      retryable ? RETRY_AFTER_MS_MAX : Number.POSITIVE_INFINITY,
+    );
     reply.header('retry-after', Math.ceil(retryAfterMs / 1_000));
     reply.header('retry-after-ms', retryAfterMs);
   }

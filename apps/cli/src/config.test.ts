@@ -96,7 +96,7 @@ describe('readConfig', () => {
     expect(Object.keys(config.childEnv)).not.toContain('QARR_KEY_SECRETS_FILE');
     expect(Object.keys(config.childEnv)).not.toContain('QARR_API_KEY');
     expect(readApiKey(env)).toBe('qarr-key');
-    expect(readApiKey({ QARR_API_KEY: '' })).toBeNull();
+    expect(readApiKey({ QARR_API_KEY: '' })).toBeUndefined();
   });
 
   test('treats an empty variable as not set', () => {

@@ -95,6 +95,15 @@ export interface Cancellation {
   tokens: number | null;
 }
 
+export interface JobToken {
+  object: 'job.token';
+  /** Null where no keys are configured, and none is needed. */
+  token: string | null;
+  expires_at: number | null;
+  /** Where the events are, with the token: for an `EventSource`. */
+  url: string;
+}
+
 export interface Route {
   tier: string;
   reasons: string[];

@@ -1,5 +1,13 @@
 /** The client: read this first. */
-import type { AcceptedJob, Cancellation, ChatAnswer, Job, Route, Tiers } from './answers.ts';
+import type {
+  AcceptedJob,
+  Cancellation,
+  ChatAnswer,
+  Job,
+  JobToken,
+  Route,
+  Tiers,
+} from './answers.ts';
 import { createBreakers } from './breakers.ts';
 import { breakerName, createChat } from './chat.ts';
 import { QarrClientError } from './errors.ts';
@@ -32,6 +40,8 @@ export interface QarrClient {
   get(job: JobRef, options?: CallOptions): Promise<Job>;
   /** Says whether it ever ran. Harmless for a job that has ended. */
   cancel(job: JobRef, options?: CallOptions): Promise<Cancellation>;
+  /** By which somebody without a key can follow this job, for some minutes. */
+  token(job: JobRef, options?: CallOptions): Promise<JobToken>;
   /** A whole answer at once, behind the tier's circuit breaker. Giving up ends the work. */
   chat(request: ChatRequest, options?: ChatOptions): Promise<ChatAnswer>;
   /** Where a request would go, and why; nothing is run. */
@@ -69,7 +79,7 @@ export function createClient(options: ClientOptions): QarrClient {
 
   function stream(
     job: JobRef,
-    { after = 0, signal }: StreamOptions = {},
+    { after = 0, token, signal }: StreamOptions = {},
   ): AsyncGenerator<StreamEvent, void, undefined> {
     const jobId = idOf(job);
     const { silenceMs, answerCharsMax: eventCharsMax } = settings;
@@ -78,7 +88,7 @@ export function createClient(options: ClientOptions): QarrClient {
       jobId,
       after,
       connect: (last) =>
-        readEventStream({ http, jobId, after: last, silenceMs, eventCharsMax, signal }),
+        readEventStream({ http, jobId, after: last, token, silenceMs, eventCharsMax, signal }),
       sleep: (ms) => sleep(ms, signal),
       now: () => performance.now(),
       random: Math.random,
@@ -110,6 +120,7 @@ export function createClient(options: ClientOptions): QarrClient {
     wait,
     get,
     cancel,
+    token: (job, { signal } = {}) => call({ method: 'POST', path: `${pathOf(job)}/token`, signal }),
     chat: createChat({ http, settings, breakers, submit, wait, cancel }),
     route: (request, { signal } = {}) =>
       call({ method: 'POST', path: '/v1/route', body: request, signal }),

@@ -3,6 +3,7 @@ import { createParser } from 'eventsource-parser';
 import type { EventSourceMessage } from 'eventsource-parser';
 import type { Http } from './http.ts';
 import { badAnswer, isRecord, networkError } from './http.ts';
+import type { StreamOptions } from './options.ts';
 import { within } from './within.ts';
 
 export type Message =
@@ -19,6 +20,7 @@ export async function* readEventStream({
   http,
   jobId,
   after,
+  token,
   silenceMs,
   eventCharsMax,
   signal,
@@ -26,6 +28,7 @@ export async function* readEventStream({
   http: Http;
   jobId: string;
   after: number;
+  token: StreamOptions['token'];
   silenceMs: number;
   eventCharsMax: number;
   signal: AbortSignal | undefined;
@@ -37,7 +40,12 @@ export async function* readEventStream({
   try {
     // A header of this meaning would cost a browser another request before this one.
     const path = `/v1/jobs/${encodeURIComponent(jobId)}/events?after=${after}`;
-    const response = await within(limits, () => http.open(path, connection.signal));
+    const response = await within(limits, async () => {
+      const given = typeof token === 'function' ? await token() : token;
+      const shown =
+        given === null || given === undefined ? '' : `&token=${encodeURIComponent(given)}`;
+      return http.open(`${path}${shown}`, connection.signal);
+    });
     if (response.status === 204 || response.body === null) {
       yield { kind: 'nothing_follows' };
       return;

@@ -65,6 +65,7 @@ export type {
   Job,
   JobResult,
   JobStatus,
+  JobToken,
   Route,
   Tier,
   TierEngine,

@@ -63,6 +63,8 @@ export interface SubmitOptions extends CallOptions {
 export interface StreamOptions extends CallOptions {
   /** The `seq` of the last event that is known already. */
   readonly after?: number | undefined;
+  /** Of `token`, for who has no key; or what gives one, asked before each connection. */
+  readonly token?: string | null | (() => string | null | Promise<string | null>) | undefined;
 }
 
 export interface ChatOptions extends CallOptions {

@@ -82,8 +82,8 @@ export function bodyOf(wish: Wish): object {
 }
 
 /**
- * Who asks. There are no keys yet, so that all of them are one owner to the API: the tenants of the
- * report differ only by name. Once there are, this is where each sends its own.
+ * Who asks. The API runs without keys, so that all of them are one owner to the API: the tenants of the
+ * report differ only by name. With keys, this is where each would send its own.
  */
 export function tenantHeaders(_tenant: string): Readonly<Record<string, string>> {
   return {};

@@ -5,6 +5,7 @@
 import type { ProducerStore } from '@qarr/job-store';
 import { QarrError, messagesOfItems } from '@qarr/router-core';
 import type { RequestMessage, ResponseInputItem, ResponseRequest } from '@qarr/router-core';
+import { requireScope } from '../caller.ts';
 import type { Caller } from '../caller.ts';
 import { findOwn, findResponse, isResponse } from './find-response.ts';
 import { jobIdOfItem } from './response-ids.ts';
@@ -24,6 +25,8 @@ export async function goneBefore(
   deps: Deps,
 ): Promise<RequestMessage[]> {
   if (id === undefined) return [];
+  // A model can be made to repeat it.
+  requireScope(caller, 'read');
   const record = await findResponse(id, caller, deps).catch((error: unknown) => {
     throw error instanceof QarrError && error.code === 'response_not_found' ? unknown(id) : error;
   });
@@ -44,6 +47,7 @@ export async function resolveInput(
 ): Promise<ResponseInputItem[]> {
   const ids = items.flatMap(({ type, id }) => (type === 'item_reference' && id ? [id] : []));
   if (ids.length === 0) return items;
+  requireScope(caller, 'read');
 
   const jobIds = [...new Set(ids.flatMap((id) => jobIdOfItem(id) ?? []))];
   if (jobIds.length > REFERRED_MAX) {

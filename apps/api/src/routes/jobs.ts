@@ -44,7 +44,7 @@ export const receiptSchema = z.object({
   tokens: z.int().nullable(),
 });
 
-const tokenSchema = z.object({
+export const tokenSchema = z.object({
   object: z.literal('job.token'),
   /** Null where no keys are configured, and none is needed. */
   token: z.string().nullable(),
