@@ -333,11 +333,13 @@ describe('the class of a job', () => {
     stream.leave();
 
     const body = { prompt: 'Hi', class: 'interactive' };
-    const refused = await submit(key, { body });
-    expect([refused.status, refused.body['error']]).toEqual([
-      403,
-      expect.objectContaining({ code: 'class_not_allowed', param: 'class' }),
-    ]);
+    for (const path of ['/v1/jobs', '/v1/chat/completions']) {
+      const refused = await call(path, { key, method: 'POST', body });
+      expect([refused.status, refused.body['error']]).toEqual([
+        403,
+        expect.objectContaining({ code: 'class_not_allowed', param: 'class' }),
+      ]);
+    }
     const batch = await submit(key, { body: { prompt: 'Hi', class: 'batch' } });
     expect(batch.body['error']).toMatchObject({ code: 'insufficient_scope' });
     expect((await submit(acme, { body })).status).toBe(202);

@@ -1,6 +1,7 @@
 /** `/v1/chat/completions`: OpenAI's surface, on top of a job that is bound to its connection. */
 import { chatRequestSchema, classOfServiceTier, servedAs } from '@qarr/router-core';
 import type { Api, ApiDeps } from '../app.ts';
+import { requireClass } from '../caller.ts';
 import { createChatChunks } from '../chat-chunks.ts';
 import { chatCompletion } from '../chat-completion.ts';
 import { createForeground } from '../foreground.ts';
@@ -24,6 +25,7 @@ export function registerChatRoutes(app: Api, deps: ApiDeps): void {
     },
     async (request, reply) => {
       const { body, caller } = request;
+      requireClass(caller, body.class);
       const isStream = body.stream === true;
       const idempotency = idempotencyKeyOf(request);
       const isBound = idempotency === undefined;
