@@ -11,6 +11,11 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          // No module has a state of its own, so nothing of a file is left for the next one; to load
+          // every module anew for each file would take as long as the tests.
+          isolate: false,
+          // A machine may have other things to do; what hangs is found all the same.
+          testTimeout: 30_000,
           include: [
             '{apps,packages}/*/src/**/*.test.ts',
             'scripts/**/*.test.ts',
