@@ -5,7 +5,7 @@ import { startFuzzWorld } from './fuzz.ts';
 import type { FuzzWorld } from './fuzz.ts';
 
 const SEED = 20_261_128;
-const BATCHES = 100;
+const BATCHES = 70;
 
 let world: FuzzWorld;
 beforeAll(async () => {
