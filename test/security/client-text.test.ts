@@ -11,6 +11,8 @@ import type { OpenApi, Operation } from '../fuzz/operations.ts';
 import { postJson, startApiWorld } from '../harness/api.ts';
 import type { ApiWorld } from '../harness/api.ts';
 import { completeAll } from '../harness/complete-all.ts';
+import { startDnsServer } from '../harness/dns-server.ts';
+import type { DnsServer } from '../harness/dns-server.ts';
 import { startEngineProcess } from '../harness/engine-process.ts';
 import { tracesOf } from '../harness/redis-traces.ts';
 import { waitUntil } from '../harness/wait-until.ts';
@@ -23,22 +25,26 @@ const CONTENT = /^(?:in|bytes of) qarr:\{job_\w+\}:(?:job|log)$/;
 /** Names, which an error may repeat, so that its reader knows which one was not found. */
 const NAMES = new Set(['model', 'tier']);
 
+let dns: DnsServer;
 let world: ApiWorld;
 let posts: Operation[];
 
 beforeAll(async () => {
+  dns = await startDnsServer(() => null);
   world = await startApiWorld({
     LOG_LEVEL: 'debug',
     QARR_WEBHOOK_SECRETS: `whsec_${SECRET}`,
     // Nobody is found, and that is logged.
-    QARR_WEBHOOK_DNS_SERVERS: '127.0.0.1:1',
-    QARR_WEBHOOK_RETRIES_MS: '20',
+    QARR_WEBHOOK_DNS_SERVERS: dns.address,
     QARR_HEARTBEAT_MS: '100',
   });
   const document = (await (await fetch(`${world.api.url}/openapi.json`)).json()) as OpenApi;
   posts = operationsOf(document).filter(({ body }) => body !== null);
 });
-afterAll(() => world.stop());
+afterAll(async () => {
+  await world.stop();
+  await dns.stop();
+});
 
 describe('a canary', () => {
   const key = canary('key');
@@ -79,8 +85,8 @@ describe('a canary', () => {
       if (rule !== null) await engine.fault(rule);
       const response = await postJson(`${world.api.url}/v1/jobs`, body, { headers });
       const { id } = (await response.json()) as { id: string };
-      await waitUntil('its webhook is given up', () =>
-        world.api.logs.some(({ msg, job }) => msg === 'webhook given up' && job === id),
+      await waitUntil('its webhook has failed', () =>
+        world.api.logs.some(({ msg, job }) => msg === 'webhook failed' && job === id),
       );
       const job = (await (await fetch(`${world.api.url}/v1/jobs/${id}`)).json()) as Job;
       const secrets = [key, asked, SECRET];
@@ -114,8 +120,8 @@ describe('a canary', () => {
         `"${asked}"`,
         JSON.stringify({ prompt: `${asked} <|image_pad|>` }),
         ...fields.flatMap((name) =>
-          [asked, [asked], { [name]: asked }, [{ role: asked, type: asked, content: asked }]].map(
-            (value) => JSON.stringify({ prompt: 7, temperature: 'hot', [name]: value }),
+          [asked, [{ [name]: asked, role: asked, type: asked, content: asked }]].map((value) =>
+            JSON.stringify({ prompt: 7, temperature: 'hot', [name]: value }),
           ),
         ),
       ];
