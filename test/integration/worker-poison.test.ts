@@ -26,6 +26,8 @@ it(
     const beside: number[] = [];
     for (let attempt = 1; attempt <= 3; attempt += 1) {
       const { worker } = await world.sees(poison, 'started', (event) => event.attempt === attempt);
+      // Not before it has some; the third time nobody will come.
+      if (attempt < 3) await waitUntil('it has neighbours', () => supervised.beside(worker));
       beside.push(await supervised.kill(worker));
     }
     const good = await neighbours.stop();
@@ -63,7 +65,10 @@ function keepBusy(world: WorkerWorld): { jobs: readonly string[]; stop(): Promis
   return { jobs, stop };
 }
 
-/** Two workers; whoever is killed is started again. `kill` tells how many other jobs it ran. */
+/**
+ * Two workers; whoever is killed is started again. `kill` tells how many other jobs it ran, `beside`
+ * how many it runs.
+ */
 async function supervise(world: WorkerWorld) {
   const workers: WorkerProcess[] = [];
   let isOn = true;
@@ -76,17 +81,21 @@ async function supervise(world: WorkerWorld) {
     void worker.exited.then(() => (isOn ? start() : undefined));
   }
   await Promise.all([start(), start()]);
+  async function beside(id: string): Promise<number> {
+    const running = await world.stores.redis.keys('qarr:{*}:job');
+    const states = await Promise.all(
+      running.map((key) => world.stores.redis.hmget(key, 'state', 'worker')),
+    );
+    return states.filter(([state, by]) => state === 'running' && by === id).length - 1;
+  }
   return {
+    beside,
     async kill(id: string): Promise<number> {
       const worker = workers.find((each) => each.id === id);
       if (worker === undefined) throw new Error(`No ${id}`);
       worker.kill('SIGKILL');
       await worker.exited;
-      const running = await world.stores.redis.keys('qarr:{*}:job');
-      const states = await Promise.all(
-        running.map((key) => world.stores.redis.hmget(key, 'state', 'worker')),
-      );
-      return states.filter(([state, by]) => state === 'running' && by === id).length - 1;
+      return beside(id);
     },
   };
 }
