@@ -3,6 +3,9 @@
  *
  * A job takes its place and its tokens before it is written, and gives them back when it is closed,
  * but for the tokens that it has used. Where a crash leaves a place without a job, its time runs out.
+ *
+ * Several may write the same job at once, under its idempotency key. What it holds is given back when
+ * the last of them has given up.
  */
 import { jobEventSchema } from '@qarr/router-core';
 import type { JobQuota, NewJob } from '@qarr/router-core';
@@ -43,9 +46,19 @@ export interface Quotas {
   /** Counts a request, unless there were too many. `max`: in a minute; null: it is only looked. */
   count(keyId: string, kind: RequestKind, max: number | null): Promise<RequestCount>;
   /** Takes a place and tokens for a job; one that has them keeps them. */
-  enter(job: HeldJob): Promise<Entered>;
+  enter(job: HeldJob, writer: string): Promise<Entered>;
+  /** Gives back what a job holds, unless somebody else may write it. Doing it twice does no harm. */
+  giveUp(hold: Hold): Promise<void>;
   /** `tokens`: what it has used; null: all that were taken. */
   leave(keyId: string, jobId: string, tokens: number | null): Promise<void>;
+}
+
+/** What one submission has taken for a job. */
+export interface Hold {
+  readonly keyId: string;
+  readonly jobId: string;
+  /** Unique to the submission. */
+  readonly writer: string;
 }
 
 type HeldJob = Pick<NewJob, 'id' | 'queueTimeoutMs' | 'runTimeoutMs'> & { quota: JobQuota };
@@ -67,14 +80,20 @@ export function createQuotas({ redis, keys }: { redis: Redis; keys: Keys }): Quo
       };
     },
 
-    async enter({ id, quota, ...job }) {
+    async enter({ id, quota, ...job }, writer) {
       const { keyId, concurrency, tokensPerDay: limit, tokens } = quota;
-      const args = [id, openMsMax(job), Math.ceil(tokens), concurrency ?? '', limit ?? ''];
+      const limits = [concurrency ?? '', limit ?? ''];
+      const args = [id, openMsMax(job), Math.ceil(tokens), ...limits, writer];
       const [kind, used, resetMs] = (await runScript(redis, 'quota-enter', {
         keys: keys.holds(keyId),
         args,
       })) as [Entered['kind'], number, number];
       return { kind, budget: { limit, used, resetMs } };
+    },
+
+    async giveUp({ keyId, jobId, writer }) {
+      const args = [jobId, writer];
+      await runScript(redis, 'quota-give-up', { keys: keys.holds(keyId), args });
     },
 
     async leave(keyId, jobId, tokens) {
