@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AttemptLog, ProducerStore, WorkerStore } from '@qarr/job-store';
+import { jobError } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
@@ -8,13 +9,21 @@ import { waitUntil } from '../harness/wait-until.ts';
 
 const TIMINGS = { queue_wait_ms: 1, ttft_ms: 1, run_ms: 2 };
 const USAGE = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
+const FAILED = {
+  type: 'failed',
+  error: jobError('upstream_interrupted'),
+  usage: null,
+  timings: TIMINGS,
+} as const;
 const FULL = { ...ANYWHERE, limits: { ...ANYWHERE.limits, depthMax: 0 } };
 const DAY_MS = 86_400_000;
 /** Some milliseconds each; nearly all of them would lose a hold. */
 const RACES = 20;
 
+const QUOTA = { keyId: 'key_1', concurrency: 2, tokensPerDay: 100, promptTokens: 2 };
+
 const keyed = (tokens: number, fields: Partial<NewJob> = {}) =>
-  newJob({ quota: { keyId: 'key_1', concurrency: 2, tokensPerDay: 100, tokens }, ...fields });
+  newJob({ quota: { ...QUOTA, tokens }, ...fields });
 
 /** Two replicas and a worker, and a key that may have 2 jobs and 100 tokens. */
 async function world() {
@@ -229,7 +238,8 @@ describe('a job of a key with limits', () => {
       event: { type: 'cancelled', ran: true, tokens: 4, usage: null, timings: TIMINGS },
     });
     await waitUntil('it is closed', async () => (await open()) === 0);
-    expect(await used()).toBe(4);
+    // With its prompt.
+    expect(await used()).toBe(6);
 
     const uncounted = keyed(20);
     await store.submit(uncounted, ANYWHERE);
@@ -243,7 +253,7 @@ describe('a job of a key with limits', () => {
       await run(worker, uncounted)
     ).finish({ event, result: { text: 'Hi', finish_reason: 'stop' } });
     await waitUntil('it is closed', async () => (await open()) === 0);
-    expect(await used()).toBe(24);
+    expect(await used()).toBe(26);
 
     // Deleted while it runs: its end will never be told.
     const deleted = keyed(30);
@@ -251,25 +261,41 @@ describe('a job of a key with limits', () => {
     await run(worker, deleted);
     await store.delete(deleted.id);
     await waitUntil('it is closed', async () => (await open()) === 0);
-    expect(await used()).toBe(54);
+    expect(await used()).toBe(56);
+  });
+
+  it('that failed costs what was made of it, by the count of its ids', async () => {
+    const { store, stores, open, used } = await world();
+    const worker = await stores.worker();
+    const counted = keyed(10);
+    await store.submit(counted, ANYWHERE);
+    const log = await run(worker, counted);
+    // Told with the end, so that there is no event before it.
+    log.append({ text: 'Hi', tokenIds: [1, 2, 3] });
+    await log.finish({ event: FAILED });
+    await waitUntil('it is closed', async () => (await open()) === 0);
+    expect(await used()).toBe(5);
+
+    const uncounted = keyed(20);
+    await store.submit(uncounted, ANYWHERE);
+    const other = await run(worker, uncounted);
+    other.append({ text: 'Hi' });
+    await other.finish({ event: FAILED });
+    await waitUntil('it is closed', async () => (await open()) === 0);
+    expect(await used()).toBe(25);
   });
 
   it('costs what it has used also where it is deleted before its end was closed', async () => {
-    const { store, stores, redis, holds, open, used } = await world();
+    const { store, stores, redis, holds, held, open, used } = await world();
     const job = keyed(30);
     await store.submit(job, ANYWHERE);
     const log = await run(await stores.worker(), job);
-    const event = {
-      type: 'completed',
-      finish_reason: 'stop',
-      usage: USAGE,
-      timings: TIMINGS,
-    } as const;
-    await log.finish({ event, result: { text: 'Hi', finish_reason: 'stop' } });
+    log.append({ text: 'Hi', tokenIds: [1, 2, 3] });
+    await log.finish({ event: FAILED });
     await waitUntil('it is closed', async () => (await open()) === 0);
     // As if whoever closes it had died before.
     await redis.zadd(holds, Date.now() + DAY_MS, job.id);
-    await redis.hset(holds.replace('holds', 'held-tokens'), job.id, `${today()} 30`);
+    await redis.hset(held, job.id, `${today()} 30`);
     await redis.hset(holds.replace('holds', 'day'), 'used', '30');
     await store.delete(job.id);
     expect([await open(), await used()]).toEqual([0, 5]);

@@ -205,7 +205,7 @@ function quotaOf(
   if (keyId === null || (concurrency === null && tokensPerDay === null)) return undefined;
   const { promptTokens, maxTokens } = features;
   const tokens = promptTokens + maxTokens * (engineRequest.n ?? 1);
-  return { keyId, concurrency, tokensPerDay, tokens };
+  return { keyId, concurrency, tokensPerDay, tokens, promptTokens };
 }
 
 /** An owner's answers are its own. */
