@@ -290,6 +290,12 @@ describe('the routes', () => {
     expect(refused.body['error']).toMatchObject({ message: expect.stringContaining('scope read') });
   });
 
+  it('of operators are on an address of their own', async () => {
+    // A network for documentation, which no machine has (RFC 5737).
+    const elsewhere = world.startApi({ OPS_HOST: '192.0.2.1' });
+    await expect(elsewhere).rejects.toThrow('OPS_PORT: cannot listen on 192.0.2.1:0');
+  });
+
   it('answer for a foreign job as for an unknown one', async () => {
     const id = await submitted(acme);
     const routes = [
