@@ -220,6 +220,14 @@ describe('a key', () => {
     expect(JSON.stringify(listed)).not.toContain('qarr-');
     await expect(run('rotate', made.id)).rejects.toThrow('there is no usable key');
     await expect(run('revoke', 'key_none')).rejects.toThrow('there is no usable key "key_none"');
+    // It is not repeated.
+    await expect(run('revoke', again.key)).rejects.toThrow('that is a key: give its id');
+
+    // As made by a tool that has another secret than the API.
+    const foreign = await make({}, { secret: `another ${KEY_SECRET}` });
+    const states = (await run('list')) as { id: string; state: string }[];
+    expect(states.find(({ id }) => id === foreign.id)).toMatchObject({ state: 'other-secret' });
+    expect(await statusOf(foreign.text)).toBe(401);
   });
 });
 

@@ -23,6 +23,8 @@ describe('the tool for keys', () => {
       '--max-class: batch needs the scope batch',
     ],
     [['create', '--owner', 'a', '--rpm', '0'], '--rpm: must be a whole number from 1'],
+    [['create', '--owner', 'a', '--rpm', '-1'], '--rpm: must be followed by a value'],
+    [['create', '--owner', 'a', '--rpm=-1'], '--rpm: must be a whole number from 1'],
     [['create', '--owner', 'a', '--concurrency', '1.5'], '--concurrency: must be a whole number'],
     [['create', '--owner', 'a', '--tokens-per-day', 'x'], '--tokens-per-day: must be a whole'],
     [['create', '--owner', 'a', '--expires-in', '0s'], '--expires-in: must be a time such as'],

@@ -6,7 +6,8 @@ import { ConfigurationError } from '@qarr/process';
 import { isUsable, keyGrantSchema } from '@qarr/router-core';
 import type { ApiKey, KeyGrant } from '@qarr/router-core';
 import type { ToolConfig } from './config.ts';
-import { createDigests, lastFour, newKeyText } from './key-text.ts';
+import { createDigests, hasKeyForm, lastFour, newKeyText } from './key-text.ts';
+import type { Digests } from './key-text.ts';
 
 export const HELP = `usage: qarr keys <command>
 
@@ -78,16 +79,18 @@ export async function runCommand(args: readonly string[], deps: CommandDeps): Pr
     if (grant !== null) {
       const key = await store.create(grant, newText, { lifeMs });
       if (key === null) throw new Error('there are too many keys; revoke some that nobody uses');
-      showText(key, { text, values, deps });
+      await warnOfSecret(store, { digests, deps });
+      showText(key, { text, digests, values, deps });
     } else if (command === 'list') {
-      await list(store, { values, deps });
+      await list(store, { digests, values, deps });
     } else if (command === 'revoke') {
       const key = required(await store.revoke(id), id);
-      if (values.json) deps.say(JSON.stringify(shown(key)));
+      if (values.json) deps.say(JSON.stringify(shown(key, digests)));
       else deps.say(`${key.id} of ${key.owner} is revoked; every API process knows within 5 s`);
     } else {
       showText(required(await store.rotate(id, newText, { overlapMs }), id), {
         text,
+        digests,
         values,
         deps,
       });
@@ -127,9 +130,15 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, tokens: true });
   } catch (error) {
-    throw new ConfigurationError((error as Error).message.split('. ', 1)[0] ?? '', {
-      cause: error,
-    });
+    const words = (error as Error).message.split(/\.\s/, 1)[0] ?? '';
+    // Of a value that begins like an option.
+    const [, option] = /^Option '(--[\w-]+)\b.*ambiguous$/.exec(words) ?? [];
+    throw new ConfigurationError(
+      option === undefined ? words : `${option}: must be followed by a value`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -166,17 +175,23 @@ function durationOf(values: Values, name: 'expires-in' | 'overlap'): number {
 }
 
 function required(key: ApiKey | null, id: string): ApiKey {
-  if (key === null) throw new Error(`there is no usable key ${JSON.stringify(id.slice(0, 64))}`);
-  return key;
+  if (key !== null) return key;
+  if (hasKeyForm(id)) throw new Error('that is a key: give its id, as list shows it');
+  throw new Error(`there is no usable key ${JSON.stringify(id.slice(0, 64))}`);
 }
 
 /** The text stands alone on stdout, so that a script can take it. */
 function showText(
   key: ApiKey,
-  { text, values, deps }: { text: string; values: Values; deps: CommandDeps },
+  {
+    text,
+    digests,
+    values,
+    deps,
+  }: { text: string; digests: Digests; values: Values; deps: CommandDeps },
 ): void {
   if (values.json) {
-    deps.say(JSON.stringify({ ...shown(key), key: text }));
+    deps.say(JSON.stringify({ ...shown(key, digests), key: text }));
     return;
   }
   deps.remark(`${key.id} of ${key.owner}: the key is shown once, keep it now`);
@@ -185,14 +200,14 @@ function showText(
 
 async function list(
   store: Pick<ApiKeys, 'list'>,
-  { values, deps }: { values: Values; deps: CommandDeps },
+  { digests, values, deps }: { digests: Digests; values: Values; deps: CommandDeps },
 ): Promise<void> {
   const keys = await store.list();
   if (values.json) {
-    deps.say(JSON.stringify(keys.map(shown)));
+    deps.say(JSON.stringify(keys.map((key) => shown(key, digests))));
     return;
   }
-  const rows = keys.map(rowOf);
+  const rows = keys.map((key) => rowOf(key, digests));
   const head = ['ID', 'KEY', 'OWNER', 'STATE', 'SCOPES', 'CLASS', 'RPM', 'JOBS', 'TOKENS/DAY'];
   const widths = head.map((name, at) =>
     Math.max(name.length, ...rows.map((row) => row[at]?.length ?? 0)),
@@ -207,30 +222,48 @@ async function list(
   }
 }
 
-function rowOf(key: ApiKey): string[] {
+function rowOf(key: ApiKey, digests: Digests): string[] {
   const limits = [key.rpm, key.concurrency, key.tokensPerDay];
   return [
     key.id,
     `…${key.texts[0]?.lastFour ?? ''}`,
     key.owner,
-    stateOf(key),
+    stateOf(key, digests),
     key.scopes.join(','),
     key.maxClass,
     ...limits.map((limit) => (limit === null ? '-' : String(limit))),
   ];
 }
 
-function stateOf(key: ApiKey): 'active' | 'revoked' | 'expired' {
+/** `other-secret`: it is good for an API that has another secret than this tool. */
+function stateOf(key: ApiKey, digests: Digests): 'active' | 'revoked' | 'expired' | 'other-secret' {
   if (key.revokedAt !== null) return 'revoked';
-  return isUsable(key, Date.now()) ? 'active' : 'expired';
+  const now = Date.now();
+  if (!isUsable(key, now)) return 'expired';
+  const texts = key.texts.filter(({ digest }) => digests.isUnder(digest));
+  return isUsable({ ...key, texts }, now) ? 'active' : 'other-secret';
 }
 
-function shown(key: ApiKey) {
+/** A key that was made under a secret that the API does not have would never be taken. */
+async function warnOfSecret(
+  store: Pick<ApiKeys, 'list'>,
+  { digests, deps }: { digests: Digests; deps: CommandDeps },
+): Promise<void> {
+  const states = (await store.list()).map((key) => stateOf(key, digests));
+  const others = states.filter((state) => state === 'other-secret').length;
+  // The new one is active.
+  if (others === 0 || states.filter((state) => state === 'active').length > 1) return;
+  deps.remark(
+    `the ${others} other keys were made under another secret: is QARR_KEY_SECRETS the one that the API has?`,
+  );
+}
+
+function shown(key: ApiKey, digests: Digests) {
   const [newest] = key.texts;
   return {
     id: key.id,
     owner: key.owner,
-    state: stateOf(key),
+    state: stateOf(key, digests),
     last_four: newest?.lastFour ?? '',
     scopes: key.scopes,
     max_class: key.maxClass,

@@ -7,6 +7,8 @@ const KEY_BYTES = 32;
 const FORM = /^qarr-[\w-]{43}$/;
 const LAST_CHARS = 4;
 const DERIVED_BYTES = 32;
+/** Enough to tell a few secrets apart. */
+const SECRET_NAME_CHARS = 6;
 
 export function newKeyText(): string {
   return PREFIX + randomBytes(KEY_BYTES).toString('base64url');
@@ -27,14 +29,27 @@ export interface Digests {
   newest(text: string): string;
   /** One for each secret, newest first. */
   all(text: string): string[];
+  /** Whether it was made under one of the secrets. */
+  isUnder(digest: string): boolean;
 }
 
-/** @param secrets newest first, at least one */
+/**
+ * A digest names the secret under which it was made, by which nobody learns the secret.
+ *
+ * @param secrets newest first, at least one
+ */
 export function createDigests(secrets: readonly string[]): Digests {
-  const keys = secrets.map((secret) => deriveKey(secret, 'qarr api keys'));
+  const named = secrets.map((secret) => ({
+    key: deriveKey(secret, 'qarr api keys'),
+    name: `${deriveKey(secret, 'qarr api keys, name').toString('base64url').slice(0, SECRET_NAME_CHARS)}.`,
+  }));
   const all = (text: string) =>
-    keys.map((key) => createHmac('sha256', key).update(text).digest('base64url'));
-  return { all, newest: (text) => all(text)[0] ?? '' };
+    named.map(({ key, name }) => name + createHmac('sha256', key).update(text).digest('base64url'));
+  return {
+    all,
+    newest: (text) => all(text)[0] ?? '',
+    isUnder: (digest) => named.some(({ name }) => digest.startsWith(name)),
+  };
 }
 
 /** For each purpose another one, so that what is made for one is worth nothing elsewhere. */
