@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createProducerStore } from '@qarr/job-store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openStream, postJson, startApiWorld } from '../harness/api.ts';
-import type { ApiWorld, TestWorker } from '../harness/api.ts';
+import type { ApiWorld, TestAttempt, TestWorker } from '../harness/api.ts';
 import { ANYWHERE, newJob } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
@@ -165,6 +165,52 @@ describe('a stream from an event on', () => {
     const rest = await (await openStream(`${url}/${id}?stream=true&starting_after=5000`)).end();
     expect(rest).toMatch(/^: hb\nevent: response\.completed\n.*"sequence_number":5001\}\n\n$/);
     expect((await get(id)).body).toMatchObject({ status: 'completed' });
+  });
+});
+
+describe('a response that begins anew', () => {
+  /** Its first attempt has said more than is read of a log at once. */
+  const VOID = 'void '.repeat(2_000);
+
+  async function begunAnew(): Promise<{ id: string; attempt: TestAttempt }> {
+    const { id } = (await post({ input: 'Hello', background: true })).body;
+    const jobId = id.replace('resp_', 'job_');
+    const first = await worker.next(jobId);
+    await first.say(VOID);
+    await first.say('void');
+    await first.handBack();
+    const attempt = await worker.next(jobId);
+    await attempt.say('Anew');
+    return { id, attempt };
+  }
+
+  it('is followed without what is void, by whoever has nothing of it', async () => {
+    const { id, attempt } = await begunAnew();
+    const reader = await openStream(`${url}/${id}?stream=true`);
+    await reader.until('"delta":"Anew"');
+    await attempt.complete();
+    const whole = await reader.end();
+    expect(whole).not.toContain('void');
+    const { body } = await get(id);
+    expect(body).toMatchObject({ status: 'completed', output: [{ content: [{ text: 'Anew' }] }] });
+    expect(whole).toContain(JSON.stringify(body['output']));
+    const after = async (known: number) =>
+      (await openStream(`${url}/${id}?stream=true&starting_after=${known}`)).end();
+    const rest = whole.slice(whole.indexOf('event: response.output_item.added'));
+    expect(await after(2)).toBe(`: hb\n${rest}`);
+    expect(await after(3)).toMatch(/^: hb\nevent: error\n.*upstream_interrupted.*\n\n$/);
+    expect(await after(9999)).toBe(': hb\n');
+  });
+
+  it('ends as its job does', async () => {
+    const [failing, leaving] = [await begunAnew(), await begunAnew()];
+    await failing.attempt.fail('upstream_error');
+    const output = [{ content: [{ text: 'Anew' }] }];
+    expect((await get(failing.id)).body).toMatchObject({ status: 'failed', output });
+    const cancelling = cancel(leaving.id);
+    await waitUntil('the worker is told', () => leaving.attempt.stopped === 'told');
+    await leaving.attempt.giveUp(1);
+    expect((await cancelling).body).toMatchObject({ status: 'cancelled', output });
   });
 });
 

@@ -58,16 +58,18 @@ export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
       }
       if (body.background === true) return wholeResponse(record, { place: job.place }, deps);
 
-      const ended = await foreground.whole(job, reply).finally(() => {
+      try {
+        const ended = await foreground.whole(job, reply);
+        if (ended === null || !isResponse(ended)) return reply.hijack();
+        setTierHeaders(reply, ended);
+        throwUnlessAnswered(ended);
+        const continued = ended.result?.continued ?? 0;
+        if (continued > 0) reply.header('x-qarr-continued', continued);
+        setProcessingTime(reply);
+        return await wholeResponse(ended, { place: null }, deps);
+      } finally {
         if (isForgotten) void forget(job.id);
-      });
-      if (ended === null || !isResponse(ended)) return reply.hijack();
-      setTierHeaders(reply, ended);
-      throwUnlessAnswered(ended);
-      const continued = ended.result?.continued ?? 0;
-      if (continued > 0) reply.header('x-qarr-continued', continued);
-      setProcessingTime(reply);
-      return wholeResponse(ended, { place: null }, deps);
+      }
     },
   );
 }
