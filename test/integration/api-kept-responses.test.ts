@@ -336,6 +336,37 @@ describe('what somebody may not see', () => {
   });
 });
 
+describe('an answer that holds the placeholder of a picture', () => {
+  const WORDS = '<|image_pad|>';
+
+  it.each<[what: string, say: (attempt: TestAttempt) => Promise<void>]>([
+    ['as text', (attempt) => attempt.say(WORDS)],
+    [
+      'hidden in a call',
+      (attempt) => {
+        const called = { name: 'f', arguments: JSON.stringify(WORDS).replace('<', '\\u003c') };
+        return attempt.say('', { toolCalls: [{ index: 0, id: 'call_1', function: called }] });
+      },
+    ],
+  ])('does not come to an engine by going on from it: %s', async (_what, say) => {
+    const { id } = (await post({ input: 'Hello', background: true })).body;
+    const attempt = await worker.next(id.replace('resp_', 'job_'));
+    await say(attempt);
+    await attempt.complete();
+    const { body } = await get(id);
+    const [item] = body['output'] as { id: string }[];
+    const before = await world.jobIds();
+    for (const [param, fields] of [
+      ['previous_response_id', { input: 'Hello', previous_response_id: id }],
+      ['input', { input: [{ type: 'item_reference', id: item?.id }] }],
+    ] as const) {
+      const message = `What ${param} refers to must not hold the placeholder of a picture, a video or a sound, such as <|image_pad|>.`;
+      expect(await post(fields)).toMatchObject(refusal(message, param));
+    }
+    expect(await world.jobIds()).toHaveLength(before.length);
+  });
+});
+
 describe('a request', () => {
   it.each([
     [{}, 'input'],
