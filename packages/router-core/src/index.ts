@@ -89,7 +89,7 @@ export type { ApiKey, KeyGrant, KeyLimits, KeyText, Scope } from './api-key.ts';
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
 export type { ChatRequest, JobRequest } from './requests.ts';
 export { classOfServiceTier, servedAs } from './service-tier.ts';
-export { PLACEHOLDER_ERROR } from './media-placeholders.ts';
+export { PLACEHOLDER_ERROR, holdsPlaceholder } from './media-placeholders.ts';
 export { messageHoldsPlaceholder } from './request-messages.ts';
 export type { RequestMessage } from './request-messages.ts';
 export { chatOfResponse, responseRequestSchema } from './responses-request.ts';
