@@ -34,6 +34,7 @@ async function read(response: Response | Promise<Response>): Promise<Answer> {
   return { status, body: JSON.parse(text) as Answer['body'] };
 }
 const post = (body: object, init?: RequestInit) => read(postJson(url, body, init));
+const stateOf = (jobId: string) => world.redis.hget(`qarr:{${jobId}}:job`, 'state');
 const get = (path: string) => read(fetch(`${url}/${path}`));
 const cancel = (id: string) =>
   // As OpenAI's client for Python sends it: a content type, and nothing of it.
@@ -245,6 +246,20 @@ describe('a deletion', () => {
   });
 });
 
+describe('an Idempotency-Key', () => {
+  it('stands for its response also where what that went on from is gone', async () => {
+    const { body: first } = await ended({});
+    const body = { previous_response_id: first.id };
+    const headers = { 'content-type': 'application/json', 'idempotency-key': 'on' };
+    const answering = post({ input: 'More', ...body }, { headers });
+    await (await worker.next()).complete();
+    const answer = await answering;
+    await fetch(`${url}/${first.id}`, { method: 'DELETE' });
+    expect(await post({ input: 'More', ...body }, { headers })).toEqual(answer);
+    expect(await post({ input: 'More', ...body })).toMatchObject({ status: 404 });
+  });
+});
+
 describe('what was asked', () => {
   it('is listed in pages', async () => {
     const call = { type: 'function_call', call_id: 'a', name: 'f', arguments: '{}' };
@@ -364,6 +379,43 @@ describe('an answer that holds the placeholder of a picture', () => {
       expect(await post(fields)).toMatchObject(refusal(message, param));
     }
     expect(await world.jobIds()).toHaveLength(before.length);
+  });
+});
+
+describe('a response that cannot be read once it is written', () => {
+  // Redis answers all but this, and this for all keys but those of jobs.
+  const rules = {
+    lock: ['-hgetall', '(+hgetall ~qarr:{[^j]*)'],
+    unlock: ['clearselectors', '+@all'],
+  };
+  const permit = (rule: keyof typeof rules) =>
+    world.redis.call('ACL', 'SETUSER', 'default', ...rules[rule]);
+
+  it.each([
+    [
+      'is cancelled where nobody waits for it any more',
+      {},
+      'cancelled',
+      'What was accepted of this request is cancelled: send it again.',
+    ],
+    [
+      'goes on in the background',
+      { background: true },
+      'queued',
+      'The job may or may not have been accepted: sending it again may make a second one, which an Idempotency-Key prevents.',
+    ],
+  ])('%s, as its client is told', async (_what, fields, state, advice) => {
+    const before = await world.jobIds();
+    await permit('lock');
+    const answer = await post({ ...WAITS, ...fields });
+    await permit('unlock');
+    const message = `The queue does not answer. ${advice}`;
+    expect(answer).toMatchObject({
+      status: 503,
+      body: { error: { code: 'queue_unavailable', message } },
+    });
+    const [made = ''] = (await world.jobIds()).filter((id) => !before.includes(id));
+    await waitUntil(`it is ${state}`, async () => (await stateOf(made)) === state);
   });
 });
 
