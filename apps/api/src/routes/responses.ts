@@ -1,9 +1,9 @@
 /** `POST /v1/responses`: OpenAI's surface, on top of a job that may outlive its connection. */
 import { QarrError, responseRequestSchema } from '@qarr/router-core';
-import type { JobRecord } from '@qarr/router-core';
 import type { Api, ApiDeps } from '../app.ts';
 import { createForeground } from '../foreground.ts';
 import { idempotencyKeyOf } from '../idempotency-key.ts';
+import { answerOf } from '../job-answer.ts';
 import { createResponseEvents } from '../responses/response-events.ts';
 import { isResponse } from '../responses/find-response.ts';
 import { submitResponse } from '../responses/submit-response.ts';
@@ -60,10 +60,10 @@ export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
 
       try {
         const ended = await foreground.whole(job, reply);
-        if (ended === null || !isResponse(ended)) return reply.hijack();
+        if (ended === null) return reply.hijack();
+        if (!isResponse(ended)) throw new QarrError('internal_error');
         setTierHeaders(reply, ended);
-        throwUnlessAnswered(ended);
-        const continued = ended.result?.continued ?? 0;
+        const { continued = 0 } = answerOf(ended);
         if (continued > 0) reply.header('x-qarr-continued', continued);
         setProcessingTime(reply);
         return await wholeResponse(ended, { place: null }, deps);
@@ -72,10 +72,4 @@ export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
       }
     },
   );
-}
-
-/** Clients take any answer with status 200 for a good one. */
-function throwUnlessAnswered({ state, error }: JobRecord): void {
-  if (state === 'cancelled') throw new QarrError('job_cancelled');
-  if (error !== null) throw new QarrError(error.code, { message: error.message });
 }
