@@ -127,6 +127,12 @@ export function registerKeptResponseRoutes(app: Api, deps: ApiDeps): void {
       const items = inputItems(record);
       if (order === 'desc') items.reverse();
       const from = after === undefined ? 0 : items.findIndex(({ id }) => id === after) + 1;
+      if (after !== undefined && from === 0) {
+        throw new QarrError('invalid_cursor', {
+          param: 'after',
+          message: 'after must be the id of an item of this list.',
+        });
+      }
       const data = items.slice(from, from + Number(limit));
       return {
         object: 'list' as const,
