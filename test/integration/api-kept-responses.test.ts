@@ -104,6 +104,22 @@ describe('a response that is not stored', () => {
     await waitUntil('its job is gone', async () => (await world.jobIds()).length === 0);
   });
 
+  it('is there until its worker has said what it cost', async () => {
+    const reader = await openStream(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ input: 'Hello', store: false, stream: true }),
+    });
+    const attempt = await worker.next();
+    await attempt.say('Hi.');
+    await reader.until('Hi.');
+    reader.leave();
+    await waitUntil('the worker is told', () => attempt.stopped === 'told');
+    // Throws where there is no such job any more.
+    await attempt.giveUp(1);
+    await waitUntil('its job is gone', async () => (await stateOf(attempt.job.jobId)) === null);
+  });
+
   it('with an Idempotency-Key is there for whoever sends it again', async () => {
     const headers = { 'content-type': 'application/json', 'idempotency-key': 'once' };
     const first = post({ input: 'Hello', store: false }, { headers });
@@ -284,6 +300,10 @@ describe('what was asked', () => {
     const next = await get(`${body.id}/input_items?after=${String(page.body['last_id'])}`);
     expect(next.body).toMatchObject({ data: [{ role: 'user' }], has_more: false });
     expect((await get(`${body.id}/input_items?limit=101`)).status).toBe(400);
+    expect(await get(`${body.id}/input_items?after=in_0_0`)).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalid_cursor', param: 'after' } },
+    });
   });
 });
 

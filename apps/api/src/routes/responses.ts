@@ -1,6 +1,7 @@
 /** `POST /v1/responses`: OpenAI's surface, on top of a job that may outlive its connection. */
 import { QarrError, responseRequestSchema } from '@qarr/router-core';
 import type { Api, ApiDeps } from '../app.ts';
+import { cancelJob } from '../cancel-job.ts';
 import { createForeground } from '../foreground.ts';
 import { idempotencyKeyOf } from '../idempotency-key.ts';
 import { answerOf } from '../job-answer.ts';
@@ -17,6 +18,8 @@ export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
   /** Of a response that is not to be kept, once its answer has been given. */
   async function forget(jobId: string): Promise<void> {
     try {
+      // Of one whose client has left, a worker may still say what it has cost.
+      await cancelJob(jobId, deps);
       await deps.store.delete(jobId);
     } catch {
       // It goes by its own time.
