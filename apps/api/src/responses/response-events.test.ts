@@ -293,10 +293,14 @@ describe('the events of a response that has begun anew', () => {
   });
 
   it('leave out all that was void', () => {
-    const thrice = [...events, started(2), said('An'), reset, started(3), said('Yes'), completed()];
+    const news = [said('Yes'), call(0, { name: 'g' }), completed('tool_calls')];
+    const thrice = [...events, started(2), said('An'), reset, started(3), ...news];
     const seen = sent(thrice, { voidUntil: thrice.lastIndexOf(reset) + 1 });
-    expect(typesOf(seen).filter((type) => type.endsWith('delta'))).toHaveLength(1);
-    expect(lastOf(seen)['output']).toMatchObject([{ content: [{ text: 'Yes' }] }]);
+    expect(typesOf(seen).filter((type) => type === 'output_text.delta')).toHaveLength(1);
+    expect(lastOf(seen)['output']).toMatchObject([
+      { content: [{ text: 'Yes' }] },
+      { id: 'fc_0a1b_0', name: 'g', arguments: '' },
+    ]);
   });
 });
 
