@@ -63,8 +63,6 @@ export default defineConfig({
           globalSetup: [redis],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
-          sequence: { groupOrder: 1 },
         },
       },
     ],

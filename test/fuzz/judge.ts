@@ -63,11 +63,15 @@ function errorProblems(status: number, body: string): string[] {
   return problems;
 }
 
+/** Comments end with their line: one may be the last of a stream whose job was deleted meanwhile. */
+const COMMENTS = /^(?::[^\n]*\n)*$/;
+
 /** Every frame that has arrived whole is a comment, or fields with JSON in them. */
 function streamProblems({ body, end }: Answer): string[] {
   const frames = body.split('\n\n');
-  const last = frames.pop();
-  const problems = last === '' || end === 'left' ? [] : ['a stream that ends in the middle'];
+  const last = frames.pop() ?? '';
+  const isWhole = COMMENTS.test(last) || end === 'left';
+  const problems = isWhole ? [] : ['a stream that ends in the middle'];
   const data = frames.flatMap((frame) =>
     frame.split('\n').flatMap((line) => /^data: (.*)$/.exec(line)?.[1] ?? []),
   );

@@ -342,7 +342,7 @@ describe('a client that leaves', () => {
   it('stops all of what it had sent at once on one connection', async () => {
     const before = await world.jobIds();
     const body = '{"prompt":"Hello","stream":true,"model":"precise"}';
-    const request = `POST ${CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    const request = `POST ${CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
     const raw = connectRaw(world.api.port, request.repeat(3));
     const ids = await waitUntil('the jobs are there', async () => {
       const fresh = (await world.jobIds()).filter((id) => !before.includes(id));

@@ -92,7 +92,7 @@ describe('a client that prefers to wait', () => {
     const body = '{"prompt":"Hello"}';
     const raw = connectRaw(
       world.api.port,
-      `POST /v1/jobs HTTP/1.1\r\nhost: x\r\nprefer: wait=30\r\n` +
+      `POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\nprefer: wait=30\r\n` +
         `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     );
     const attempt = await worker.next();

@@ -81,7 +81,7 @@ describe.each(PATHS)('POST %s refuses a key', (path) => {
     const body = JSON.stringify({ prompt: 'Hello' });
     const raw = connectRaw(
       world.api.port,
-      `POST ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nidempotency-key: ${key}\r\n` +
+      `POST ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nidempotency-key: ${key}\r\n` +
         `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     );
     const text = await raw.closed();
@@ -100,7 +100,7 @@ describe.each(PATHS)('POST %s refuses a key', (path) => {
     const body = JSON.stringify({ prompt: 'Hello' });
     const raw = connectRaw(
       world.api.port,
-      `POST ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nidempotency-key: a\r\n` +
+      `POST ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nidempotency-key: a\r\n` +
         `idempotency-key: a\r\ncontent-type: application/json\r\n` +
         `content-length: ${body.length}\r\n\r\n${body}`,
     );

@@ -391,7 +391,7 @@ describe('what is hardly HTTP', () => {
     ['a length that is no number', headOf(JOBS, 'content-length: many'), 400, 'invalid_request'],
     [
       'a header of 20 KB',
-      `GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: ${'a'.repeat(20_000)}\r\n\r\n`,
+      `GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-long: ${'a'.repeat(20_000)}\r\n\r\n`,
       431,
       'header_too_large',
     ],
@@ -454,7 +454,7 @@ describe('what is hardly HTTP', () => {
   });
 
   it('as a header that is too slow is answered with 408', async () => {
-    const raw = connectRaw(world.api.port, 'POST /v1/jobs HTTP/1.1\r\nhost: x\r\n');
+    const raw = connectRaw(world.api.port, 'POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\n');
     expect(await raw.closed()).toMatch(/^HTTP\/1.1 408 /);
   });
 
@@ -472,7 +472,7 @@ describe('what is hardly HTTP', () => {
   it('as an expectation that nobody knows is let through', async () => {
     const raw = connectRaw(
       world.api.port,
-      'GET /healthz HTTP/1.1\r\nhost: x\r\nexpect: banana\r\nconnection: close\r\n\r\n',
+      'GET /healthz HTTP/1.1\r\nhost: localhost\r\nexpect: banana\r\nconnection: close\r\n\r\n',
     );
     expect(await raw.closed()).toMatch(/^HTTP\/1.1 200 /);
   });
@@ -522,5 +522,5 @@ async function statusOf(id: string): Promise<unknown> {
 }
 
 function headOf(route: string, header: string): string {
-  return `POST ${route} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${header}\r\n\r\n`;
+  return `POST ${route} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n${header}\r\n\r\n`;
 }

@@ -101,9 +101,9 @@ describe('submitting a job', () => {
     const head = `content-type: application/json\r\ncontent-length: ${body.length}\r\n`;
     const named = connectRaw(
       world.api.port,
-      `POST /v1/jobs HTTP/1.1\r\nhost: qarr.example:81\r\nconnection: close\r\n${head}\r\n${body}`,
+      `POST /v1/jobs HTTP/1.1\r\nhost: qarr.localhost:81\r\nconnection: close\r\n${head}\r\n${body}`,
     );
-    expect(await named.closed()).toContain('location: http://qarr.example:81/v1/jobs/job_');
+    expect(await named.closed()).toContain('location: http://qarr.localhost:81/v1/jobs/job_');
     const unnamed = connectRaw(world.api.port, `POST /v1/jobs HTTP/1.0\r\n${head}\r\n${body}`);
     expect(await unnamed.closed()).toContain(`location: ${world.api.url}/v1/jobs/job_`);
   });
@@ -376,7 +376,7 @@ describe('following a job', () => {
     const job = await submit();
     const raw = connectRaw(
       world.api.port,
-      `GET /v1/jobs/${job.id}/events HTTP/1.0\r\nhost: x\r\n\r\n`,
+      `GET /v1/jobs/${job.id}/events HTTP/1.0\r\nhost: localhost\r\n\r\n`,
     );
     await raw.until(FIRST_EVENT);
     await runToTheEnd(job, ['a']);
@@ -389,7 +389,7 @@ describe('following a job', () => {
     const job = await submit({ tier: 'precise' });
     const raw = connectRaw(
       world.api.port,
-      `HEAD /v1/jobs/${job.id}/events HTTP/1.1\r\nhost: x\r\n\r\nGET /healthz HTTP/1.1\r\nhost: x\r\n\r\n`,
+      `HEAD /v1/jobs/${job.id}/events HTTP/1.1\r\nhost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n`,
     );
     await raw.until('{"ok":true}');
     raw.socket.destroy();

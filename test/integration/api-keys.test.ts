@@ -290,6 +290,12 @@ describe('the routes', () => {
     expect(refused.body['error']).toMatchObject({ message: expect.stringContaining('scope read') });
   });
 
+  it('of operators are on an address of their own', async () => {
+    // A network for documentation, which no machine has (RFC 5737).
+    const elsewhere = world.startApi({ OPS_HOST: '192.0.2.1' });
+    await expect(elsewhere).rejects.toThrow('OPS_PORT: cannot listen on 192.0.2.1:0');
+  });
+
   it('answer for a foreign job as for an unknown one', async () => {
     const id = await submitted(acme);
     const routes = [
@@ -434,6 +440,12 @@ describe('the limits of a key', () => {
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(refused.headers.get('x-ratelimit-reset-tokens')).toMatch(/^(\d+h\d+m|\d+m)?\d+m?s$/);
 
+    const never = await submit(key, { body: { prompt: 'Hi', max_tokens: 101 } });
+    expect(never.body['error']).toMatchObject({
+      code: 'insufficient_quota',
+      message: expect.not.stringContaining('tomorrow'),
+    });
+
     await (
       await worker.next(String(first.body['id']))
     ).complete({
@@ -458,7 +470,13 @@ describe('the limits of a key', () => {
     expect(headers.get('x-ratelimit-remaining-requests')).toBe('9');
     expect(Number(headers.get('x-ratelimit-remaining-tokens'))).toBeLessThan(5_000);
     expect(headers.get('access-control-allow-origin')).toBe(ORIGIN);
-    expect(headers.get('access-control-expose-headers')).toContain('x-ratelimit-reset-tokens');
+    const exposed = headers.get('access-control-expose-headers')?.split(', ') ?? [];
+    // Without what is said to proxies.
+    const ours = [...headers.keys()].filter((name) => /^(x-(?!accel-)|openai-)/.test(name));
+    expect(exposed).toEqual(expect.arrayContaining(ours));
+    expect(ours).toEqual(
+      expect.arrayContaining(['openai-processing-ms', 'x-ratelimit-reset-tokens']),
+    );
     stream.leave();
   });
 });

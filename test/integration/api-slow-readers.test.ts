@@ -32,7 +32,7 @@ async function gauge(name: string): Promise<number> {
 /** Takes the first bytes and then nothing more. */
 async function readAndGetStuck(events: string): Promise<RawConnection> {
   const { pathname } = new URL(events);
-  const raw = connectRaw(world.api.port, `GET ${pathname} HTTP/1.1\r\nhost: x\r\n\r\n`);
+  const raw = connectRaw(world.api.port, `GET ${pathname} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
   await raw.until('event: started');
   raw.socket.pause();
   return raw;

@@ -137,7 +137,7 @@ describe('a replica that is told to stop', () => {
     const body = JSON.stringify({ prompt: 'Hello' });
     const raw = connectRaw(
       api.port,
-      `POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`,
+      `POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`,
     );
     await fetch(`${api.url}/healthz`);
     api.kill('SIGTERM');

@@ -25,7 +25,7 @@ beforeEach(async () => {
 });
 
 function request(target: string, version = '1.1'): string {
-  return `GET ${target} HTTP/${version}\r\nhost: x\r\n\r\n`;
+  return `GET ${target} HTTP/${version}\r\nhost: localhost\r\n\r\n`;
 }
 
 /** The body of a response in chunks, whose framing must be right to the last byte. */
@@ -63,7 +63,7 @@ it('is told to close after the stream, and comes in chunks of which the last is 
 it('carries a chat in the same way', async () => {
   const raw = connectRaw(
     world.api.port,
-    `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n` +
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n` +
       `content-length: ${CHAT.length}\r\n\r\n${CHAT}`,
   );
   const chat = await worker.next();

@@ -1,17 +1,29 @@
 import { randomUUID } from 'node:crypto';
 import type { AttemptLog, ProducerStore, WorkerStore } from '@qarr/job-store';
+import { jobError } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
+import { startTcpProxy } from '../harness/tcp-proxy.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
 const TIMINGS = { queue_wait_ms: 1, ttft_ms: 1, run_ms: 2 };
 const USAGE = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
+const FAILED = {
+  type: 'failed',
+  error: jobError('upstream_interrupted'),
+  usage: null,
+  timings: TIMINGS,
+} as const;
 const FULL = { ...ANYWHERE, limits: { ...ANYWHERE.limits, depthMax: 0 } };
 const DAY_MS = 86_400_000;
+/** Some milliseconds each; nearly all of them would lose a hold. */
+const RACES = 20;
+
+const QUOTA = { keyId: 'key_1', concurrency: 2, tokensPerDay: 100, promptTokens: 2 };
 
 const keyed = (tokens: number, fields: Partial<NewJob> = {}) =>
-  newJob({ quota: { keyId: 'key_1', concurrency: 2, tokensPerDay: 100, tokens }, ...fields });
+  newJob({ quota: { ...QUOTA, tokens }, ...fields });
 
 /** Two replicas and a worker, and a key that may have 2 jobs and 100 tokens. */
 async function world() {
@@ -27,6 +39,7 @@ async function world() {
     other,
     redis,
     holds: holds ?? '',
+    held: held ?? '',
     day: day ?? '',
     open: () => redis.zcard(holds ?? ''),
     used: async () => Number(await redis.hget(day ?? '', 'used')),
@@ -35,6 +48,17 @@ async function world() {
       expect(await redis.zcard(holds ?? '')).toBe(await redis.hlen(held ?? ''));
     },
   };
+}
+
+function today(): number {
+  return Math.floor(Date.now() / DAY_MS);
+}
+
+function isThere(store: ProducerStore): Promise<boolean> {
+  return store.ping().then(
+    () => true,
+    () => false,
+  );
 }
 
 async function run(worker: WorkerStore, { id }: NewJob): Promise<AttemptLog> {
@@ -123,6 +147,67 @@ describe('a job of a key with limits', () => {
     expect([await open(), await used()]).toEqual([0, 0]);
   });
 
+  it('keeps its hold for as long as one of those who write it at once has not given up', async () => {
+    const { store, other, open, used, settled } = await world();
+    const fast = keyed(10);
+    const precise = { ...fast, tier: 'precise' };
+    // Both are of two minds about its tier: the second one finds its own full.
+    await store.submit(fast, ANYWHERE);
+    expect(await other.submit(precise, FULL)).toMatchObject({ kind: 'full' });
+    expect([await open(), await used()]).toEqual([1, 10]);
+    await store.cancel(fast.id);
+    expect([await open(), await used()]).toEqual([0, 0]);
+
+    // Whichever of them is the first.
+    for (let round = 0; round < RACES; round += 1) {
+      const job = keyed(10);
+      const writes = [
+        () => store.submit(job, ANYWHERE),
+        () => other.submit({ ...job, tier: 'precise' }, FULL),
+      ];
+      const order = round % 2 === 0 ? writes : writes.toReversed();
+      const written = await Promise.all(order.map((write) => write()));
+      expect(written.map(({ kind }) => kind)).toContain('created');
+      expect([await open(), await used()]).toEqual([1, 10]);
+      await store.cancel(job.id);
+      expect([await open(), await used()]).toEqual([0, 0]);
+    }
+    await settled();
+  });
+
+  it('gives its hold back where Redis was cut off before it was written', async () => {
+    const { stores, other, redis, held, open, used, settled } = await world();
+    const proxy = await startTcpProxy({ targetPort: Number(new URL(inject('redisUrl')).port) });
+    onTestFinished(() => proxy.stop());
+    const store = await stores.producer({
+      redisUrl: `redis://127.0.0.1:${proxy.port}`,
+      createWithinMs: 200,
+    });
+    const cutOff = {
+      ...ANYWHERE,
+      // The place is told after the hold and before the record.
+      placeAt() {
+        void proxy.apply({ kind: 'refuse' });
+        return { position: 1, estimatedWaitMs: null };
+      },
+    };
+    const [written, lost] = [keyed(10), keyed(20)];
+    for (const job of [written, lost]) {
+      await waitUntil('it is connected', () => isThere(store));
+      await expect(store.submit(job, cutOff)).rejects.toMatchObject({ code: 'queue_unavailable' });
+      // As if its write had come through, and only the answer had not.
+      if (job === written) await other.submit(job, ANYWHERE);
+      await redis.hset(held, job.id, `${today()} ${job === written ? 10 : 20}`);
+      await proxy.heal();
+    }
+    await waitUntil('one is given back', async () => (await open()) < 2);
+    // They are looked at in their order: what the first one holds stays for good.
+    expect([await open(), await used()]).toEqual([1, 10]);
+    await store.cancel(written.id);
+    expect([await open(), await used()]).toEqual([0, 0]);
+    await settled();
+  });
+
   it('costs nothing where it never ran: cancelled, deleted or expired', async () => {
     const { store, redis, stores, open, used, settled } = await world();
     const [cancelled, deleted] = [keyed(10), keyed(10)];
@@ -153,7 +238,8 @@ describe('a job of a key with limits', () => {
       event: { type: 'cancelled', ran: true, tokens: 4, usage: null, timings: TIMINGS },
     });
     await waitUntil('it is closed', async () => (await open()) === 0);
-    expect(await used()).toBe(4);
+    // With its prompt.
+    expect(await used()).toBe(6);
 
     const uncounted = keyed(20);
     await store.submit(uncounted, ANYWHERE);
@@ -167,7 +253,7 @@ describe('a job of a key with limits', () => {
       await run(worker, uncounted)
     ).finish({ event, result: { text: 'Hi', finish_reason: 'stop' } });
     await waitUntil('it is closed', async () => (await open()) === 0);
-    expect(await used()).toBe(24);
+    expect(await used()).toBe(26);
 
     // Deleted while it runs: its end will never be told.
     const deleted = keyed(30);
@@ -175,26 +261,41 @@ describe('a job of a key with limits', () => {
     await run(worker, deleted);
     await store.delete(deleted.id);
     await waitUntil('it is closed', async () => (await open()) === 0);
-    expect(await used()).toBe(54);
+    expect(await used()).toBe(56);
+  });
+
+  it('that failed costs what was made of it, by the count of its ids', async () => {
+    const { store, stores, open, used } = await world();
+    const worker = await stores.worker();
+    const counted = keyed(10);
+    await store.submit(counted, ANYWHERE);
+    const log = await run(worker, counted);
+    // Told with the end, so that there is no event before it.
+    log.append({ text: 'Hi', tokenIds: [1, 2, 3] });
+    await log.finish({ event: FAILED });
+    await waitUntil('it is closed', async () => (await open()) === 0);
+    expect(await used()).toBe(5);
+
+    const uncounted = keyed(20);
+    await store.submit(uncounted, ANYWHERE);
+    const other = await run(worker, uncounted);
+    other.append({ text: 'Hi' });
+    await other.finish({ event: FAILED });
+    await waitUntil('it is closed', async () => (await open()) === 0);
+    expect(await used()).toBe(25);
   });
 
   it('costs what it has used also where it is deleted before its end was closed', async () => {
-    const { store, stores, redis, holds, open, used } = await world();
+    const { store, stores, redis, holds, held, open, used } = await world();
     const job = keyed(30);
     await store.submit(job, ANYWHERE);
     const log = await run(await stores.worker(), job);
-    const event = {
-      type: 'completed',
-      finish_reason: 'stop',
-      usage: USAGE,
-      timings: TIMINGS,
-    } as const;
-    await log.finish({ event, result: { text: 'Hi', finish_reason: 'stop' } });
+    log.append({ text: 'Hi', tokenIds: [1, 2, 3] });
+    await log.finish({ event: FAILED });
     await waitUntil('it is closed', async () => (await open()) === 0);
     // As if whoever closes it had died before.
     await redis.zadd(holds, Date.now() + DAY_MS, job.id);
-    const today = String(Math.floor(Date.now() / DAY_MS));
-    await redis.hset(holds.replace('holds', 'held-tokens'), job.id, `${today} 30`);
+    await redis.hset(held, job.id, `${today()} 30`);
     await redis.hset(holds.replace('holds', 'day'), 'used', '30');
     await store.delete(job.id);
     expect([await open(), await used()]).toEqual([0, 5]);
@@ -223,7 +324,7 @@ describe('a job of a key with limits', () => {
     const { store, redis, day, used } = await world();
     const job = keyed(30);
     await store.submit(job, ANYWHERE);
-    const yesterday = Math.floor(Date.now() / DAY_MS) - 1;
+    const yesterday = today() - 1;
     await redis.hset(day.replace('day', 'held-tokens'), job.id, `${yesterday} 30`);
     await store.cancel(job.id);
     expect(await used()).toBe(30);

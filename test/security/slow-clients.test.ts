@@ -11,7 +11,7 @@ import { waitUntil } from '../harness/wait-until.ts';
 const SOCKETS = 150;
 const DRIP_MS = 50;
 const CHAT = '/v1/chat/completions';
-const JSON_HEAD = 'host: x\r\ncontent-type: application/json\r\n';
+const JSON_HEAD = 'host: localhost\r\ncontent-type: application/json\r\n';
 
 let world: ApiWorld;
 beforeAll(async () => {
@@ -97,16 +97,28 @@ describe('slow clients', () => {
 
 describe('what is too large', () => {
   it.each([
-    ['a URL', `GET /v1/jobs/${'a'.repeat(20_000)} HTTP/1.1\r\nhost: x\r\n\r\n`, 431],
-    ['a query', `GET /v1/jobs?after=${'a'.repeat(20_000)} HTTP/1.1\r\nhost: x\r\n\r\n`, 431],
-    ['a header', `GET /healthz HTTP/1.1\r\nhost: x\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`, 431],
+    ['a URL', `GET /v1/jobs/${'a'.repeat(20_000)} HTTP/1.1\r\nhost: localhost\r\n\r\n`, 431],
     [
-      'the name of one',
-      `GET /healthz HTTP/1.1\r\nhost: x\r\n${'a'.repeat(20_000)}: x\r\n\r\n`,
+      'a query',
+      `GET /v1/jobs?after=${'a'.repeat(20_000)} HTTP/1.1\r\nhost: localhost\r\n\r\n`,
       431,
     ],
-    ['many headers', `GET /healthz HTTP/1.1\r\nhost: x\r\n${'x: y\r\n'.repeat(4_000)}\r\n`, 431],
-    ['a method', `${'A'.repeat(20_000)} / HTTP/1.1\r\nhost: x\r\n\r\n`, 400],
+    [
+      'a header',
+      `GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`,
+      431,
+    ],
+    [
+      'the name of one',
+      `GET /healthz HTTP/1.1\r\nhost: localhost\r\n${'a'.repeat(20_000)}: x\r\n\r\n`,
+      431,
+    ],
+    [
+      'many headers',
+      `GET /healthz HTTP/1.1\r\nhost: localhost\r\n${'x: y\r\n'.repeat(4_000)}\r\n`,
+      431,
+    ],
+    ['a method', `${'A'.repeat(20_000)} / HTTP/1.1\r\nhost: localhost\r\n\r\n`, 400],
     [
       'a body by its length',
       `POST ${CHAT} HTTP/1.1\r\n${JSON_HEAD}content-length: 99999999999\r\n\r\n{}`,
@@ -156,7 +168,7 @@ describe('what two servers could read as different requests', () => {
     ['a name with a null', 'x\u0000: z\r\ncontent-length: 5'],
     ['a lone line end', 'x: a\nb: c\r\ncontent-length: 5'],
   ])('is refused, and what follows is no request: %s', async (_name, headers) => {
-    const hidden = 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n';
+    const hidden = 'GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n';
     const head = `POST /v1/route HTTP/1.1\r\n${JSON_HEAD}${headers}\r\n\r\n`;
     const raw = connectRaw(world.api.port, `${head}0\r\n\r\n${hidden}`);
     const text = await raw.closed();
@@ -167,8 +179,16 @@ describe('what two servers could read as different requests', () => {
 });
 
 it('a request for two hosts is refused', async () => {
-  const request = 'GET /healthz HTTP/1.1\r\nhost: x\r\nhost: y\r\nconnection: close\r\n\r\n';
+  const request =
+    'GET /healthz HTTP/1.1\r\nhost: localhost\r\nhost: y.localhost\r\nconnection: close\r\n\r\n';
   const text = await connectRaw(world.api.port, request).closed();
   expect(text).toMatch(/^HTTP\/1.1 400 /);
   expect(text).toContain('The host header must be given once.');
+});
+
+it('a page whose name was made to point here is refused', async () => {
+  const request = 'GET /v1/jobs HTTP/1.1\r\nhost: attacker.example\r\nconnection: close\r\n\r\n';
+  const text = await connectRaw(world.api.port, request).closed();
+  expect(text).toMatch(/^HTTP\/1.1 400 /);
+  expect(text).toContain('The host header must be localhost or an address');
 });

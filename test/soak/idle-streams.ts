@@ -80,7 +80,7 @@ async function open(port: number, id: string): Promise<IdleReader> {
   });
   socket.once('error', reject);
   socket.once('close', () => reject(new Error('The server closed the stream')));
-  socket.write(`GET /v1/jobs/${id}/events HTTP/1.1\r\nhost: x\r\n\r\n`);
+  socket.write(`GET /v1/jobs/${id}/events HTTP/1.1\r\nhost: localhost\r\n\r\n`);
   await promise;
   return reader;
 }

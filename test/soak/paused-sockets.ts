@@ -53,7 +53,7 @@ export async function measurePausedSockets(
 /** Takes the first event and then nothing more. */
 async function pausedReader(port: number, attempt?: TestAttempt): Promise<RawConnection> {
   const path = `/v1/jobs/${attempt?.job.jobId}/events`;
-  const raw = connectRaw(port, `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`);
+  const raw = connectRaw(port, `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
   await raw.until('event: queued');
   raw.socket.pause();
   return raw;

@@ -13,6 +13,7 @@ import type { ApiConfig, HttpLimits } from './config.ts';
 import { HEADER_BYTES_MAX, createConnections, newRequestId } from './connections.ts';
 import type { Drain } from './drain.ts';
 import { errorSchema, replyWithErrors, sendError, toQarrError } from './error-replies.ts';
+import { checkHost } from './host-header.ts';
 import { acceptJson } from './json-body.ts';
 import { allowOrigins } from './keys/cors.ts';
 import { guardRoutes } from './keys/guard.ts';
@@ -34,7 +35,6 @@ import type { Tokenizer } from './tokenizer.ts';
 
 /** Longer than the idle time of the usual load balancers, so that they let go first. */
 const KEEP_ALIVE_MS = 72_000;
-const HOST_HEADER = /^[\w.:[\]-]*$/;
 
 export interface ApiDeps {
   readonly config: ApiConfig;
@@ -100,18 +100,7 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
-    const [host, ...others] = request.raw.headersDistinct['host'] ?? [];
-    if (host === undefined && request.raw.httpVersion === '1.1') {
-      throw new QarrError('invalid_request', { message: 'The host header is missing.' });
-    }
-    // Who is in front of this server may go by another one of them.
-    if (others.length > 0) {
-      throw new QarrError('invalid_request', { message: 'The host header must be given once.' });
-    }
-    // It becomes part of URLs that clients are given.
-    if (!HOST_HEADER.test(host ?? '')) {
-      throw new QarrError('invalid_request', { message: 'The host header is malformed.' });
-    }
+    checkHost(request.raw, { isOpen: deps.keys === null });
   });
   if (deps.config.corsOrigins !== null) await allowOrigins(app, deps.config.corsOrigins);
   guardRoutes(app, deps);

@@ -15,6 +15,7 @@ describe('the configuration', () => {
     expect(read()).toMatchObject({
       host: '127.0.0.1',
       port: 8_080,
+      opsHost: '127.0.0.1',
       opsPort: 9_464,
       redisUrl: 'redis://127.0.0.1:6379',
       memoryPercentMax: 80,
@@ -40,6 +41,18 @@ describe('the configuration', () => {
 
   it('takes an empty variable as absent, and port 0 as any', () => {
     expect(read({ PORT: '', OPS_PORT: '0' })).toMatchObject({ port: 8_080, opsPort: 0 });
+  });
+
+  it('opens the ops port to others only where that is said by itself', () => {
+    const keys = { QARR_KEY_SECRETS: 'a-secret-of-the-tests-longer-than-32-characters' };
+    expect(read({ ...keys, HOST: '0.0.0.0' })).toMatchObject({
+      host: '0.0.0.0',
+      opsHost: '127.0.0.1',
+    });
+    expect(read({ OPS_HOST: '0.0.0.0' })).toMatchObject({
+      host: '127.0.0.1',
+      opsHost: '0.0.0.0',
+    });
   });
 
   it('is frozen', () => {

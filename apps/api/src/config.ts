@@ -17,6 +17,7 @@ import type { WebhookConfig } from './webhooks/webhook-config.ts';
 
 export const environmentSchema = z.object({
   ...commonVariables,
+  HOST: z.string().default('127.0.0.1').describe('The address of the port for users'),
   PORT: port().default(8080).describe('The port for users; 0 takes any free port'),
   QARR_REDIS_MEMORY_PERCENT: wholeNumber(1, 100)
     .default(80)
@@ -98,6 +99,7 @@ export interface ApiConfig {
   readonly deployment: Deployment;
   readonly host: string;
   readonly port: number;
+  readonly opsHost: string;
   readonly opsPort: number;
   readonly redisUrl: string;
   readonly allowVolatileRedis: boolean;
@@ -144,6 +146,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
     }),
     host: variables.HOST,
     port: variables.PORT,
+    opsHost: variables.OPS_HOST,
     opsPort: variables.OPS_PORT,
     redisUrl: variables.REDIS_URL,
     allowVolatileRedis: variables.QARR_ALLOW_VOLATILE_REDIS,

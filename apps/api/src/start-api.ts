@@ -62,7 +62,7 @@ export async function startApi(): Promise<Running> {
     webhookBacklog: () => store.webhookBacklog(),
   });
   const ops = await startOpsServer({
-    host: config.host,
+    host: config.opsHost,
     port: config.opsPort,
     registry: metrics.registry,
   });

@@ -214,7 +214,7 @@ function quotaOf(
   if (keyId === null || (concurrency === null && tokensPerDay === null)) return undefined;
   const { promptTokens, maxTokens } = features;
   const tokens = promptTokens + maxTokens * (engineRequest.n ?? 1);
-  return { keyId, concurrency, tokensPerDay, tokens };
+  return { keyId, concurrency, tokensPerDay, tokens, promptTokens };
 }
 
 /** An owner's answers are its own. */
@@ -249,11 +249,13 @@ function overQuota(
       retryAfterMs: CONCURRENCY_RETRY_MS,
     });
   }
-  const left = Math.max(0, (budget.limit ?? 0) - budget.used);
-  return new QarrError('insufficient_quota', {
-    message: `This request may use ${quota?.tokens} tokens, and of the key's quota of ${budget.limit} per day ${left} are left. Ask for less (max_tokens), or come back tomorrow (UTC).`,
-    retryAfterMs: budget.resetMs,
-  });
+  const [asked, limit] = [Math.ceil(quota?.tokens ?? 0), budget.limit ?? 0];
+  const left = Math.max(0, limit - budget.used);
+  const message =
+    asked > limit
+      ? `This request may use ${asked} tokens, which is more than the key's whole quota of ${limit} per day: it is refused on any day. Ask for less (max_tokens).`
+      : `This request may use ${asked} tokens, and of the key's quota of ${limit} per day ${left} are left. Ask for less (max_tokens), or come back tomorrow (UTC).`;
+  return new QarrError('insufficient_quota', { message, retryAfterMs: budget.resetMs });
 }
 
 function attachedTo(known: KnownSubmission): AcceptedJob {

@@ -25,7 +25,15 @@ function problemOf(env: NodeJS.ProcessEnv): string {
 describe('readConfig', () => {
   test('starts a simulator and one worker for each tier of the default deployment', () => {
     const config = readConfig({ env: {}, folder });
-    expect(config).toMatchObject({ host: '127.0.0.1', port: 8080, opsPort: 9464 });
+    expect(config).toMatchObject({
+      host: '127.0.0.1',
+      port: 8080,
+      opsHost: '127.0.0.1',
+      opsPort: 9464,
+    });
+    const opened = readConfig({ env: { HOST: '0.0.0.0', OPS_HOST: '::1' }, folder });
+    expect(opened).toMatchObject({ host: '0.0.0.0', opsHost: '::1' });
+    expect(readConfig({ env: { HOST: '0.0.0.0' }, folder }).opsHost).toBe('127.0.0.1');
     expect(config.redisUrl).toBeNull();
     expect(config.configFile).toBeNull();
     expect(
@@ -92,6 +100,8 @@ describe('readConfig', () => {
     const config = readConfig({ env, folder });
     expect(config.keySecrets).toEqual({ QARR_KEY_SECRETS: 'a secret' });
     expect(readConfig({ env: {}, folder }).keySecrets).toBeNull();
+    const inFile = { QARR_KEY_SECRETS_FILE: 'keys.secret' };
+    expect(readConfig({ env: inFile, folder })).toMatchObject({ keySecrets: inFile });
     expect(Object.keys(config.childEnv)).not.toContain('QARR_KEY_SECRETS');
     expect(Object.keys(config.childEnv)).not.toContain('QARR_KEY_SECRETS_FILE');
     expect(Object.keys(config.childEnv)).not.toContain('QARR_API_KEY');

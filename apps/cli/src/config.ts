@@ -23,6 +23,7 @@ export interface UpConfig {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  readonly opsHost: string;
   /** 0: any free port. */
   readonly opsPort: number;
   /** Null: a Redis of its own. */
@@ -76,6 +77,7 @@ export function readConfig({
     folder,
     host: text(env, 'HOST') ?? '127.0.0.1',
     port,
+    opsHost: text(env, 'OPS_HOST') ?? '127.0.0.1',
     opsPort,
     redisUrl: url({ env, name: 'REDIS_URL', protocols: ['redis:', 'rediss:'] }),
     configFile,

@@ -146,9 +146,9 @@ async function start({
 }
 
 /** Returns the API's port. */
-async function choosePorts({ host, port, opsPort }: UpConfig): Promise<number> {
+async function choosePorts({ host, port, opsHost, opsPort }: UpConfig): Promise<number> {
   if (port !== 0) await requireFreePort({ host, port, variable: 'PORT' });
-  if (opsPort !== 0) await requireFreePort({ host, port: opsPort, variable: 'OPS_PORT' });
+  if (opsPort !== 0) await requireFreePort({ host: opsHost, port: opsPort, variable: 'OPS_PORT' });
   return port === 0 ? freePort(host) : port;
 }
 

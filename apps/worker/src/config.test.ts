@@ -105,7 +105,7 @@ describe("a worker's configuration", () => {
       QARR_RETRY_PERCENT: '200',
       QARR_CANARY_EVERY_MS: '100',
       QARR_CANARY_TIMEOUT_MS: '5',
-      HOST: '0.0.0.0',
+      OPS_HOST: '0.0.0.0',
       OPS_PORT: '0',
       QARR_DRAIN_MS: '0',
       LOG_LEVEL: 'debug',

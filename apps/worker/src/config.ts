@@ -173,7 +173,7 @@ export function readConfig({
       successThreshold: variables.QARR_BREAKER_PROBES,
     },
     retriesPerSuccess: variables.QARR_RETRY_PERCENT / 100,
-    opsHost: variables.HOST,
+    opsHost: variables.OPS_HOST,
     opsPort: variables.OPS_PORT,
     drainMs: variables.QARR_DRAIN_MS,
     logLevel: variables.LOG_LEVEL,

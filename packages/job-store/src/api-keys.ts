@@ -20,8 +20,13 @@ const REMEMBER_MS = 30 * 24 * 3_600_000;
 /** Somebody else changes the same key at the same moment: that does not happen often. */
 const TRIES_MAX = 5;
 
-export interface FoundKey {
+export interface ReadKey {
   readonly key: ApiKey;
+  /** How far Redis's clock, by which keys end, is ahead of this process's. */
+  readonly clockAheadMs: number;
+}
+
+export interface FoundKey extends ReadKey {
   /** The one that was used. */
   readonly text: KeyText;
 }
@@ -31,7 +36,7 @@ type NewText = Pick<KeyText, 'digest' | 'lastFour'>;
 export interface ApiKeys {
   /** The key of one of these digests; it may be revoked or over. */
   find(digests: readonly string[]): Promise<FoundKey | null>;
-  get(keyId: string): Promise<ApiKey | null>;
+  get(keyId: string): Promise<ReadKey | null>;
   /** Newest first. */
   list(): Promise<ApiKey[]>;
   /** Null where there are too many. `lifeMs`: null for one that does not end. */
@@ -82,6 +87,10 @@ export function createApiKeys({ redis, keys }: { redis: Redis; keys: Keys }): Ap
     throw new Error(`The key ${keyId} changes all the time`);
   }
 
+  async function clockAheadMs(): Promise<number> {
+    return (await redisNow(redis)) - Date.now();
+  }
+
   return {
     async find(digests) {
       const ids = await redis.hmget(digestsKey, ...digests);
@@ -91,12 +100,13 @@ export function createApiKeys({ redis, keys }: { redis: Redis; keys: Keys }): Ap
       const key = apiKeySchema.parse(JSON.parse(json));
       // The index only proposes.
       const text = key.texts.find(({ digest }) => isSame(digest, digests[at] ?? ''));
-      return text === undefined ? null : { key, text };
+      return text === undefined ? null : { key, text, clockAheadMs: await clockAheadMs() };
     },
 
     async get(keyId) {
       const json = await redis.hget(records, keyId);
-      return json === null ? null : apiKeySchema.parse(JSON.parse(json));
+      if (json === null) return null;
+      return { key: apiKeySchema.parse(JSON.parse(json)), clockAheadMs: await clockAheadMs() };
     },
 
     async list() {

@@ -36,8 +36,11 @@ const FIELDS = [
   'answer_ttl_ms',
   'rerouted',
   'quota_key',
+  'quota_prompt',
   'attempt',
+  'tokens_made',
 ] as const;
+type Field = (typeof FIELDS)[number];
 
 export interface Closing {
   /**
@@ -66,54 +69,47 @@ export function createClosing({
   webhooks: Pick<WebhookQueue, 'add' | 'remove'>;
 }): Closing {
   async function read(jobId: string) {
-    const [fields, openSince] = await Promise.all([
+    const [values, openSince] = await Promise.all([
       redis.hmget(keys.job(jobId), ...FIELDS),
       redis.zscore(keys.open, jobId),
     ]);
-    const [
-      state,
-      deleted,
-      tier,
-      jobClass,
-      epoch,
-      owner,
-      createdAt,
-      finishedAt,
-      resultTtlMs,
-      ...rest
-    ] = fields;
-    const [idempotencyKey, replicaId, webhookEvents, requestHash, answerTtlMs, rerouted, ...key] =
-      rest;
-    const [quotaKey, attempt] = key;
+    const entries = FIELDS.map((name, at) => [name, values[at] ?? null]);
+    const record = Object.fromEntries(entries) as Record<Field, string | null>;
+    const resultTtlMs = Number(record.result_ttl_ms ?? DEFAULT_RETENTION.resultMs);
+    const { rerouted, tokens_made: tokensMade } = record;
     return {
       jobId,
-      state: (state ?? null) as JobState | null,
-      deleted: deleted ?? null,
-      tier: tier ?? '',
-      queue: queueOf(jobClass as JobClass),
-      epoch: Number(epoch),
-      owner: owner ?? '',
-      createdAt: Number(createdAt),
-      keptUntil: Number(finishedAt) + Number(resultTtlMs ?? DEFAULT_RETENTION.resultMs),
-      idempotencyKey: idempotencyKey ?? null,
-      replicaId: replicaId ?? null,
-      webhookEvents: webhookEvents?.split(' ') ?? [],
+      state: record.state as JobState | null,
+      deleted: record.deleted,
+      tier: record.tier ?? '',
+      queue: queueOf(record.class as JobClass),
+      epoch: Number(record.epoch),
+      owner: record.owner ?? '',
+      createdAt: Number(record.created_at),
+      keptUntil: Number(record.finished_at) + resultTtlMs,
+      idempotencyKey: record.idempotency_key,
+      replicaId: record.bound,
+      webhookEvents: record.webhook_events?.split(' ') ?? [],
       formerTier: rerouted ? (JSON.parse(rerouted) as Rerouted).from : null,
-      requestHash: requestHash ?? null,
+      requestHash: record.request_hash,
       // No longer than the job that it names.
-      answerTtlMs: Math.min(Number(answerTtlMs), Number(resultTtlMs ?? DEFAULT_RETENTION.resultMs)),
-      quotaKey: quotaKey ?? null,
-      attempt: Number(attempt),
+      answerTtlMs: Math.min(Number(record.answer_ttl_ms), resultTtlMs),
+      quotaKey: record.quota_key,
+      promptTokens: Number(record.quota_prompt),
+      attempt: Number(record.attempt),
+      // A word in place of a number says that nobody knows.
+      tokensMade: tokensMade !== null && /^\d+$/.test(tokensMade) ? Number(tokensMade) : null,
       isOpen: openSince !== null,
     };
   }
   type Job = Awaited<ReturnType<typeof read>>;
 
   /** What its API key has for other jobs again. */
-  async function settleQuota({ jobId, quotaKey, attempt }: Job): Promise<void> {
+  async function settleQuota(job: Job): Promise<void> {
+    const { jobId, quotaKey } = job;
     if (quotaKey === null) return;
     const final = await redis.hget(keys.job(jobId), 'final');
-    await quotas.leave(quotaKey, jobId, tokensUsed({ attempt, final }));
+    await quotas.leave(quotaKey, jobId, tokensUsed({ ...job, final }));
   }
 
   async function closeEnded(job: Job & { state: TerminalState }): Promise<boolean> {

@@ -212,7 +212,8 @@ export function createEventLog({
           if (event.type === 'cancelled') attempt.pending.take();
           const first = attempt.nextSeq;
           const events = takePending(attempt);
-          const fields = result === undefined ? [] : ['result', JSON.stringify(result)];
+          const fields = ['tokens_made', tokensMade(attempt) ?? UNKNOWN];
+          if (result !== undefined) fields.push('result', JSON.stringify(result));
           const outcome = await insist('finish', {
             keys: [keys.job(jobId), keys.log(jobId)],
             args: [

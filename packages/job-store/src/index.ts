@@ -2,7 +2,7 @@
 export { createProducerStore } from './producer-store.ts';
 export type { ProducerStore } from './producer-store.ts';
 export { createKeyStore } from './api-keys.ts';
-export type { ApiKeys, FoundKey } from './api-keys.ts';
+export type { ApiKeys, FoundKey, ReadKey } from './api-keys.ts';
 export type { OverQuota, RequestCount, TokenBudget } from './quota.ts';
 export type { RedisMemory } from './memory-guard.ts';
 export type { KnownSubmission, Placement, QueuePlace, Submission } from './submitter.ts';

@@ -23,6 +23,7 @@ import { createListing } from './listing.ts';
 import type { Listing } from './listing.ts';
 import { createMemoryGuard } from './memory-guard.ts';
 import type { RedisMemory } from './memory-guard.ts';
+import { createOwedHolds } from './owed-holds.ts';
 import { createOwnerIndex } from './owner-index.ts';
 import { createQueues } from './queues.ts';
 import { createQuotas } from './quota.ts';
@@ -184,6 +185,7 @@ export async function createProducerStore({
     passEveryMs,
     onError,
   });
+  const owedHolds = createOwedHolds({ redis, keys, quotas, writtenWithinMs: createWithinMs });
   const submitter = createSubmitter({
     redis,
     keys,
@@ -192,6 +194,7 @@ export async function createProducerStore({
     closing,
     index,
     quotas,
+    owedHolds,
     idempotency: createIdempotency({ redis, keys, ttlMs: idempotencyTtlMs }),
     replicas,
     retention,
@@ -307,6 +310,7 @@ export async function createProducerStore({
     },
 
     async stop() {
+      owedHolds.stop();
       await followers.stop();
       await replicas.stop();
       await queues.stop();

@@ -35,7 +35,9 @@ export function newJobFields(
       ? {}
       : { request_hash: job.cache.requestHash, answer_ttl_ms: String(job.cache.ttlMs) }),
     ...(job.idempotency === undefined ? {} : { idempotency_key: job.idempotency.key }),
-    ...(job.quota === undefined ? {} : { quota_key: job.quota.keyId }),
+    ...(job.quota === undefined
+      ? {}
+      : { quota_key: job.quota.keyId, quota_prompt: String(Math.ceil(job.quota.promptTokens)) }),
     ...(job.traceparent === undefined ? {} : { traceparent: job.traceparent }),
     ...(job.webhook === undefined
       ? {}

@@ -28,6 +28,7 @@ const SCRIPT_NAMES = [
   'probe-lease',
   'quota-count',
   'quota-enter',
+  'quota-give-up',
   'quota-leave',
   'release',
   'requeue',
@@ -53,6 +54,7 @@ const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'ledger-start',
   'probe-lease',
   'quota-count',
+  'quota-give-up',
   'quota-leave',
   'requeue',
 ]);

@@ -11,6 +11,7 @@
  *
  * Each may be done again with the same id, so a key makes one job however many ask for it at once.
  */
+import { randomUUID } from 'node:crypto';
 import { QarrError, isTerminalState } from '@qarr/router-core';
 import type {
   CachedAnswer,
@@ -29,6 +30,7 @@ import type { Idempotency } from './idempotency.ts';
 import type { Keys } from './keys.ts';
 import type { Found, Full, Ledger, LedgerEntry } from './ledger.ts';
 import type { MemoryGuard } from './memory-guard.ts';
+import type { OwedHolds } from './owed-holds.ts';
 import type { OwnerIndex } from './owner-index.ts';
 import type { Queues } from './queues.ts';
 import type { OverQuota, Quotas, TokenBudget } from './quota.ts';
@@ -99,6 +101,7 @@ export function createSubmitter({
   closing,
   index,
   quotas,
+  owedHolds,
   idempotency,
   replicas,
   retention,
@@ -112,7 +115,8 @@ export function createSubmitter({
   ledger: Ledger;
   closing: Closing;
   index: OwnerIndex;
-  quotas: Pick<Quotas, 'enter' | 'leave'>;
+  quotas: Pick<Quotas, 'enter' | 'giveUp'>;
+  owedHolds: Pick<OwedHolds, 'owe'>;
   idempotency: Idempotency;
   replicas: Pick<Replicas, 'replicaId' | 'bind'>;
   retention: Retention;
@@ -137,18 +141,24 @@ export function createSubmitter({
     job: NewJob,
     writeOnce: () => Promise<Result>,
   ): Promise<Result | (Submission & { kind: 'over_quota' })> {
-    const { id, quota } = job;
+    const { id: jobId, quota } = job;
     if (quota === undefined) return writeOnce();
-    const { kind, budget } = await quotas.enter({ ...job, quota });
-    if (kind === 'concurrency' || kind === 'tokens') {
-      return { kind: 'over_quota', why: kind, budget };
+    const hold = { keyId: quota.keyId, jobId, writer: randomUUID() };
+    try {
+      const { kind, budget } = await quotas.enter({ ...job, quota }, hold.writer);
+      if (kind === 'concurrency' || kind === 'tokens') {
+        return { kind: 'over_quota', why: kind, budget };
+      }
+      const submission = await writeOnce();
+      if (submission.kind === 'created') return { ...submission, budget };
+      const isOpen = submission.kind === 'attached' && !isTerminalState(submission.record.state);
+      // Of one that is open, whoever has written it has taken the same.
+      if (!isOpen) await quotas.giveUp(hold);
+      return submission;
+    } catch (error) {
+      owedHolds.owe(hold);
+      throw error;
     }
-    const submission = await writeOnce();
-    if (submission.kind === 'created') return { ...submission, budget };
-    // Of one that is open, whoever has written it has taken the same.
-    const isOpen = submission.kind === 'attached' && !isTerminalState(submission.record.state);
-    if (!isOpen) await quotas.leave(quota.keyId, id, 0);
-    return submission;
   }
 
   async function writePlaced(
@@ -240,7 +250,6 @@ export function createSubmitter({
   ): Promise<Written> {
     if (created[0] === 'late') {
       await ledger.leave(job.tier, job.id);
-      if (job.quota !== undefined) await quotas.leave(job.quota.keyId, job.id, 0);
       throw new QarrError('queue_unavailable');
     }
     if (created[0] === 'deleted') {

@@ -110,7 +110,7 @@ describe('variables', () => {
     expect(readEnvironment(schema, {})).toEqual({
       REDIS_URL: 'redis://127.0.0.1:6379',
       QARR_ALLOW_VOLATILE_REDIS: false,
-      HOST: '127.0.0.1',
+      OPS_HOST: '127.0.0.1',
       OPS_PORT: 9_464,
       QARR_DRAIN_MS: 25_000,
       LOG_LEVEL: 'info',

@@ -17,7 +17,12 @@ export const commonVariables = {
   QARR_ALLOW_VOLATILE_REDIS: flag()
     .default(false)
     .describe('Development only: go on with a Redis that forgets accepted jobs when it restarts'),
-  HOST: z.string().default('127.0.0.1').describe('The address that servers bind to'),
+  OPS_HOST: z
+    .string()
+    .default('127.0.0.1')
+    .describe(
+      'The address of the ops port, which asks for no key: open it to your Prometheus only',
+    ),
   OPS_PORT: port().default(9464).describe('`/metrics` and `/healthz`; 0 takes any free port'),
   QARR_DRAIN_MS: milliseconds(0, 3_600_000)
     .default(25_000)

@@ -107,6 +107,8 @@ export interface JobQuota {
   readonly tokensPerDay: number | null;
   /** The most that it can use, of its prompt and its answer. */
   readonly tokens: number;
+  /** Of these, its prompt, as it is estimated. */
+  readonly promptTokens: number;
 }
 
 const reroutedSchema = z.object({ from: z.string(), reason: z.string() });

@@ -13,7 +13,13 @@ function world({
   revokedAt = null,
   until = null,
   secrets = SECRETS,
-}: { revokedAt?: number | null; until?: number | null; secrets?: string[] } = {}) {
+  clockAheadMs = 0,
+}: {
+  revokedAt?: number | null;
+  until?: number | null;
+  secrets?: string[];
+  clockAheadMs?: number;
+} = {}) {
   const text = newKeyText();
   const digest = createDigests(secrets).newest(text);
   const keyText = { digest, lastFour: text.slice(-4), until };
@@ -34,9 +40,9 @@ function world({
     async findKey(digests: readonly string[]): Promise<FoundKey | null> {
       asked.push(digests);
       if (store.isDown) throw new QarrError('queue_unavailable');
-      return digests.includes(digest) ? { key, text: keyText } : null;
+      return digests.includes(digest) ? { key, text: keyText, clockAheadMs } : null;
     },
-    getKey: async (id: string) => (id === key.id ? key : null),
+    getKey: async (id: string) => (id === key.id ? { key, clockAheadMs } : null),
   };
   const authenticate = createAuthenticate({ store, secrets: SECRETS, now: () => NOW });
   return {
@@ -77,9 +83,17 @@ describe('a key in a header', () => {
   it.each([
     ['revoked', { revokedAt: NOW - 1 }],
     ['over', { until: NOW }],
+    ["over by Redis's clock", { until: NOW + 60_000, clockAheadMs: 60_000 }],
   ])('is refused where it is %s', async (_name, options) => {
-    const { by, text } = world(options);
+    const { by, text, authenticate } = world(options);
     await expect(by(`Bearer ${text}`)).rejects.toMatchObject(REFUSED);
+    await expect(authenticate.byId('key_1')).rejects.toMatchObject(REFUSED);
+  });
+
+  it("is good for as long as it is by Redis's clock", async () => {
+    const { by, text, authenticate } = world({ until: NOW - 59_999, clockAheadMs: -60_000 });
+    expect(await by(`Bearer ${text}`)).toMatchObject({ owner: 'acme' });
+    expect(await authenticate.byId('key_1')).toMatchObject({ owner: 'acme' });
   });
 
   it.each([[undefined], ['Bearer sk-1'], ['Bearer qarr-short'], ['Basic qarr'], ['']])(

@@ -1,5 +1,5 @@
 /** From what a request brings to the caller on whose behalf it comes. */
-import type { FoundKey, ProducerStore } from '@qarr/job-store';
+import type { FoundKey, ProducerStore, ReadKey } from '@qarr/job-store';
 import { QarrError, isUsable } from '@qarr/router-core';
 import type { ApiKey } from '@qarr/router-core';
 import type { Caller } from '../caller.ts';
@@ -26,13 +26,13 @@ export function createAuthenticate({
   store: Pick<ProducerStore, 'findKey' | 'getKey'>;
   /** Newest first, at least one. */
   secrets: readonly string[];
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, by the clock of this process. */
   now?: () => number;
 }): Authenticate {
   const digests = createDigests(secrets);
   const limits = { forMs: KEY_CACHE_MS, entriesMax: ENTRIES_MAX };
   const byDigest = createShortCache<FoundKey>(limits);
-  const byKeyId = createShortCache<ApiKey>(limits);
+  const byKeyId = createShortCache<ReadKey>(limits);
 
   return {
     async byHeader(authorization) {
@@ -47,16 +47,15 @@ export function createAuthenticate({
       const candidates = digests.all(text);
       // All of it: two keys may begin alike.
       const found = await byDigest.get(candidates[0] ?? '', () => store.findKey(candidates));
-      if (found === null || !isUsable({ ...found.key, texts: [found.text] }, now())) {
-        throw new QarrError('invalid_api_key');
-      }
-      return callerOf(found.key);
+      if (found === null) throw new QarrError('invalid_api_key');
+      const { key, text: used, clockAheadMs } = found;
+      return callerIf(isUsable({ ...key, texts: [used] }, now() + clockAheadMs), key);
     },
 
     async byId(keyId) {
-      const key = await byKeyId.get(keyId, () => store.getKey(keyId));
-      if (key === null || !isUsable(key, now())) throw new QarrError('invalid_api_key');
-      return callerOf(key);
+      const found = await byKeyId.get(keyId, () => store.getKey(keyId));
+      if (found === null) throw new QarrError('invalid_api_key');
+      return callerIf(isUsable(found.key, now() + found.clockAheadMs), found.key);
     },
   };
 }
@@ -67,7 +66,9 @@ function bearerOf(authorization: string): string | null {
   return scheme.toLowerCase() === 'bearer' ? text : null;
 }
 
-function callerOf({ id, owner, scopes, maxClass, rpm, concurrency, tokensPerDay }: ApiKey): Caller {
+function callerIf(isGood: boolean, key: ApiKey): Caller {
+  if (!isGood) throw new QarrError('invalid_api_key');
+  const { id, owner, scopes, maxClass, rpm, concurrency, tokensPerDay } = key;
   return {
     owner,
     keyId: id,

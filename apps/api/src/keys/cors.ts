@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify';
 /** What pages may read beside the few that browsers always let them. */
 const EXPOSED = [
   'x-request-id',
+  'openai-processing-ms',
   'retry-after',
   'retry-after-ms',
   'x-should-retry',

@@ -38,10 +38,17 @@ describe('requireFreePort', () => {
     );
   });
 
-  test('names HOST when it is not an address of this machine', async () => {
-    const port = await freePort('127.0.0.1');
-    // A network for documentation, which no machine has (RFC 5737).
-    const unusable = requireFreePort({ host: '192.0.2.1', port, variable: 'PORT' });
-    await expect(unusable).rejects.toThrow('HOST 192.0.2.1 is not an address of this machine');
-  });
+  test.each([
+    ['PORT', 'HOST'],
+    ['OPS_PORT', 'OPS_HOST'],
+  ] as const)(
+    'of %s names %s when it is not an address of this machine',
+    async (variable, name) => {
+      const port = await freePort('127.0.0.1');
+      // A network for documentation, which no machine has (RFC 5737).
+      const unusable = requireFreePort({ host: '192.0.2.1', port, variable });
+      const line = new RegExp(`^${name} 192\\.0\\.2\\.1 is not an address of this machine`);
+      await expect(unusable).rejects.toThrow(line);
+    },
+  );
 });

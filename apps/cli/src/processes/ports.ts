@@ -4,6 +4,7 @@ import { CliError } from '../cli-error.ts';
 
 /** On this machine an answer takes far less; on a host that drops packets there is none. */
 const CONNECT_TIMEOUT_MS = 500;
+const HOST_OF = { PORT: 'HOST', OPS_PORT: 'OPS_HOST' } as const;
 
 /**
  * Throws a CliError that says which variable to set when the address cannot be used.
@@ -18,7 +19,7 @@ export async function requireFreePort({
 }: {
   host: string;
   port: number;
-  variable: string;
+  variable: 'PORT' | 'OPS_PORT';
 }): Promise<void> {
   const taken = `port ${port} is taken; set ${variable} to another one, or stop what listens there`;
   if (await somebodyListens({ host: reachableHost(host), port })) throw new CliError(taken);
@@ -31,7 +32,9 @@ export async function requireFreePort({
     case 'EACCES':
       throw new CliError(`port ${port} needs special rights; set ${variable} to 1024 or more`);
     default:
-      throw new CliError(`HOST ${host} is not an address of this machine (${code})`);
+      throw new CliError(
+        `${HOST_OF[variable]} ${host} is not an address of this machine (${code})`,
+      );
   }
 }
 

@@ -38,6 +38,7 @@ export function startApi({
       ...env,
       HOST: config.host,
       PORT: String(port),
+      OPS_HOST: config.opsHost,
       OPS_PORT: String(config.opsPort),
       QARR_DRAIN_MS: String(DRAIN_MS.api),
       ...(config.webhookSecrets === null ? {} : { QARR_WEBHOOK_SECRETS: config.webhookSecrets }),

@@ -20,7 +20,7 @@ local names = { 'tier', 'class', 'epoch', 'owner', 'idempotency_key', 'bound', '
 local values = redis.call('HMGET', KEYS[1], unpack(names))
 -- How much of its key's quota it has used is told by its end.
 if redis.call('HEXISTS', KEYS[1], 'quota_key') == 1 then
-  for _, name in ipairs({ 'quota_key', 'attempt', 'final' }) do
+  for _, name in ipairs({ 'quota_key', 'quota_prompt', 'attempt', 'tokens_made', 'final' }) do
     names[#names + 1] = name
   end
   values = redis.call('HMGET', KEYS[1], unpack(names))

@@ -3,7 +3,7 @@
 -- never run: a job that was written is closed, and its hold settled, before that.
 --
 -- ARGV  1 job id, 2 how long it may be open at most (ms), 3 tokens, 4 jobs at once or '', 5 tokens in a
---       day or ''
+--       day or '', 6 who writes it: a name without spaces
 -- RETURN {'entered', 'known', or what is against it: 'concurrency', 'tokens'; tokens used today; ms
 --         until tomorrow}
 
@@ -21,6 +21,8 @@ end
 
 local job_id, open_ms, tokens = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if redis.call('ZSCORE', KEYS[1], job_id) then
+  -- Whoever gives up must not take it from the others who write the same job.
+  redis.call('HSET', KEYS[2], job_id, redis.call('HGET', KEYS[2], job_id) .. ' ' .. ARGV[6])
   return answer('known')
 end
 if ARGV[4] ~= '' and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then
@@ -30,7 +32,7 @@ if ARGV[5] ~= '' and used_today(now) + tokens > tonumber(ARGV[5]) then
   return answer('tokens')
 end
 redis.call('ZADD', KEYS[1], whole(now + open_ms), job_id)
-redis.call('HSET', KEYS[2], job_id, whole(day_of(now)) .. ' ' .. whole(tokens))
+redis.call('HSET', KEYS[2], job_id, whole(day_of(now)) .. ' ' .. whole(tokens) .. ' ' .. ARGV[6])
 for i = 1, 2 do
   if redis.call('PTTL', KEYS[i]) < open_ms then
     redis.call('PEXPIRE', KEYS[i], open_ms)

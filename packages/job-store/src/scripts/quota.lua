@@ -4,8 +4,8 @@
 -- (of UTC) on which they were. Whoever takes a hold away settles it, so that nothing is given back
 -- twice.
 --
--- KEYS  1 holds: jobs by their latest possible end, 2 held tokens: `<day> <tokens>` by job, 3 the day
---       and what is used of it
+-- KEYS  1 holds: jobs by their latest possible end, 2 held tokens: `<day> <tokens> <writer> …` by job,
+--       3 the day and what is used of it
 
 local DAY_MS = 86400000
 
@@ -40,7 +40,7 @@ local function settle(job_id, used, now)
   end
   local held = redis.call('HGET', KEYS[2], job_id) or ''
   redis.call('HDEL', KEYS[2], job_id)
-  local day, taken = string.match(held, '^(%d+) (%d+)$')
+  local day, taken = string.match(held, '^(%d+) (%d+)')
   if used and tonumber(day) == day_of(now) then
     charge(used - tonumber(taken), now)
   end
