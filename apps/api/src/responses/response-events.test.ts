@@ -293,8 +293,8 @@ describe('the events of a response that has begun anew', () => {
   });
 
   it('leave out all that was void', () => {
-    const news = [said('Yes'), call(0, { name: 'g' }), completed('tool_calls')];
-    const thrice = [...events, started(2), said('An'), reset, started(3), ...news];
+    const last = [said('Yes'), call(0, { name: 'g' }), completed('tool_calls')];
+    const thrice = [...events, started(2), said('An'), reset, started(3), ...last];
     const seen = sent(thrice, { voidUntil: thrice.lastIndexOf(reset) + 1 });
     expect(typesOf(seen).filter((type) => type === 'output_text.delta')).toHaveLength(1);
     expect(lastOf(seen)['output']).toMatchObject([
