@@ -26,8 +26,10 @@ async function answer(texts: string[], end = complete): Promise<TestAttempt> {
   return attempt;
 }
 const complete = (attempt: TestAttempt) => attempt.complete();
-const callTool = (attempt: TestAttempt) =>
-  attempt.completeWith({ text: '', tool_calls: [call], finish_reason: 'tool_calls' });
+async function callTool(attempt: TestAttempt): Promise<void> {
+  await attempt.say('', { toolCalls: [{ index: 0, ...call }] });
+  await attempt.completeWith({ text: '', tool_calls: [call], finish_reason: 'tool_calls' });
+}
 
 type Run = (attempt: TestAttempt) => Promise<unknown>;
 

@@ -8,7 +8,14 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { HEARTBEAT_MS, createWorkerStore } from '@qarr/job-store';
-import type { AttemptLog, ClaimedJob, Delivery, Ending, StopReason } from '@qarr/job-store';
+import type {
+  AnswerDelta,
+  AttemptLog,
+  ClaimedJob,
+  Delivery,
+  Ending,
+  StopReason,
+} from '@qarr/job-store';
 import { jobError } from '@qarr/router-core';
 import type { ErrorCode, JobResult, Usage, WorkerStatus } from '@qarr/router-core';
 import { Redis } from 'ioredis';
@@ -136,8 +143,8 @@ export interface TestAttempt {
   readonly job: ClaimedJob;
   /** Why it was told to stop, if it was. */
   readonly stopped: StopReason | 'told' | null;
-  /** Adds text and waits until it is in the log, so that it is an event of its own. */
-  say(text: string): Promise<void>;
+  /** Adds text, or more, and waits until it is in the log, so that it is an event of its own. */
+  say(text: string, more?: Omit<AnswerDelta, 'text'>): Promise<void>;
   /** Adds it again and again, faster than engines do, and waits until the log has all of it. */
   pour(text: string, times: number): Promise<void>;
   complete(usage?: Usage | null): Promise<void>;
@@ -259,10 +266,10 @@ function testAttempt({
   }
   return {
     job,
-    async say(more) {
+    async say(added, more) {
       const before = await seq();
-      text += more;
-      log.append({ text: more });
+      text += added;
+      log.append({ ...more, text: added });
       await waitUntil('the text is in the log', async () => (await seq()) > before);
     },
     async pour(more, times) {

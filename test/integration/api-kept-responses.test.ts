@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createProducerStore } from '@qarr/job-store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openStream, postJson, startApiWorld } from '../harness/api.ts';
-import type { ApiWorld, TestWorker } from '../harness/api.ts';
+import type { ApiWorld, TestAttempt, TestWorker } from '../harness/api.ts';
 import { ANYWHERE, newJob } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
@@ -34,6 +34,7 @@ async function read(response: Response | Promise<Response>): Promise<Answer> {
   return { status, body: JSON.parse(text) as Answer['body'] };
 }
 const post = (body: object, init?: RequestInit) => read(postJson(url, body, init));
+const stateOf = (jobId: string) => world.redis.hget(`qarr:{${jobId}}:job`, 'state');
 const get = (path: string) => read(fetch(`${url}/${path}`));
 const cancel = (id: string) =>
   // As OpenAI's client for Python sends it: a content type, and nothing of it.
@@ -103,6 +104,22 @@ describe('a response that is not stored', () => {
     await waitUntil('its job is gone', async () => (await world.jobIds()).length === 0);
   });
 
+  it('is there until its worker has said what it cost', async () => {
+    const reader = await openStream(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ input: 'Hello', store: false, stream: true }),
+    });
+    const attempt = await worker.next();
+    await attempt.say('Hi.');
+    await reader.until('Hi.');
+    reader.leave();
+    await waitUntil('the worker is told', () => attempt.stopped === 'told');
+    // Throws where there is no such job any more.
+    await attempt.giveUp(1);
+    await waitUntil('its job is gone', async () => (await stateOf(attempt.job.jobId)) === null);
+  });
+
   it('with an Idempotency-Key is there for whoever sends it again', async () => {
     const headers = { 'content-type': 'application/json', 'idempotency-key': 'once' };
     const first = post({ input: 'Hello', store: false }, { headers });
@@ -168,6 +185,52 @@ describe('a stream from an event on', () => {
   });
 });
 
+describe('a response that begins anew', () => {
+  /** Its first attempt has said more than is read of a log at once. */
+  const VOID = 'void '.repeat(2_000);
+
+  async function begunAnew(): Promise<{ id: string; attempt: TestAttempt }> {
+    const { id } = (await post({ input: 'Hello', background: true })).body;
+    const jobId = id.replace('resp_', 'job_');
+    const first = await worker.next(jobId);
+    await first.say(VOID);
+    await first.say('void');
+    await first.handBack();
+    const attempt = await worker.next(jobId);
+    await attempt.say('Anew');
+    return { id, attempt };
+  }
+
+  it('is followed without what is void, by whoever has nothing of it', async () => {
+    const { id, attempt } = await begunAnew();
+    const reader = await openStream(`${url}/${id}?stream=true`);
+    await reader.until('"delta":"Anew"');
+    await attempt.complete();
+    const whole = await reader.end();
+    expect(whole).not.toContain('void');
+    const { body } = await get(id);
+    expect(body).toMatchObject({ status: 'completed', output: [{ content: [{ text: 'Anew' }] }] });
+    expect(whole).toContain(JSON.stringify(body['output']));
+    const after = async (known: number) =>
+      (await openStream(`${url}/${id}?stream=true&starting_after=${known}`)).end();
+    const rest = whole.slice(whole.indexOf('event: response.output_item.added'));
+    expect(await after(2)).toBe(`: hb\n${rest}`);
+    expect(await after(3)).toMatch(/^: hb\nevent: error\n.*upstream_interrupted.*\n\n$/);
+    expect(await after(9999)).toBe(': hb\n');
+  });
+
+  it('ends as its job does', async () => {
+    const [failing, leaving] = [await begunAnew(), await begunAnew()];
+    await failing.attempt.fail('upstream_error');
+    const output = [{ content: [{ text: 'Anew' }] }];
+    expect((await get(failing.id)).body).toMatchObject({ status: 'failed', output });
+    const cancelling = cancel(leaving.id);
+    await waitUntil('the worker is told', () => leaving.attempt.stopped === 'told');
+    await leaving.attempt.giveUp(1);
+    expect((await cancelling).body).toMatchObject({ status: 'cancelled', output });
+  });
+});
+
 describe('a cancellation', () => {
   it('is for what is in the background, and goes on', async () => {
     const { body } = await ended({});
@@ -199,6 +262,20 @@ describe('a deletion', () => {
   });
 });
 
+describe('an Idempotency-Key', () => {
+  it('stands for its response also where what that went on from is gone', async () => {
+    const { body: first } = await ended({});
+    const body = { previous_response_id: first.id };
+    const headers = { 'content-type': 'application/json', 'idempotency-key': 'on' };
+    const answering = post({ input: 'More', ...body }, { headers });
+    await (await worker.next()).complete();
+    const answer = await answering;
+    await fetch(`${url}/${first.id}`, { method: 'DELETE' });
+    expect(await post({ input: 'More', ...body }, { headers })).toEqual(answer);
+    expect(await post({ input: 'More', ...body })).toMatchObject({ status: 404 });
+  });
+});
+
 describe('what was asked', () => {
   it('is listed in pages', async () => {
     const call = { type: 'function_call', call_id: 'a', name: 'f', arguments: '{}' };
@@ -223,6 +300,10 @@ describe('what was asked', () => {
     const next = await get(`${body.id}/input_items?after=${String(page.body['last_id'])}`);
     expect(next.body).toMatchObject({ data: [{ role: 'user' }], has_more: false });
     expect((await get(`${body.id}/input_items?limit=101`)).status).toBe(400);
+    expect(await get(`${body.id}/input_items?after=in_0_0`)).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalid_cursor', param: 'after' } },
+    });
   });
 });
 
@@ -287,6 +368,74 @@ describe('what somebody may not see', () => {
       status: 404,
       body: { error: { code: 'previous_response_not_found' } },
     });
+  });
+});
+
+describe('an answer that holds the placeholder of a picture', () => {
+  const WORDS = '<|image_pad|>';
+
+  it.each<[what: string, say: (attempt: TestAttempt) => Promise<void>]>([
+    ['as text', (attempt) => attempt.say(WORDS)],
+    [
+      'hidden in a call',
+      (attempt) => {
+        const called = { name: 'f', arguments: JSON.stringify(WORDS).replace('<', '\\u003c') };
+        return attempt.say('', { toolCalls: [{ index: 0, id: 'call_1', function: called }] });
+      },
+    ],
+  ])('does not come to an engine by going on from it: %s', async (_what, say) => {
+    const { id } = (await post({ input: 'Hello', background: true })).body;
+    const attempt = await worker.next(id.replace('resp_', 'job_'));
+    await say(attempt);
+    await attempt.complete();
+    const { body } = await get(id);
+    const [item] = body['output'] as { id: string }[];
+    const before = await world.jobIds();
+    for (const [param, fields] of [
+      ['previous_response_id', { input: 'Hello', previous_response_id: id }],
+      ['input', { input: [{ type: 'item_reference', id: item?.id }] }],
+    ] as const) {
+      const message = `What ${param} refers to must not hold the placeholder of a picture, a video or a sound, such as <|image_pad|>.`;
+      expect(await post(fields)).toMatchObject(refusal(message, param));
+    }
+    expect(await world.jobIds()).toHaveLength(before.length);
+  });
+});
+
+describe('a response that cannot be read once it is written', () => {
+  // Redis answers all but this, and this for all keys but those of jobs.
+  const rules = {
+    lock: ['-hgetall', '(+hgetall ~qarr:{[^j]*)'],
+    unlock: ['clearselectors', '+@all'],
+  };
+  const permit = (rule: keyof typeof rules) =>
+    world.redis.call('ACL', 'SETUSER', 'default', ...rules[rule]);
+
+  it.each([
+    [
+      'is cancelled where nobody waits for it any more',
+      {},
+      'cancelled',
+      'What was accepted of this request is cancelled: send it again.',
+    ],
+    [
+      'goes on in the background',
+      { background: true },
+      'queued',
+      'The job may or may not have been accepted: sending it again may make a second one, which an Idempotency-Key prevents.',
+    ],
+  ])('%s, as its client is told', async (_what, fields, state, advice) => {
+    const before = await world.jobIds();
+    await permit('lock');
+    const answer = await post({ ...WAITS, ...fields });
+    await permit('unlock');
+    const message = `The queue does not answer. ${advice}`;
+    expect(answer).toMatchObject({
+      status: 503,
+      body: { error: { code: 'queue_unavailable', message } },
+    });
+    const [made = ''] = (await world.jobIds()).filter((id) => !before.includes(id));
+    await waitUntil(`it is ${state}`, async () => (await stateOf(made)) === state);
   });
 });
 

@@ -120,6 +120,7 @@ describe('a response', () => {
         expect(attempt.job.request).toMatchObject({
           tools: [{ function: { name: 'get_weather' } }],
         });
+        await attempt.say('', { toolCalls: [{ index: 0, ...call }] });
         await attempt.completeWith({ text: '', tool_calls: [call], finish_reason: 'tool_calls' });
       }),
     ]);
@@ -202,7 +203,7 @@ describe('a response', () => {
   it('is incomplete where it had too few tokens', async () => {
     const [response] = await Promise.all([
       client.responses.create({ ...request, max_output_tokens: 2 }),
-      answer([], (attempt) => attempt.completeWith({ text: 'Hel', finish_reason: 'length' })),
+      answer(['Hel'], (attempt) => attempt.completeWith({ text: 'Hel', finish_reason: 'length' })),
     ]);
     expect(response).toMatchObject({
       status: 'incomplete',

@@ -1,16 +1,13 @@
 /** The whole answer of a job in the shape of OpenAI's chat completion. */
-import { QarrError } from '@qarr/router-core';
 import type { JobRecord, JobResult, Usage } from '@qarr/router-core';
+import { answerOf } from './job-answer.ts';
 
 /** Throws the error of a job that did not complete. */
 export function chatCompletion(
   record: JobRecord,
   { serviceTier }: { serviceTier: 'default' | 'flex' },
 ) {
-  const { result, state, error } = record;
-  if (state === 'cancelled') throw new QarrError('job_cancelled');
-  if (error !== null) throw new QarrError(error.code, { message: error.message });
-  if (result === null) throw new QarrError('internal_error');
+  const result = answerOf(record);
   return {
     id: `chatcmpl-${record.id}`,
     object: 'chat.completion',

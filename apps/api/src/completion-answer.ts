@@ -1,14 +1,11 @@
 /** The whole answer of a job in the shape of OpenAI's completion. */
-import { QarrError } from '@qarr/router-core';
 import type { JobRecord, Usage } from '@qarr/router-core';
 import { completionChoice } from './completion-choice.ts';
+import { answerOf } from './job-answer.ts';
 
 /** Throws the error of a job that did not complete. */
 export function completionAnswer(record: JobRecord) {
-  const { result, state, error } = record;
-  if (state === 'cancelled') throw new QarrError('job_cancelled');
-  if (error !== null) throw new QarrError(error.code, { message: error.message });
-  if (result === null) throw new QarrError('internal_error');
+  const result = answerOf(record);
   return {
     id: `cmpl-${record.id}`,
     object: 'text_completion',

@@ -92,21 +92,30 @@ export async function acceptJob(
   asked: JobOptions,
   deps: SubmitDeps & RouteDeps,
 ): Promise<AcceptedJob> {
-  const options = { ...asked, class: lowered(asked.class, asked.caller.maxClass) };
-  const known = await findByKey(options, deps);
-  return known ?? submitJob(await routeRequest(body, deps), options, deps);
+  return (await findByKey(asked, deps)) ?? acceptNew(body, asked, deps);
 }
 
-async function findByKey(
-  { caller, idempotency, isBound }: JobOptions,
-  { store }: SubmitDeps,
+/** A new one; but where another request with its key was faster, that one's. */
+export async function acceptNew(
+  body: RoutedBody,
+  asked: JobOptions,
+  deps: SubmitDeps & RouteDeps,
+): Promise<AcceptedJob> {
+  const options = { ...asked, class: lowered(asked.class, asked.caller.maxClass) };
+  return submitJob(await routeRequest(body, deps), options, deps);
+}
+
+/** The job that the request's idempotency key stands for already. */
+export async function findByKey(
+  { caller, idempotency, isBound }: Pick<JobOptions, 'caller' | 'idempotency' | 'isBound'>,
+  { store }: Pick<SubmitDeps, 'store'>,
 ): Promise<AcceptedJob | null> {
   if (idempotency === undefined) return null;
   try {
     const known = await store.findByKey(caller.owner, idempotency);
     return known === null ? null : attachedTo(known);
   } catch (error) {
-    throw isUnknownOutcome(error) ? withAdvice(error, { idempotency, isBound }) : error;
+    throw withAdvice(error, { idempotency, isBound });
   }
 }
 
@@ -271,11 +280,12 @@ function isUnknownOutcome(error: unknown): error is QarrError {
   return error instanceof QarrError && error.code === 'queue_unavailable';
 }
 
-/** Says what it is safe to do next. */
-function withAdvice(
-  cause: QarrError,
+/** Where the outcome is unknown, says what it is safe to do next. */
+export function withAdvice(
+  cause: unknown,
   { idempotency, isBound }: Pick<JobOptions, 'idempotency' | 'isBound'>,
-): QarrError {
+): unknown {
+  if (!isUnknownOutcome(cause)) return cause;
   const [outcome, advice] = isBound
     ? ['What was accepted of this request is cancelled', 'send it again']
     : idempotency === undefined

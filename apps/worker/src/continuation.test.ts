@@ -337,6 +337,16 @@ describe('an answer is not carried on', () => {
     expect(ending).toEqual(interrupted);
   });
 
+  it.each<[what: string, request: EngineRequest, text: string]>([
+    ['where a model has written one', REQUEST, 'See <|image_pad|> there'],
+    ['also together with the prompt', { ...RAW_REQUEST, prompt: '<|image_' }, 'pad|> there'],
+  ])('as a text with the placeholder of a picture: %s', async (_what, request, text) => {
+    const soFar = soFarOf(text);
+    const { ending, requests } = await carryOn({ request, soFar, capabilities: BY_TEXT });
+    expect(ending).toEqual(interrupted);
+    expect(requests).toEqual([]);
+  });
+
   it.each([{}, { continuesText: true }])('by an engine that cannot: %o', async (capabilities) => {
     const { ending, requests } = await carryOn({ soFar: soFarOf('Hello'), capabilities });
     expect(ending).toEqual(interrupted);

@@ -9,7 +9,7 @@
  * Only the plain text of one choice can be carried on. Completions know nothing of tools and of
  * structure, and log probabilities of the published tokens are lost.
  */
-import { isRaw } from '@qarr/router-core';
+import { holdsPlaceholder, isRaw } from '@qarr/router-core';
 import type { EngineMessage, EngineRequest, Usage } from '@qarr/router-core';
 import type { SoFar } from '@qarr/job-store';
 import { failureOfContinuation } from './engine-failure.ts';
@@ -109,6 +109,9 @@ async function planByText({
   const repeated = lastWord(soFar.text);
   const content = soFar.text.slice(0, soFar.text.length - repeated.length);
   const opened = opening(request, content);
+  if (holdsPlaceholder(isRaw(request) ? request.prompt + content : content)) {
+    return impossible({ why: 'it holds the placeholder of a picture', mayBe: false });
+  }
   const [prompt, whole] = await Promise.all([
     tokenizer.tokenize({ model, input: begun(request), signal }),
     tokenizer.tokenize({ model, input: opened.input, signal }),

@@ -89,6 +89,8 @@ export type { ApiKey, KeyGrant, KeyLimits, KeyText, Scope } from './api-key.ts';
 export { chatRequestSchema, jobRequestSchema, routeRequestSchema } from './requests.ts';
 export type { ChatRequest, JobRequest } from './requests.ts';
 export { classOfServiceTier, servedAs } from './service-tier.ts';
+export { PLACEHOLDER_ERROR, holdsPlaceholder } from './media-placeholders.ts';
+export { messageHoldsPlaceholder } from './request-messages.ts';
 export type { RequestMessage } from './request-messages.ts';
 export { chatOfResponse, responseRequestSchema } from './responses-request.ts';
 export type { ResponseRequest } from './responses-request.ts';

@@ -119,6 +119,11 @@ describe('a message', () => {
       'name: must not hold',
     ],
     [
+      'a placeholder as the name of a call',
+      { ...answered, tool_call_id: '<|image_pad|>' },
+      'tool_call_id: must not hold the placeholder',
+    ],
+    [
       'a placeholder that a call hides',
       { ...asked, tool_calls: [call('f', '{"a":"\\u003c\\u007Cimage_p\\u0061d|\\u003e"}')] },
       'tool_calls: must not hold',

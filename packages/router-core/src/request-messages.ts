@@ -55,6 +55,7 @@ const messageSchema = z
     if (role === 'tool' && !message.tool_call_id) refuse('tool_call_id', 'must name the call');
     if (holdsPlaceholder(textOf(content))) refuse('content', PLACEHOLDER_ERROR);
     if (holdsPlaceholder(message.name ?? '')) refuse('name', PLACEHOLDER_ERROR);
+    if (holdsPlaceholder(message.tool_call_id ?? '')) refuse('tool_call_id', PLACEHOLDER_ERROR);
     if (calls?.some(callHoldsPlaceholder)) refuse('tool_calls', PLACEHOLDER_ERROR);
   });
 export type RequestMessage = z.infer<typeof messageSchema>;
@@ -63,6 +64,15 @@ export const messagesSchema = z
   .array(messageSchema, 'must be a list of messages')
   .min(1, 'must hold at least one message')
   .max(MESSAGES_MAX, `must hold at most ${MESSAGES_MAX} messages`);
+
+/** Also of messages that nobody has sent as such: a model can be made to write a placeholder. */
+export function messageHoldsPlaceholder(message: RequestMessage): boolean {
+  const { content, name: author, tool_call_id: callId, tool_calls: calls } = message;
+  return (
+    [textOf(content), author, callId].some((text) => holdsPlaceholder(text ?? '')) ||
+    (calls ?? []).some(callHoldsPlaceholder)
+  );
+}
 
 function callHoldsPlaceholder({ id, function: called }: z.infer<typeof toolCallSchema>): boolean {
   return holdsPlaceholder(`${id} ${called.name}`) || jsonHoldsPlaceholder(called.arguments);

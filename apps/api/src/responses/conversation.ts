@@ -3,7 +3,12 @@
  * it refers to instead of sending them again.
  */
 import type { ProducerStore } from '@qarr/job-store';
-import { QarrError, messagesOfItems } from '@qarr/router-core';
+import {
+  PLACEHOLDER_ERROR,
+  QarrError,
+  messageHoldsPlaceholder,
+  messagesOfItems,
+} from '@qarr/router-core';
 import type { RequestMessage, ResponseInputItem, ResponseRequest } from '@qarr/router-core';
 import { requireScope } from '../caller.ts';
 import type { Caller } from '../caller.ts';
@@ -33,10 +38,10 @@ export async function goneBefore(
   // There is nothing to go on from before it has an answer.
   if (record.state !== 'completed') throw unknown(id);
   const { isInstructed } = record.response;
-  return [
+  return checked('previous_response_id', [
     ...record.request.messages.slice(isInstructed ? 1 : 0),
     ...messagesOfItems(await outputOf(record, deps)),
-  ];
+  ]);
 }
 
 /** The items of the input, with those in the place of references that these stand for. */
@@ -65,7 +70,10 @@ export async function resolveInput(
   return items.map((item) => {
     if (item.type !== 'item_reference') return item;
     const found = known.get(item.id ?? '');
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      checked('input', messagesOfItems([found]));
+      return found;
+    }
     throw new QarrError('response_not_found', {
       param: 'input',
       message: `Item with id '${item.id?.slice(0, ID_CHARS_MAX)}' not found.`,
@@ -80,6 +88,15 @@ async function outputOf(record: ResponseRecord, deps: Deps): Promise<ResponseInp
   const { output } = await wholeResponse(record, { place: null }, deps);
   // What is sent as an item may come back as one.
   return output as ResponseInputItem[];
+}
+
+/** What a model has written is as little to be trusted as what a client sends. */
+function checked(param: string, messages: RequestMessage[]): RequestMessage[] {
+  if (!messages.some(messageHoldsPlaceholder)) return messages;
+  throw new QarrError('invalid_request', {
+    param,
+    message: `What ${param} refers to ${PLACEHOLDER_ERROR}.`,
+  });
 }
 
 function unknown(id: string): QarrError {

@@ -37,10 +37,13 @@ const call = (index: number, fields: { id?: string; name?: string; json?: string
   ],
 });
 
-function sent(events: JobEvent[], after?: number): SentEvent[] {
-  const shape = createResponseEvents(responseRecord(), after === undefined ? {} : { after });
+type Reader = Parameters<typeof createResponseEvents>[1];
+
+function sent(events: JobEvent[], reader?: Reader): SentEvent[] {
+  const shape = createResponseEvents(responseRecord(), reader);
   return eventsIn(shape.frames(logged(events)));
 }
+const numbersOf = (events: SentEvent[]) => events.map((event) => event.sequence_number);
 const typesOf = (events: SentEvent[]) => events.map(({ type }) => type.replace('response.', ''));
 const lastOf = (events: SentEvent[]) => events.at(-1)?.['response'] as Record<string, unknown>;
 
@@ -203,7 +206,10 @@ describe('the events of a response', () => {
     const events = sent([queued, started(), said('Hel'), { type: 'reset', attempt: 2 }, said('X')]);
     expect(events.at(-1)).toEqual({
       type: 'error',
-      error: expect.objectContaining({ code: 'upstream_interrupted' }),
+      error: expect.objectContaining({
+        code: 'upstream_interrupted',
+        message: expect.stringContaining('from its beginning'),
+      }),
     });
     const shape = createResponseEvents(responseRecord());
     expect(eventsIn(shape.errorFrame(new QarrError('shutting_down')))).toMatchObject([
@@ -221,6 +227,80 @@ describe('the events of a response', () => {
       logprobs: [entry],
     });
     expect(lastOf(events)['output']).toMatchObject([{ content: [{ logprobs: [entry] }] }]);
+  });
+});
+
+describe('the events of a response that has begun anew', () => {
+  const reset: JobEvent = { type: 'reset', attempt: 2 };
+  const events = [queued, started(), thought('Hm'), said('No'), call(0, { name: 'f' }), reset];
+  const voidUntil = events.length;
+  const whole = [...events, started(2), said('An'), said('ew'), completed()];
+  const news = sent(whole, { voidUntil });
+  /** Before any text, and of the new one. */
+  const [first = 0, next = 0] = [numbersOf(news)[2], numbersOf(news)[3]];
+
+  it('leave out what was void for whoever has nothing of it', () => {
+    expect(typesOf(news).slice(2)).toEqual([
+      'in_progress',
+      'output_item.added',
+      'content_part.added',
+      'output_text.delta',
+      'output_text.delta',
+      'output_text.done',
+      'content_part.done',
+      'output_item.done',
+      'completed',
+    ]);
+    expect(news.find(({ type }) => type.endsWith('item.added'))).toMatchObject({
+      output_index: 0,
+      item: { id: 'msg_0a1b_0' },
+    });
+    expect(lastOf(news)).toMatchObject({
+      status: 'completed',
+      output: [{ id: 'msg_0a1b_0', content: [{ text: 'Anew' }] }],
+    });
+    expect(lastOf(news)['output']).toHaveLength(1);
+  });
+
+  it('have the numbers that they would have for anybody', () => {
+    // Who reads along is sent what becomes void: the numbers between are of that.
+    const along = sent(events.slice(0, -1));
+    expect(numbersOf(along)).toEqual(along.map((_, at) => at));
+    expect(first).toBe(2);
+    expect(next).toBe(along.length);
+    for (let after = -1; after <= (numbersOf(news).at(-1) ?? 0) + 1; after += 1) {
+      if (after > first && after < next) continue;
+      const rest = news.filter((event) => event.sequence_number > after);
+      expect(sent(whole, { voidUntil, after })).toEqual(rest);
+      // Nobody who has some of the new text is kept from the rest of it.
+      if (after >= next) expect(sent(whole, { after })).toEqual(rest);
+    }
+  });
+
+  it('are an error for whoever has some of what was void, as often as it asks', () => {
+    for (let after = first + 1; after < next; after += 1) {
+      expect(typesOf(sent(whole, { voidUntil, after }))).toEqual(['error']);
+    }
+    expect(typesOf(sent(whole)).at(-1)).toBe('error');
+    // Once more, while it is read.
+    const twice = sent([...events, started(2), said('An'), reset, said('x')], { voidUntil });
+    expect(typesOf(twice).slice(3)).toEqual([
+      'output_item.added',
+      'content_part.added',
+      'output_text.delta',
+      'error',
+    ]);
+  });
+
+  it('leave out all that was void', () => {
+    const last = [said('Yes'), call(0, { name: 'g' }), completed('tool_calls')];
+    const thrice = [...events, started(2), said('An'), reset, started(3), ...last];
+    const seen = sent(thrice, { voidUntil: thrice.lastIndexOf(reset) + 1 });
+    expect(typesOf(seen).filter((type) => type === 'output_text.delta')).toHaveLength(1);
+    expect(lastOf(seen)['output']).toMatchObject([
+      { content: [{ text: 'Yes' }] },
+      { id: 'fc_0a1b_0', name: 'g', arguments: '' },
+    ]);
   });
 });
 

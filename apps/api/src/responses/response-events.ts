@@ -11,6 +11,10 @@
  *   take it for all there is.
  * - *over*: completed, incomplete or failed. Cancelled is failed with another status, because clients
  *   know no event for it.
+ *
+ * Where the answer begins anew (`reset`), the events of the void text keep their numbers, and those of
+ * the new one go on after them. Two texts must never look like one: a reader that has any of the void
+ * text is given an error, one that has nothing of it is not sent it.
  */
 import { QarrError, errorBody, jobEventSchema } from '@qarr/router-core';
 import type { FinishReason, JobError, JobEvent, JobResult, ToolCallPiece } from '@qarr/router-core';
@@ -36,20 +40,35 @@ interface Call {
   item: CallItem | null;
 }
 
+/** Who reads them. */
+interface Reader {
+  /** The last event that it has; `ALL` for one that is sent nothing. */
+  readonly after?: number;
+  /** In the log, the last `reset` that was known before anything was sent; 0 for none. */
+  readonly voidUntil?: number;
+}
+
+/** For whoever asks for `response` only. */
+export const ALL = Number.POSITIVE_INFINITY;
+
 export function createResponseEvents(
   record: ResponseRecord,
-  { after = -1 }: { after?: number } = {},
+  { after = -1, voidUntil = 0 }: Reader = {},
 ): ResponseEvents {
   const { id: jobId, createdAt } = record;
   const head = responseHead(record);
   const items: ResponseItem[] = [];
   const calls = new Map<number, Call>();
-  const counts = { msg: 0, rs: 0, fc: 0 };
+  let counts = { msg: 0, rs: 0, fc: 0 };
   /** The message or the reasoning that grows. */
   let open: { kind: 'message' | 'reasoning'; item: TextItem } | null = null;
   let phase: 'new' | 'waiting' | 'running' | 'over' = 'new';
   let { tier } = record;
   let sequence = 0;
+  /** What is read now will be taken back. */
+  let isVoid = false;
+  /** Of the text so far the reader has something. */
+  let hasText = false;
   /** The log is gone, and with it the numbers that the reader knows: it is sent no more than the end. */
   let isRenumbered = false;
   let text = '';
@@ -60,6 +79,15 @@ export function createResponseEvents(
     sequence += 1;
     if (number <= after || (isRenumbered && phase !== 'over')) return;
     text += frame(type, { type, ...fields, sequence_number: number });
+  }
+
+  function emitText(type: string, fields: object): void {
+    if (isVoid && sequence > after) {
+      sequence += 1;
+      return;
+    }
+    hasText = true;
+    emit(type, fields);
   }
 
   function show(type: string, standing: Omit<ResponseStanding, 'tier'>): void {
@@ -84,7 +112,7 @@ export function createResponseEvents(
   function place(kind: 'msg' | 'rs' | 'fc') {
     const id = itemIdOf(jobId, kind, counts[kind]);
     counts[kind] += 1;
-    return { id, index: items.length, emit };
+    return { id, index: items.length, emit: emitText };
   }
 
   function grow(kind: 'message' | 'reasoning'): TextItem {
@@ -122,6 +150,19 @@ export function createResponseEvents(
     if (reasoning !== '') grow('reasoning').add(reasoning);
     if (said !== '' || logprobs !== undefined) grow('message').add(said, logprobs);
     for (const piece of pieces) addCall(piece);
+  }
+
+  function beginAnew(): void {
+    // What was sent cannot be taken back. Who has events of after this was not sent what is void.
+    if (hasText && after < sequence) {
+      text += errorFrame(new QarrError('upstream_interrupted', { message: BEGUN_ANEW }));
+      return;
+    }
+    items.length = 0;
+    calls.clear();
+    counts = { msg: 0, rs: 0, fc: 0 };
+    open = null;
+    hasText = false;
   }
 
   function end(standing: Omit<ResponseStanding, 'tier' | 'output'>): void {
@@ -168,9 +209,7 @@ export function createResponseEvents(
       case 'delta':
         return add(event);
       case 'reset':
-        // What was sent cannot be taken back: two texts must never look like one.
-        text += errorFrame(new QarrError('upstream_interrupted'));
-        return;
+        return beginAnew();
       case 'completed':
         return complete(event);
       case 'failed':
@@ -197,7 +236,8 @@ export function createResponseEvents(
 
   return {
     frames(events) {
-      for (const { json } of events) {
+      for (const { seq, json } of events) {
+        isVoid = seq < voidUntil;
         if (phase !== 'over') take(jobEventSchema.parse(JSON.parse(json)));
       }
       return taken();
@@ -215,6 +255,9 @@ export function createResponseEvents(
     },
   };
 }
+
+const BEGUN_ANEW =
+  'The answer has begun anew after a part of it was sent: read it again from its beginning.';
 
 const INCOMPLETE: Readonly<Partial<Record<FinishReason, 'max_output_tokens' | 'content_filter'>>> =
   {

@@ -3,7 +3,7 @@ import type { JobClass, IdempotencyKey, ResponseRequest, StoredResponse } from '
 import { classOfServiceTier, chatOfResponse, messagesOfItems, servedAs } from '@qarr/router-core';
 import type { Caller } from '../caller.ts';
 import type { RouteDeps } from '../route-request.ts';
-import { acceptJob } from '../submit-job.ts';
+import { acceptNew, findByKey, withAdvice } from '../submit-job.ts';
 import type { AcceptedJob, SubmitDeps } from '../submit-job.ts';
 import { goneBefore, resolveInput } from './conversation.ts';
 import { isResponse, unknownResponse } from './find-response.ts';
@@ -15,46 +15,65 @@ export interface AcceptedResponse {
   readonly record: ResponseRecord;
 }
 
+interface From {
+  readonly caller: Caller;
+  readonly idempotency: IdempotencyKey | undefined;
+  readonly traceparent: string | string[] | undefined;
+}
+
+type Deps = SubmitDeps & RouteDeps & { store: Parameters<typeof goneBefore>[2]['store'] };
+
 export async function submitResponse(
   body: ResponseRequest,
-  {
-    caller,
-    idempotency,
-    traceparent,
-  }: {
-    caller: Caller;
-    idempotency: IdempotencyKey | undefined;
-    traceparent: string | string[] | undefined;
-  },
-  deps: SubmitDeps & RouteDeps & { store: Parameters<typeof goneBefore>[2]['store'] },
+  from: From,
+  deps: Deps,
 ): Promise<AcceptedResponse> {
-  const { background = false, stream = false } = body;
+  const isBound = body.background !== true && from.idempotency === undefined;
+  // What a known one goes on from may be gone by now.
+  const known = await findByKey({ ...from, isBound }, deps);
+  const accepted = known ?? (await submitNew(body, { ...from, isBound }, deps));
+  const record = await recordOf(accepted.id, { ...from, isBound }, deps);
+  return { job: { ...accepted, isBound }, record };
+}
+
+async function submitNew(
+  body: ResponseRequest,
+  from: From & { isBound: boolean },
+  deps: Deps,
+): Promise<AcceptedJob> {
   const [before, input] = await Promise.all([
-    goneBefore(body, caller, deps),
-    resolveInput(body, caller, deps),
+    goneBefore(body, from.caller, deps),
+    resolveInput(body, from.caller, deps),
   ]);
-  const isBound = !background && idempotency === undefined;
-  const accepted = await acceptJob(
+  return acceptNew(
     chatOfResponse(body, { goneBefore: before, input }),
     {
-      caller,
+      ...from,
       class: classOf(body),
       // A stream cannot take back what it has sent; what is looked up in the end can begin anew.
-      onInterrupt: stream ? 'continue' : 'restart',
+      onInterrupt: body.stream === true ? 'continue' : 'restart',
       fallback: body.fallback,
       queueTimeoutMs: body.queue_timeout_ms,
       runTimeoutMs: body.run_timeout_ms,
       metadata: body.metadata,
-      traceparent,
-      idempotency,
-      isBound,
       response: storedResponse(body, messagesOfItems(input).length),
     },
     deps,
   );
-  const record = await deps.store.get(accepted.id);
-  if (record === null || !isResponse(record)) throw unknownResponse(responseIdOf(accepted.id));
-  return { job: { ...accepted, isBound }, record };
+}
+
+async function recordOf(
+  jobId: string,
+  from: From & { isBound: boolean },
+  { store, cancels }: Deps,
+): Promise<ResponseRecord> {
+  const record = await store.get(jobId).catch((error: unknown) => {
+    // Its client is told that it failed: it must not run.
+    if (from.isBound) void cancels.owe(jobId);
+    throw withAdvice(error, from);
+  });
+  if (record === null || !isResponse(record)) throw unknownResponse(responseIdOf(jobId));
+  return record;
 }
 
 /** Behind those who wait on their connections come those who do not, or have said that they can. */

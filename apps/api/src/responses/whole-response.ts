@@ -2,12 +2,13 @@
 import type { ProducerStore, QueuePlace } from '@qarr/job-store';
 import { QarrError, isTerminalState } from '@qarr/router-core';
 import type { JobEvent, LoggedEvent } from '@qarr/router-core';
-import { createResponseEvents } from './response-events.ts';
+import { ALL, createResponseEvents } from './response-events.ts';
+import type { ResponseEvents } from './response-events.ts';
 import { responseHead, responseObject } from './response-object.ts';
 import type { ResponseObject, ResponseRecord } from './response-object.ts';
 
-/** For the log of a job that has ended: nothing is waited for. */
-const READ_MS = 5_000;
+/** For a log that is there: nothing is waited for. */
+export const READ_MS = 5_000;
 
 export async function wholeResponse(
   record: ResponseRecord,
@@ -25,28 +26,50 @@ export async function wholeResponse(
   return responseObject(responseHead(record), { status: 'queued', tier, queue });
 }
 
-/** As whoever follows it sees it in the end; what there was before a failure is in the log only. */
+/** As whoever follows it from its beginning to its end sees it. */
 async function endedResponse(
   record: ResponseRecord,
-  { store }: { store: Pick<ProducerStore, 'follow'> },
+  deps: { store: Pick<ProducerStore, 'follow'> },
 ): Promise<ResponseObject> {
-  const events = createResponseEvents(record);
-  const { result, usage, timings } = record;
-  if (record.state === 'completed' && result !== null) {
-    events.stored(result);
-    const end: JobEvent = {
-      type: 'completed',
-      finish_reason: result.finish_reason,
-      usage,
-      timings: timings ?? { queue_wait_ms: 0, ttft_ms: null, run_ms: 0 },
-    };
-    events.frames([logged(end, record.seq)]);
-  } else {
-    const signal = AbortSignal.timeout(READ_MS);
-    for await (const page of store.follow(record.id, { after: 0, signal })) events.frames(page);
+  const { response } = (await replayed(record, deps)) ?? ofResult(record) ?? {};
+  if (!response || !hasEnded(response)) throw new QarrError('queue_unavailable');
+  return response;
+}
+
+/** Null where there is more in the record than in the log: that is gone, or Redis does not answer. */
+async function replayed(
+  record: ResponseRecord,
+  { store }: { store: Pick<ProducerStore, 'follow'> },
+): Promise<ResponseEvents | null> {
+  const events = createResponseEvents(record, { after: ALL });
+  const signal = AbortSignal.timeout(READ_MS);
+  let last = 0;
+  for await (const page of store.follow(record.id, { after: 0, signal })) {
+    if (page[0]?.seq !== last + 1 && record.result !== null) return null;
+    last = page.at(-1)?.seq ?? last;
+    events.frames(page);
   }
-  if (!events.isOver || events.response === null) throw new QarrError('queue_unavailable');
-  return events.response;
+  return events.isOver || record.result === null ? events : null;
+}
+
+/** In the result all of one kind is one item. */
+function ofResult(record: ResponseRecord): ResponseEvents | null {
+  const { result, usage, timings } = record;
+  if (result === null) return null;
+  const events = createResponseEvents(record, { after: ALL });
+  events.stored(result);
+  const end: JobEvent = {
+    type: 'completed',
+    finish_reason: result.finish_reason,
+    usage,
+    timings: timings ?? { queue_wait_ms: 0, ttft_ms: null, run_ms: 0 },
+  };
+  events.frames([logged(end, record.seq)]);
+  return events;
+}
+
+function hasEnded({ status }: ResponseObject): boolean {
+  return status !== 'queued' && status !== 'in_progress';
 }
 
 function logged(event: JobEvent, seq: number): LoggedEvent {

@@ -8,6 +8,7 @@ import { wholeNumberFrom } from '../error-replies.ts';
 import { createForeground } from '../foreground.ts';
 import { findResponse, unknownResponse } from '../responses/find-response.ts';
 import { inputItems } from '../responses/input-items.ts';
+import { lastReset } from '../responses/last-reset.ts';
 import { createResponseEvents } from '../responses/response-events.ts';
 import { wholeResponse } from '../responses/whole-response.ts';
 
@@ -56,7 +57,9 @@ export function registerKeptResponseRoutes(app: Api, deps: ApiDeps): void {
         );
       }
       const { id, tier, state: status, class: jobClass } = record;
-      const shape = createResponseEvents(record, { after: cursorOf(request) });
+      const after = cursorOf(request);
+      const voidUntil = await lastReset(record, deps);
+      const shape = createResponseEvents(record, { after, voidUntil });
       const job = { id, tier, status, class: jobClass, isBound: false };
       // Not awaited: that would keep the request and the reply as long as the job goes on.
       void foreground.stream(job, { stream: streams.open(reply), shape, log: app.log });
@@ -124,6 +127,12 @@ export function registerKeptResponseRoutes(app: Api, deps: ApiDeps): void {
       const items = inputItems(record);
       if (order === 'desc') items.reverse();
       const from = after === undefined ? 0 : items.findIndex(({ id }) => id === after) + 1;
+      if (after !== undefined && from === 0) {
+        throw new QarrError('invalid_cursor', {
+          param: 'after',
+          message: 'after must be the id of an item of this list.',
+        });
+      }
       const data = items.slice(from, from + Number(limit));
       return {
         object: 'list' as const,

@@ -1,9 +1,10 @@
 /** `POST /v1/responses`: OpenAI's surface, on top of a job that may outlive its connection. */
 import { QarrError, responseRequestSchema } from '@qarr/router-core';
-import type { JobRecord } from '@qarr/router-core';
 import type { Api, ApiDeps } from '../app.ts';
+import { cancelJob } from '../cancel-job.ts';
 import { createForeground } from '../foreground.ts';
 import { idempotencyKeyOf } from '../idempotency-key.ts';
+import { answerOf } from '../job-answer.ts';
 import { createResponseEvents } from '../responses/response-events.ts';
 import { isResponse } from '../responses/find-response.ts';
 import { submitResponse } from '../responses/submit-response.ts';
@@ -17,6 +18,8 @@ export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
   /** Of a response that is not to be kept, once its answer has been given. */
   async function forget(jobId: string): Promise<void> {
     try {
+      // Of one whose client has left, a worker may still say what it has cost.
+      await cancelJob(jobId, deps);
       await deps.store.delete(jobId);
     } catch {
       // It goes by its own time.
@@ -58,22 +61,18 @@ export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
       }
       if (body.background === true) return wholeResponse(record, { place: job.place }, deps);
 
-      const ended = await foreground.whole(job, reply).finally(() => {
+      try {
+        const ended = await foreground.whole(job, reply);
+        if (ended === null) return reply.hijack();
+        if (!isResponse(ended)) throw new QarrError('internal_error');
+        setTierHeaders(reply, ended);
+        const { continued = 0 } = answerOf(ended);
+        if (continued > 0) reply.header('x-qarr-continued', continued);
+        setProcessingTime(reply);
+        return await wholeResponse(ended, { place: null }, deps);
+      } finally {
         if (isForgotten) void forget(job.id);
-      });
-      if (ended === null || !isResponse(ended)) return reply.hijack();
-      setTierHeaders(reply, ended);
-      throwUnlessAnswered(ended);
-      const continued = ended.result?.continued ?? 0;
-      if (continued > 0) reply.header('x-qarr-continued', continued);
-      setProcessingTime(reply);
-      return wholeResponse(ended, { place: null }, deps);
+      }
     },
   );
-}
-
-/** Clients take any answer with status 200 for a good one. */
-function throwUnlessAnswered({ state, error }: JobRecord): void {
-  if (state === 'cancelled') throw new QarrError('job_cancelled');
-  if (error !== null) throw new QarrError(error.code, { message: error.message });
 }
