@@ -6,12 +6,15 @@ import { ensureDependencies } from './dependencies.mjs';
 import { SetUpFailure } from './failure.mjs';
 import { checkLocalNode } from './local-node.mjs';
 import { createProgress } from './progress.mjs';
-import { provideRedis } from './redis.mjs';
+import { needsNothing, provideRedis } from './redis.mjs';
 import { runCommand } from './run-command.mjs';
 import { StopRequested, createStopRequests } from './stop-requests.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const localNode = path.join(root, 'node_modules', '.bin', 'node');
+
+/** Any command of the CLI. What it prints may be for a program, and it asks what runs already. */
+const CLI = 'qarr';
 
 /**
  * What runs at the end of each command; null: nothing.
@@ -30,6 +33,7 @@ const COMMANDS = {
   fuzz: { args: ['test/fuzz/main.ts'], stopIsSuccess: false },
   overload: { args: ['test/overload/main.ts'], stopIsSuccess: false },
   setup: { args: null, stopIsSuccess: false },
+  [CLI]: { args: ['apps/cli/src/main.ts'], stopIsSuccess: false },
 };
 
 /**
@@ -65,18 +69,21 @@ export async function runEntry([name = '', ...extra]) {
  * @returns {Promise<number>} the exit code
  */
 async function runSteps({ name, command, extra, env, stops }) {
-  const progress = createProgress();
+  const isCli = name === CLI;
+  const progress = createProgress(isCli ? process.stderr : process.stdout);
   const dependencies = await ensureDependencies({ root, localNode, env, stops, progress });
   const nodeVersion = checkLocalNode(localNode);
   const isTest = ['test', 'conformance', 'chaos', 'soak', 'fuzz', 'overload'].includes(name);
-  const redis = await provideRedis({ root, isTest, env, stops, progress });
+  const redis = isCli
+    ? needsNothing('')
+    : await provideRedis({ root, isTest, env, stops, progress });
   try {
     const browser =
       name === 'test' && needsChromium(extra)
         ? await provideChromium({ root, env, stops, progress })
         : null;
     const parts = [dependencies, `Node ${nodeVersion}`, redis.summary, browser?.summary ?? ''];
-    progress.done(`set-up: ${parts.filter((part) => part !== '').join(', ')}`);
+    if (!isCli) progress.done(`set-up: ${parts.filter((part) => part !== '').join(', ')}`);
     if (command.args === null) return 0;
     return await runCommand({
       executable: localNode,

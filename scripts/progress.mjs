@@ -6,18 +6,21 @@
  * @property {(text: string) => void} done ends it
  */
 
-/** @returns {Progress} */
-export function createProgress() {
+/**
+ * @param {NodeJS.WritableStream} output
+ * @returns {Progress}
+ */
+export function createProgress(output) {
   // Whoever reads may go away (`npm start | head`); that must not end the stack in disorder.
-  process.stdout.on('error', () => {});
+  output.on('error', () => {});
   let startedAtMs = performance.now();
   return {
     start(text) {
       startedAtMs = performance.now();
-      console.log(`… ${text}`);
+      output.write(`… ${text}\n`);
     },
     done(text) {
-      console.log(`✓ ${text} (${((performance.now() - startedAtMs) / 1000).toFixed(1)} s)`);
+      output.write(`✓ ${text} (${((performance.now() - startedAtMs) / 1000).toFixed(1)} s)\n`);
       startedAtMs = performance.now();
     },
   };

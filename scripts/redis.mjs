@@ -121,6 +121,6 @@ function startsItself({ folder, version }) {
  * @param {string} summary
  * @returns {ProvidedRedis}
  */
-function needsNothing(summary) {
+export function needsNothing(summary) {
   return { summary, env: {}, folder: null, stop: () => Promise.resolve() };
 }

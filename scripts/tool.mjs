@@ -25,7 +25,8 @@ export async function runTool({ command, args, cwd, env, stops, ownGroup = false
   const child = spawn(command, args, {
     cwd,
     env,
-    stdio: ['ignore', 'inherit', 'inherit'],
+    // Both on stderr: stdout belongs to the command that is made ready for.
+    stdio: ['ignore', 2, 2],
     detached: ownGroup,
   });
   /** @type {ReturnType<typeof setTimeout> | undefined} */

@@ -61,6 +61,10 @@ it('has the answers of the API', () => {
 
 it('can ask for what the API understands, and for nothing else', () => {
   expectTypeOf<JobRequest>().toExtend<Named<Input<typeof jobRequestSchema>>>();
+  expectTypeOf<{ max_tokens: number }>().not.toExtend<JobRequest>();
+  expectTypeOf<{ prompt: string; system_prompt: string }>().toExtend<JobRequest>();
+  expectTypeOf<{ messages: [] }>().toExtend<JobRequest>();
+  expectTypeOf<{ messages: []; prompt: string }>().not.toExtend<JobRequest>();
   expectTypeOf<keyof JobRequest>().toEqualTypeOf<
     keyof Understood<Input<typeof jobRequestSchema>>
   >();

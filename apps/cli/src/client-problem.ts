@@ -7,19 +7,20 @@ import { printable } from './tiers/printable.ts';
 /** The API's messages are shorter. */
 const MESSAGE_CHARS_MAX = 300;
 
-/** A CliError of one line; what is no error of the client, and giving up, stays what it is. */
-export function asProblem(
-  error: unknown,
-  { baseUrl, path }: { baseUrl: string; path: string },
-): unknown {
-  if (!(error instanceof QarrClientError) || error.code === 'aborted') return error;
-  return new CliError(problemOf(error, { baseUrl, path }), { cause: error });
+interface Asked {
+  readonly baseUrl: string;
+  readonly path: string;
+  /** Whether a key was shown to it. */
+  readonly hasKey: boolean;
 }
 
-function problemOf(
-  error: QarrClientError,
-  { baseUrl, path }: { baseUrl: string; path: string },
-): string {
+/** A CliError of one line; what is no error of the client, and giving up, stays what it is. */
+export function asProblem(error: unknown, asked: Asked): unknown {
+  if (!(error instanceof QarrClientError) || error.code === 'aborted') return error;
+  return new CliError(problemOf(error, asked), { cause: error });
+}
+
+function problemOf(error: QarrClientError, { baseUrl, path, hasKey }: Asked): string {
   const { code, status, cause } = error;
   const message = printable(error.message, MESSAGE_CHARS_MAX);
   switch (code) {
@@ -30,7 +31,9 @@ function problemOf(
     case 'bad_answer':
       return `${baseUrl}${path} is not QARR's (${message}); name its API with --url`;
     case 'invalid_api_key':
-      return `${baseUrl} asks for an API key: set QARR_API_KEY to one that it knows (qarr keys create --owner NAME)`;
+      return hasKey
+        ? `${baseUrl} does not know the API key of QARR_API_KEY, or it was revoked or has expired: set another one (qarr keys create --owner NAME)`
+        : `${baseUrl} asks for an API key: set QARR_API_KEY to one that it knows (qarr keys create --owner NAME)`;
     case 'http_error':
       return `${baseUrl}${path} answered ${status}`;
     default:

@@ -100,6 +100,8 @@ describe('readConfig', () => {
     const config = readConfig({ env, folder });
     expect(config.keySecrets).toEqual({ QARR_KEY_SECRETS: 'a secret' });
     expect(readConfig({ env: {}, folder }).keySecrets).toBeNull();
+    const inFile = { QARR_KEY_SECRETS_FILE: 'keys.secret' };
+    expect(readConfig({ env: inFile, folder })).toMatchObject({ keySecrets: inFile });
     expect(Object.keys(config.childEnv)).not.toContain('QARR_KEY_SECRETS');
     expect(Object.keys(config.childEnv)).not.toContain('QARR_KEY_SECRETS_FILE');
     expect(Object.keys(config.childEnv)).not.toContain('QARR_API_KEY');

@@ -26,8 +26,8 @@ export function invite({
   );
   screen.line();
   if (hasKeys) {
-    const command = path.relative(process.cwd(), process.argv[1] ?? '');
-    screen.line(`Keys are on; make one: KEY=$(node ${command} keys create --owner NAME)`);
+    screen.line('Keys are on; make one where the same secret is set:');
+    screen.line(`  KEY=$(${commandLine()} keys create --owner NAME)`);
   }
   screen.line('Stream an answer:');
   screen.line(`  curl -N ${baseUrl}/v1/chat/completions ${json} -d '${streamed}'`);
@@ -35,4 +35,12 @@ export function invite({
     `Submit a job, and follow it at the urls.events of the answer (curl -N ${key}<url>):`,
   );
   screen.line(`  curl ${baseUrl}/v1/jobs ${json} -d '${job}'`);
+}
+
+/** How the CLI is called from here. By npm it runs on the right Node, whatever Node there is. */
+function commandLine(): string {
+  const file = path.relative(process.cwd(), process.argv[1] ?? '');
+  return file === path.join('apps', 'cli', 'src', 'main.ts')
+    ? 'npm run -s qarr --'
+    : `node ${file}`;
 }

@@ -168,8 +168,10 @@ async function withClient(
 ): Promise<void> {
   const { stdout, stderr } = process;
   const baseUrl = readApiUrl({ given: url });
-  const client = createClient({ baseUrl, apiKey: readApiKey() });
-  await untilStopped((signal) => work({ client, baseUrl, stdout, stderr, signal }));
+  const apiKey = readApiKey();
+  const client = createClient({ baseUrl, apiKey });
+  const hasKey = apiKey !== undefined;
+  await untilStopped((signal) => work({ client, baseUrl, hasKey, stdout, stderr, signal }));
 }
 
 /** To be told to stop is no failure of what goes on until then. */

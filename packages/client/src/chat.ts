@@ -2,7 +2,7 @@
 import type { ChatAnswer, Job } from './answers.ts';
 import { createAnswerCache } from './answer-cache.ts';
 import type { Breakers } from './breakers.ts';
-import { QarrClientError } from './errors.ts';
+import { QarrClientError, invalidOption } from './errors.ts';
 import type { Http } from './http.ts';
 import type { ChatOptions } from './options.ts';
 import type { ChatRequest, JobRequest } from './requests.ts';
@@ -30,6 +30,9 @@ export function createChat({ http, settings, breakers, ...queue }: ChatDeps) {
     request: ChatRequest,
     { signal, fallback = settings.fallback }: ChatOptions = {},
   ): Promise<ChatAnswer> {
+    if ('stream' in request && request.stream === true) {
+      throw invalidOption('chat gives whole answers; submit the request, and follow it by stream');
+    }
     try {
       // Without an idempotency key: the job lives with its connection, so that whoever gives up
       // also ends it, and a second try never runs beside the first.

@@ -166,8 +166,8 @@ describe('a request', () => {
 
   test('is not made with an option that cannot be', () => {
     expect(() => createClient({ baseUrl: [] })).toThrow('baseUrl');
-    expect(() => createClient({ baseUrl: 'x', maxRetries: -1 })).toThrow('maxRetries');
-    expect(() => createClient({ baseUrl: 'x', silenceMs: Number.NaN })).toThrow('silenceMs');
+    expect(() => createClient({ baseUrl: 'http://x', maxRetries: -1 })).toThrow('maxRetries');
+    expect(() => createClient({ baseUrl: 'http://x', silenceMs: Number.NaN })).toThrow('silenceMs');
   });
 });
 

@@ -10,7 +10,7 @@ import type {
 } from './answers.ts';
 import { createBreakers } from './breakers.ts';
 import { breakerName, createChat } from './chat.ts';
-import { QarrClientError } from './errors.ts';
+import { QarrClientError, invalidOption } from './errors.ts';
 import type { StreamEvent } from './events.ts';
 import { readEventStream } from './event-stream.ts';
 import { follow } from './follow.ts';
@@ -106,12 +106,12 @@ export function createClient(options: ClientOptions): QarrClient {
     return get(job, { signal });
   }
 
-  function get(job: JobRef, { signal }: CallOptions = {}): Promise<Job> {
-    return call({ method: 'GET', path: pathOf(job), signal });
+  async function get(job: JobRef, { signal }: CallOptions = {}): Promise<Job> {
+    return await call({ method: 'GET', path: pathOf(job), signal });
   }
 
-  function cancel(job: JobRef, { signal }: CallOptions = {}): Promise<Cancellation> {
-    return call({ method: 'POST', path: `${pathOf(job)}/cancel`, signal });
+  async function cancel(job: JobRef, { signal }: CallOptions = {}): Promise<Cancellation> {
+    return await call({ method: 'POST', path: `${pathOf(job)}/cancel`, signal });
   }
 
   return {
@@ -120,7 +120,8 @@ export function createClient(options: ClientOptions): QarrClient {
     wait,
     get,
     cancel,
-    token: (job, { signal } = {}) => call({ method: 'POST', path: `${pathOf(job)}/token`, signal }),
+    token: async (job, { signal } = {}) =>
+      await call({ method: 'POST', path: `${pathOf(job)}/token`, signal }),
     chat: createChat({ http, settings, breakers, submit, wait, cancel }),
     route: (request, { signal } = {}) =>
       call({ method: 'POST', path: '/v1/route', body: request, signal }),
@@ -129,7 +130,11 @@ export function createClient(options: ClientOptions): QarrClient {
 }
 
 function idOf(job: JobRef): string {
-  return typeof job === 'string' ? job : job.id;
+  // Without the help of types it may be anything.
+  const given = job as JobRef | null | undefined;
+  const id: unknown = typeof given === 'string' ? given : given?.id;
+  if (typeof id === 'string' && id !== '') return id;
+  throw invalidOption('It needs a job, or the id of one.');
 }
 
 function pathOf(job: JobRef): string {

@@ -57,7 +57,7 @@ export type ClientErrorCode =
   | 'http_error'
   /** An answer that is not QARR's, or has no end. */
   | 'bad_answer'
-  /** `createClient` was told something that cannot be. */
+  /** The client or a call was told something that cannot be; nothing was sent. */
   | 'invalid_option'
   /** The circuit breaker of the tier is open, and there was nothing to fall back to. */
   | 'breaker_open'
@@ -110,6 +110,10 @@ export class QarrClientError extends Error {
     this.param = fields.param ?? null;
     this.jobId = fields.jobId ?? null;
   }
+}
+
+export function invalidOption(message: string): QarrClientError {
+  return new QarrClientError({ code: 'invalid_option', message, retryable: false });
 }
 
 export function abortedError(signal: AbortSignal): QarrClientError {

@@ -1,5 +1,5 @@
 /** One request over HTTP, and what it comes to. Trying again is for whoever asks: see `retry.ts`. */
-import { QarrClientError } from './errors.ts';
+import { QarrClientError, invalidOption } from './errors.ts';
 import type { ClientOptions } from './options.ts';
 import { retryAfterMsOf } from './retry.ts';
 import type { Settings } from './settings.ts';
@@ -44,15 +44,16 @@ export function createHttp(
     signal: AbortSignal,
   ): Promise<Response> {
     const key = typeof apiKey === 'function' ? await apiKey() : apiKey;
+    const sent = headersOf({
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      ...headers,
+    });
     const used = current;
     try {
       const response = await fetch(`${bases[used] ?? ''}${path}`, {
         method,
-        headers: {
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-          ...headers,
-        },
+        headers: sent,
         body: body === undefined ? null : JSON.stringify(body),
         signal,
       });
@@ -88,6 +89,15 @@ export function createHttp(
       throw errorOf(response, { body, call });
     },
   };
+}
+
+/** What `fetch` says of a wrong one repeats it, and it may be a key. */
+function headersOf(headers: Readonly<Record<string, string>>): Headers {
+  try {
+    return new Headers(headers);
+  } catch {
+    throw invalidOption('apiKey and idempotencyKey must be what a header can hold, in one line');
+  }
 }
 
 export function networkError(cause: unknown): QarrClientError {

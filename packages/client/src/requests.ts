@@ -50,10 +50,11 @@ export type ResponseFormat =
     };
 
 /** `messages`, or `prompt` with or without `system_prompt`. */
-interface Conversation {
-  messages?: Message[] | undefined;
-  prompt?: string | undefined;
-  system_prompt?: string | undefined;
+type Conversation =
+  | { messages: Message[]; prompt?: undefined; system_prompt?: undefined }
+  | { prompt: string; system_prompt?: string | undefined; messages?: undefined };
+
+interface Generation {
   /** `auto`, a tier's name (which pins) or a served model's id (which means `auto`). */
   model?: string | undefined;
   /** Pins to a tier. */
@@ -86,7 +87,9 @@ export type JobClass = 'interactive' | 'standard' | 'batch';
 export type Fallback = 'none' | 'up' | 'down' | 'any';
 
 /** A conversation, and how it is run. */
-export interface ChatRequest extends Conversation {
+export type ChatRequest = Conversation & Generation & Run;
+
+interface Run {
   /** Who is served first: `interactive` for a chat, `standard` for a job, if it is not said. */
   class?: JobClass | undefined;
   /** To which other tiers it may go. */
@@ -100,14 +103,15 @@ export interface ChatRequest extends Conversation {
   metadata?: Record<string, string> | undefined;
 }
 
-export interface JobRequest extends ChatRequest {
+export type JobRequest = ChatRequest & {
   webhook_url?: string | undefined;
   webhook_events?: ('completed' | 'failed' | 'cancelled' | 'expired')[] | undefined;
-}
+};
 
 /** Where would it go? Of how it is run only what admission looks at. */
-export interface RouteRequest extends Conversation {
-  class?: JobClass | undefined;
-  fallback?: Fallback | undefined;
-  queue_timeout_ms?: number | undefined;
-}
+export type RouteRequest = Conversation &
+  Generation & {
+    class?: JobClass | undefined;
+    fallback?: Fallback | undefined;
+    queue_timeout_ms?: number | undefined;
+  };

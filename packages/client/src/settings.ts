@@ -1,5 +1,5 @@
 /** What a client works with: its options, completed and checked. */
-import { QarrClientError } from './errors.ts';
+import { invalidOption } from './errors.ts';
 import type { ChatFallback, ClientOptions } from './options.ts';
 
 /** As options, but complete, and with a list of bases without a slash at their ends. */
@@ -24,16 +24,38 @@ const DEFAULTS = {
 
 /** Throws `invalid_option`. */
 export function readOptions(options: ClientOptions): Settings {
-  const bases = [options.baseUrl].flat().map(withoutSuffix);
-  if (bases.length === 0) throw invalid('baseUrl must name at least one replica');
+  const bases = readBases((options as ClientOptions | undefined)?.baseUrl);
   const numbers = Object.fromEntries(
     Object.entries(DEFAULTS).map(([name, value]) => {
       const given = options[name as keyof typeof DEFAULTS] ?? value;
       if (Number.isInteger(given) && given >= 0) return [name, given];
-      throw invalid(`${name} must be a whole number, 0 or more`);
+      throw invalidOption(`${name} must be a whole number, 0 or more`);
     }),
   ) as typeof DEFAULTS;
   return { ...numbers, bases, fallback: options.fallback ?? 'none' };
+}
+
+/** The values are not repeated: one may hold a password. */
+function readBases(given: unknown): readonly string[] {
+  const urls: readonly unknown[] = Array.isArray(given) ? given : [given];
+  if (urls.length === 0) throw invalidOption('baseUrl must name at least one replica');
+  return urls.map((url) => {
+    if (typeof url === 'string' && canBeAsked(url)) return withoutSuffix(url);
+    throw invalidOption('baseUrl must be a URL that begins with http:// or https://, or a list');
+  });
+}
+
+/** On a page a URL may be relative to it. `fetch` takes none with a password. */
+function canBeAsked(url: string): boolean {
+  const { location } = globalThis as { readonly location?: { readonly href: string } };
+  try {
+    const { protocol, username, password } = new URL(url, location?.href);
+    const isWeb = protocol === 'http:' || protocol === 'https:';
+    // Paths are put at its end.
+    return isWeb && username === '' && password === '' && !/[?#]/.test(url);
+  } catch {
+    return false;
+  }
 }
 
 /** OpenAI's clients are given it with `/v1`: both forms will do. */
@@ -42,8 +64,4 @@ function withoutSuffix(url: string): string {
   while (url[end - 1] === '/') end -= 1;
   const base = url.slice(0, end);
   return base.endsWith('/v1') ? base.slice(0, -'/v1'.length) : base;
-}
-
-function invalid(message: string): QarrClientError {
-  return new QarrClientError({ code: 'invalid_option', message, retryable: false });
 }

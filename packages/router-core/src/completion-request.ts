@@ -15,7 +15,7 @@ import {
   checkBudget,
   samplingFields,
 } from './sampling-fields.ts';
-import { unsupported, unsupportedFields } from './unsupported-fields.ts';
+import { jobsOnlyFields, unsupported, unsupportedFields } from './unsupported-fields.ts';
 
 /** OpenAI's. Whoever comes from another server of this surface counts on it. */
 const MAX_TOKENS_DEFAULT = 16;
@@ -36,7 +36,8 @@ const fieldsOfOthers = {
     'response_format',
     'truncation',
   ]),
-  ...refused(OF_JOBS, ['class', 'on_interrupt', 'run_timeout_ms', 'webhook_url', 'webhook_events']),
+  ...refused(OF_JOBS, ['class', 'on_interrupt', 'run_timeout_ms']),
+  ...jobsOnlyFields,
 };
 
 const promptSchema = z

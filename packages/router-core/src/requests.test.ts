@@ -217,9 +217,7 @@ describe('a field of a job', () => {
     'is %s: refused in a chat, whose client learns the end on its connection',
     (name) => {
       const body = { prompt: 'Hi', [name]: 'anything' };
-      expect(problem(chatRequestSchema, body)).toBe(
-        `${name}: is a field of /v1/jobs, not of a chat`,
-      );
+      expect(problem(chatRequestSchema, body)).toBe(`${name}: is a field of /v1/jobs only`);
       expect(problem(routeRequestSchema, body)).toBeUndefined();
     },
   );

@@ -81,11 +81,11 @@ export const unsupportedFields = {
   ),
 };
 
-/** A chat is a job too, but its client learns the end on its connection. */
+/** A chat or a response is a job too, but its client learns the end in other ways. */
 export const jobsOnlyFields = Object.fromEntries(
   ['webhook_url', 'webhook_events'].map((name) => [
     name,
-    unsupported(never, 'is a field of /v1/jobs, not of a chat'),
+    unsupported(never, 'is a field of /v1/jobs only'),
   ]),
 );
 

@@ -50,7 +50,8 @@ export async function runDemo({
       await showAnswer(prompt, { client, screen: deps.screen, tiers, signal });
     } catch (error) {
       deps.signal.throwIfAborted();
-      if (!limit.aborted) throw asProblem(error, { baseUrl, path: '/v1/jobs' });
+      if (!limit.aborted)
+        throw asProblem(error, { baseUrl, path: '/v1/jobs', hasKey: apiKey !== null });
       throw new CliError(`the answer took more than ${ANSWER_MS_MAX / 1000} s`, { cause: error });
     }
   }

@@ -42,6 +42,7 @@ async function serve(events: readonly object[], { ends = true } = {}) {
   const deps = {
     client: createClient({ baseUrl }),
     baseUrl,
+    hasKey: false,
     stdout: { write: (text: string) => (output += text) },
     stderr: { write: (text: string) => (problems += text) },
     signal: giving.signal,

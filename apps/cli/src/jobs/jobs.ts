@@ -9,8 +9,9 @@ const MESSAGE_CHARS_MAX = 300;
 
 export interface JobDeps {
   readonly client: QarrClient;
-  /** For messages. */
+  /** Both for messages. */
   readonly baseUrl: string;
+  readonly hasKey: boolean;
   readonly stdout: Output;
   readonly stderr: Output;
   /** Aborted when nobody wants to see more; the job goes on. */
@@ -22,9 +23,9 @@ export async function submitPrompt(
   request: JobRequest,
   { waits, ...deps }: JobDeps & { waits: boolean },
 ): Promise<void> {
-  const { client, baseUrl, stdout, signal } = deps;
+  const { client, baseUrl, hasKey, stdout, signal } = deps;
   const job = await client.submit(request, { signal }).catch((error: unknown) => {
-    throw asProblem(error, { baseUrl, path: '/v1/jobs' });
+    throw asProblem(error, { baseUrl, path: '/v1/jobs', hasKey });
   });
   if (waits) await streamAnswer(job.id, deps);
   else stdout.write(`${printable(job.id)}\n`);
@@ -32,13 +33,13 @@ export async function submitPrompt(
 
 /** Prints the text of a job's first choice, from the beginning. Throws a CliError of one line. */
 export async function streamAnswer(id: string, deps: JobDeps): Promise<void> {
-  const { baseUrl, stderr, signal } = deps;
+  const { baseUrl, hasKey, stderr, signal } = deps;
   try {
     await writeAnswer(id, deps);
   } catch (error) {
     if (signal.aborted) stderr.write(`the job goes on: qarr stream ${printable(id)}\n`);
     const path = `/v1/jobs/${encodeURIComponent(id)}`;
-    throw asProblem(error, { baseUrl, path });
+    throw asProblem(error, { baseUrl, path, hasKey });
   }
 }
 

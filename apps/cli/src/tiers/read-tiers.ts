@@ -70,7 +70,7 @@ export async function readTiers({
   });
   // An API of another version may know less, or more: what is shown is looked at piece by piece.
   const json: unknown = await client.tiers({ signal }).catch((error: unknown) => {
-    throw asProblem(error, { baseUrl, path: PATH });
+    throw asProblem(error, { baseUrl, path: PATH, hasKey: apiKey !== undefined });
   });
   if (!isRecord(json) || !Array.isArray(json['tiers'])) {
     throw new CliError(`${baseUrl}${PATH} is not QARR's; name its API with --url`);

@@ -99,7 +99,11 @@ function visible(text: string): string {
 
 async function shownOnce(
   baseUrl: string,
-  { asJson = false, colours = false, apiKey = 'qarr-key' } = {},
+  {
+    asJson = false,
+    colours = false,
+    apiKey,
+  }: { asJson?: boolean; colours?: boolean; apiKey?: string } = {},
 ) {
   const { stdout, style, shown } = terminal({ colours });
   const { signal } = new AbortController();
@@ -174,7 +178,7 @@ describe('qarr tiers', () => {
     await expect(shownOnce(await answering(body, status))).rejects.toThrow(message);
   });
 
-  test('asks with its key, and says what to do where one is asked for', async () => {
+  test('asks with its key, and says what to do where it has none, or a wrong one', async () => {
     const asked: (string | undefined)[] = [];
     const error = {
       message: 'No.',
@@ -188,9 +192,12 @@ describe('qarr tiers', () => {
       response.end(JSON.stringify({ error }));
     });
     await expect(shownOnce(baseUrl, { apiKey: 'qarr-mine' })).rejects.toThrow(
+      `${baseUrl} does not know the API key of QARR_API_KEY, or it was revoked or has expired: set another one`,
+    );
+    await expect(shownOnce(baseUrl)).rejects.toThrow(
       `${baseUrl} asks for an API key: set QARR_API_KEY`,
     );
-    expect(asked).toEqual(['Bearer qarr-mine']);
+    expect(asked).toEqual(['Bearer qarr-mine', undefined]);
   });
 
   test('says what to do when nobody listens', async () => {
