@@ -98,8 +98,10 @@ export function createForeground({
         if (!shape.isOver) await stream.write(shape.errorFrame(problem));
       }
       stopTelling?.();
-      if (isBound && !hasEnded) await cancels.owe(id);
+      const cancelling = isBound && !hasEnded ? cancels.owe(id) : Promise.resolve();
+      // Before that is answered: no heartbeat shall come after the last frame.
       stream.close();
+      await cancelling;
     },
 
     async whole({ id, status, isBound }, reply) {
