@@ -12,7 +12,17 @@ export async function findJob(
   { owner }: Pick<Caller, 'owner'>,
   { store }: { store: Pick<ProducerStore, 'get'> },
 ): Promise<JobRecord> {
-  const record = id.length > ID_CHARS_MAX ? null : await store.get(id);
-  if (record === null || record.owner !== owner) throw new QarrError('job_not_found');
+  const record = await findOwn(id, { owner }, { store });
+  if (record === null) throw new QarrError('job_not_found');
   return record;
+}
+
+/** The same; null where there is none. */
+export async function findOwn(
+  id: string,
+  { owner }: Pick<Caller, 'owner'>,
+  { store }: { store: Pick<ProducerStore, 'get'> },
+): Promise<JobRecord | null> {
+  const record = id.length > ID_CHARS_MAX ? null : await store.get(id);
+  return record?.owner === owner ? record : null;
 }

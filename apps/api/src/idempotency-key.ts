@@ -1,6 +1,6 @@
 /** The `Idempotency-Key` header, and what it stands for. */
 import { createHash } from 'node:crypto';
-import { QarrError } from '@qarr/router-core';
+import { QarrError, canonicalJson } from '@qarr/router-core';
 import type { IdempotencyKey } from '@qarr/router-core';
 import type { FastifyRequest } from 'fastify';
 
@@ -32,12 +32,4 @@ function hashOf(route: string, body: unknown): string {
   return createHash('sha256')
     .update(`${route}\n${canonicalJson(body)}`)
     .digest('base64url');
-}
-
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_name, field: unknown) => {
-    if (typeof field !== 'object' || field === null || Array.isArray(field)) return field;
-    const sorted = Object.entries(field).toSorted(([one], [other]) => (one < other ? -1 : 1));
-    return Object.fromEntries(sorted);
-  });
 }

@@ -1,4 +1,5 @@
 /** The last answer to each of the latest requests, in memory only. */
+import { canonicalJson } from '@qarr/router-core';
 
 /** A request with its answer; more would make the cache as large as what it is a cache of. */
 const ENTRY_CHARS_MAX = 262_144;
@@ -32,13 +33,4 @@ export function createAnswerCache({ entriesMax }: { entriesMax: number }): Answe
       return JSON.parse(text);
     },
   };
-}
-
-/** Requests are the same when their fields are: order does not count. */
-function canonicalJson(request: object): string {
-  return JSON.stringify(request, (_key, value: unknown) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-    const fields = Object.entries(value);
-    return Object.fromEntries(fields.toSorted(([one], [other]) => (one < other ? -1 : 1)));
-  });
 }

@@ -134,6 +134,8 @@ export type {
   Usage,
 } from './events.ts';
 
+export { canonicalJson } from './canonical-json.ts';
+
 // Tracing
 export { childTraceparent, parseTraceparent } from './trace-context.ts';
 

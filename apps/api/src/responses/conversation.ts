@@ -12,7 +12,8 @@ import {
 import type { RequestMessage, ResponseInputItem, ResponseRequest } from '@qarr/router-core';
 import { requireScope } from '../caller.ts';
 import type { Caller } from '../caller.ts';
-import { findOwn, findResponse, isResponse } from './find-response.ts';
+import { findOwn } from '../find-job.ts';
+import { findResponse, isResponse, shownId } from './find-response.ts';
 import { jobIdOfItem } from './response-ids.ts';
 import type { ResponseRecord } from './response-object.ts';
 import { wholeResponse } from './whole-response.ts';
@@ -76,13 +77,10 @@ export async function resolveInput(
     }
     throw new QarrError('response_not_found', {
       param: 'input',
-      message: `Item with id '${item.id?.slice(0, ID_CHARS_MAX)}' not found.`,
+      message: `Item with id '${shownId(item.id ?? '')}' not found.`,
     });
   });
 }
-
-/** Of an id that is repeated in an answer. */
-const ID_CHARS_MAX = 64;
 
 async function outputOf(record: ResponseRecord, deps: Deps): Promise<ResponseInputItem[]> {
   const { output } = await wholeResponse(record, { place: null }, deps);
@@ -102,6 +100,6 @@ function checked(param: string, messages: RequestMessage[]): RequestMessage[] {
 function unknown(id: string): QarrError {
   return new QarrError('previous_response_not_found', {
     param: 'previous_response_id',
-    message: `Previous response with id '${id.slice(0, ID_CHARS_MAX)}' not found.`,
+    message: `Previous response with id '${shownId(id)}' not found.`,
   });
 }

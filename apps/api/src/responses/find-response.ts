@@ -2,7 +2,7 @@ import type { ProducerStore } from '@qarr/job-store';
 import { QarrError, isRaw } from '@qarr/router-core';
 import type { JobRecord } from '@qarr/router-core';
 import type { Caller } from '../caller.ts';
-import { findJob } from '../find-job.ts';
+import { findOwn } from '../find-job.ts';
 import { jobIdOfResponse } from './response-ids.ts';
 import type { ResponseRecord } from './response-object.ts';
 
@@ -18,30 +18,20 @@ export async function findResponse(
   return record;
 }
 
-/** Null where it has none of its own with this id. */
-export async function findOwn(
-  jobId: string,
-  caller: Pick<Caller, 'owner'>,
-  deps: { store: Pick<ProducerStore, 'get'> },
-): Promise<JobRecord | null> {
-  try {
-    return await findJob(jobId, caller, deps);
-  } catch (error) {
-    if (error instanceof QarrError && error.code === 'job_not_found') return null;
-    throw error;
-  }
-}
-
 export function isResponse(record: JobRecord): record is ResponseRecord {
   return record.response !== undefined && !isRaw(record.request);
 }
 
-/** Of an id that may be repeated in an answer. */
 const ID_CHARS_MAX = 64;
+
+/** As much of an id as an answer repeats. */
+export function shownId(id: string): string {
+  return id.slice(0, ID_CHARS_MAX);
+}
 
 /** In OpenAI's words, by which clients know it. */
 export function unknownResponse(id: string): QarrError {
   return new QarrError('response_not_found', {
-    message: `Response with id '${id.slice(0, ID_CHARS_MAX)}' not found.`,
+    message: `Response with id '${shownId(id)}' not found.`,
   });
 }
