@@ -19,13 +19,14 @@ const PROCESS = ['zod', 'node:'];
 const RULES: Readonly<Record<string, Rule>> = {
   'packages/router-core': { ours: [], outside: ['zod'] },
   'packages/job-store': { ours: ['@qarr/router-core'], outside: ['bullmq', 'ioredis', 'node:'] },
+  'packages/file-store': { ours: [], outside: ['node:'] },
   'packages/client': { ours: ['@qarr/router-core'], outside: ['eventsource-parser'] },
   'packages/process': {
     ours: ['@qarr/router-core'],
     outside: [...PROCESS, 'pino', 'prom-client', 'yaml'],
   },
   'apps/api': {
-    ours: ['@qarr/router-core', '@qarr/job-store', '@qarr/process'],
+    ours: ['@qarr/router-core', '@qarr/job-store', '@qarr/file-store', '@qarr/process'],
     outside: [
       ...PROCESS,
       'fastify',

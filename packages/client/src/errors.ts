@@ -43,7 +43,14 @@ export type ApiErrorCode =
   | 'tier_unavailable'
   | 'shutting_down'
   | 'queue_timeout'
-  | 'run_timeout';
+  | 'run_timeout'
+  | 'file_in_use'
+  | 'batch_over'
+  | 'file_not_found'
+  | 'batch_not_found'
+  | 'file_too_large'
+  | 'files_unavailable'
+  | 'files_full';
 
 /** Codes of the client itself. */
 export type ClientErrorCode =

@@ -15,6 +15,12 @@ export { createWebhookConsumer } from './webhook-consumer.ts';
 export type { DueWebhook, WebhookConsumer, WebhookVerdict } from './webhook-consumer.ts';
 export type { EndedJob } from './ended-job.ts';
 
+export type { FileCreation, FileLimits, FileRecords } from './file-records.ts';
+export type { BatchCreation, BatchRecords } from './batch-records.ts';
+
+// For the runner of batches
+export type { BatchRuns, BatchWrite, Commit, OpenedBatch, RunnerLease } from './batch-runs.ts';
+
 // For workers
 export { createWorkerStore } from './worker-store.ts';
 export type { Delivery, WorkerStore } from './worker-store.ts';

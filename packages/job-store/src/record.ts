@@ -43,6 +43,7 @@ export function newJobFields(
       ? {}
       : { webhook_url: job.webhook.url, webhook_events: job.webhook.events.join(' ') }),
     ...(job.response === undefined ? {} : { response: JSON.stringify(job.response) }),
+    ...(job.batch === undefined ? {} : { batch: JSON.stringify(job.batch) }),
   };
   return Object.entries(fields).flat();
 }
@@ -72,6 +73,7 @@ export const SUMMARY_FIELDS = [
   'run_timeout_ms',
   'cancel',
   'final',
+  'batch',
 ] as const;
 
 type Hash = Readonly<Record<string, string | undefined>>;
@@ -116,6 +118,7 @@ function summaryOf(hash: Hash): Record<keyof JobSummary, unknown> {
     queueDeadline: Number(hash['queue_deadline']),
     runTimeoutMs: Number(hash['run_timeout_ms']),
     cancelRequested: hash['cancel'] === '1',
+    batch: parse(hash['batch']) ?? undefined,
     ...ending(hash),
   };
 }

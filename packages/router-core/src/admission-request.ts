@@ -33,6 +33,8 @@ export interface EntryLimits {
   readonly whileAlerting: boolean;
   /** Jobs in the tier that were brought there; null: it is none of them. */
   readonly fallbackJobsMax: number | null;
+  /** Waiting batch jobs of the tier; not said: only the depth counts. */
+  readonly batchWaitingMax?: number | undefined;
 }
 
 export function maxWaitMs(

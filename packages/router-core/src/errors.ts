@@ -19,6 +19,18 @@ export const ERROR_TABLE = {
   // Of these the status is one that no client sends again by itself, whatever it is told: some do so
   // with 409 or 422, all with a 5xx.
   job_cancelled: row(400, 'invalid_request_error', false, 'The job was cancelled.'),
+  file_in_use: row(
+    400,
+    'invalid_request_error',
+    false,
+    'A batch that is not over reads this file.',
+  ),
+  batch_over: row(
+    400,
+    'invalid_request_error',
+    false,
+    'The batch is over: nothing is left to cancel.',
+  ),
   poison: row(
     400,
     'invalid_request_error',
@@ -37,6 +49,8 @@ export const ERROR_TABLE = {
     false,
     'There is no such response to go on from.',
   ),
+  file_not_found: row(404, 'invalid_request_error', false, 'There is no such file.'),
+  batch_not_found: row(404, 'invalid_request_error', false, 'There is no such batch.'),
   unknown_route: row(404, 'invalid_request_error', false, 'There is no such route.'),
   request_timeout: row(408, 'invalid_request_error', true, 'The request took too long to arrive.'),
   idempotent_job_gone: row(
@@ -45,6 +59,7 @@ export const ERROR_TABLE = {
     false,
     'The job of this Idempotency-Key has been removed; use another key to run it again.',
   ),
+  file_too_large: row(413, 'invalid_request_error', false, 'The file is too large.'),
   body_too_large: row(413, 'invalid_request_error', false, 'The body is too large.'),
   unsupported_media_type: row(415, 'invalid_request_error', false, 'Send application/json.'),
   idempotency_key_reused: row(
@@ -89,6 +104,8 @@ export const ERROR_TABLE = {
   ),
   tier_unavailable: row(503, 'server_error', true, 'No engine of the tier takes jobs now.'),
   shutting_down: row(503, 'server_error', true, 'This server is stopping.'),
+  files_unavailable: row(503, 'server_error', true, 'The file store does not answer.'),
+  files_full: row(507, 'server_error', true, 'The file store has no room for this file now.'),
   queue_timeout: row(504, 'server_error', true, 'The job waited too long to be started.'),
   run_timeout: row(504, 'server_error', true, 'The job ran too long.'),
 } as const satisfies Record<string, ErrorRow>;

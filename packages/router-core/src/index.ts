@@ -42,6 +42,29 @@ export { fullJitterMs } from './backoff.ts';
 export { isCacheable } from './cached-answer.ts';
 export type { CachedAnswer } from './cached-answer.ts';
 
+// Files and batches
+export { contentOf, filePurposeSchema, storedFileSchema } from './stored-file.ts';
+export type { FilePurpose, NewFile, StoredFile } from './stored-file.ts';
+export {
+  BATCH_TRANSITIONS,
+  batchEndpointSchema,
+  batchRecordSchema,
+  batchStateSchema,
+  isBatchOver,
+  lineJobId,
+  segmentSchema,
+} from './batch.ts';
+export type {
+  BatchEndpoint,
+  BatchError,
+  BatchLineRef,
+  BatchRecord,
+  BatchState,
+  BatchUsage,
+  NewBatch,
+  Segment,
+} from './batch.ts';
+
 // Tiers
 export { breakerSchema, workerStatusSchema } from './tier-status.ts';
 export type { BreakerName, TierStatus, UpstreamStatus, WorkerStatus } from './tier-status.ts';

@@ -15,6 +15,8 @@ import {
   timingsSchema,
   usageSchema,
 } from './events.ts';
+import { batchLineRefSchema } from './batch.ts';
+import type { BatchLineRef } from './batch.ts';
 import { engineRequestSchema } from './engine-request.ts';
 import { storedResponseSchema } from './stored-response.ts';
 import type { StoredResponse } from './stored-response.ts';
@@ -148,6 +150,10 @@ export interface NewJob {
   quota?: JobQuota | undefined;
   /** It is the job of a response. */
   response?: StoredResponse | undefined;
+  /** It is the job of a line of a batch, whose index has it in place of its owner's. */
+  batch?: BatchLineRef | undefined;
+  /** By Redis's clock, in milliseconds: it is not written from then on. */
+  writeBefore?: number | undefined;
 }
 
 /** The record of a job. Times are milliseconds since the epoch by Redis's clock. */
@@ -180,6 +186,8 @@ export const jobRecordSchema = z.object({
   result: jobResultSchema.nullable(),
   /** Only of the job of a response. */
   response: storedResponseSchema.optional(),
+  /** Only of the job of a line of a batch. */
+  batch: batchLineRefSchema.optional(),
   usage: usageSchema.nullable(),
   timings: timingsSchema.nullable(),
   error: jobErrorSchema.nullable(),

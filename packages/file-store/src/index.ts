@@ -1,0 +1,2 @@
+export { FileStoreError } from './file-store.ts';
+export type { FileStore, FileStoreProblem, StoredContent, Written } from './file-store.ts';
