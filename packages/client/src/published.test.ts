@@ -44,9 +44,12 @@ test('holds the module, its types, and what npm needs', () => {
   expect(names.toSorted()).toEqual([
     'README.md',
     'answers.d.ts',
+    'batch-answers.d.ts',
+    'batches.d.ts',
     'client.d.ts',
     'errors.d.ts',
     'events.d.ts',
+    'files.d.ts',
     'index.d.ts',
     'index.js',
     'options.d.ts',
