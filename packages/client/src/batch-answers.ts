@@ -45,6 +45,19 @@ export type BatchStatus =
   | 'expired'
   | 'cancelled';
 
+/** From these nothing leads on. */
+const OVER: ReadonlySet<BatchStatus> = /* #__PURE__ */ new Set([
+  'completed',
+  'failed',
+  'expired',
+  'cancelled',
+] as const);
+
+/** Whether nothing about it will change any more. */
+export function isBatchOver({ status }: { status: BatchStatus }): boolean {
+  return OVER.has(status);
+}
+
 export type BatchEndpoint = '/v1/chat/completions' | '/v1/completions' | '/v1/responses';
 
 /** What is wrong with an input file; `line` counts from 1, null where it is the file as a whole. */

@@ -1,45 +1,17 @@
 /** Batches: made, looked up, listed, cancelled, waited for, and their results. */
-import type { Batch, BatchList, BatchResults, BatchStatus } from './batch-answers.ts';
+import { isBatchOver } from './batch-answers.ts';
+import type { Batch } from './batch-answers.ts';
+import type { Batches } from './batch-calls.ts';
 import { invalidOption } from './errors.ts';
 import type { CallApi } from './http.ts';
-import type {
-  BatchListOptions,
-  BatchRef,
-  BatchResultsOptions,
-  CallOptions,
-  SubmitOptions,
-} from './options.ts';
+import type { BatchRef, CallOptions } from './options.ts';
 import { randomKey } from './random-key.ts';
-import type { BatchRequest } from './requests.ts';
 import { sleep } from './within.ts';
 
 const PATH = '/v1/batches';
 /** It looks often at first, because small batches end soon, and less and less often later. */
 const WAIT_MS_MIN = 500;
 const WAIT_MS_MAX = 10_000;
-
-/** From these nothing leads on. */
-const OVER: ReadonlySet<BatchStatus> = /* #__PURE__ */ new Set([
-  'completed',
-  'failed',
-  'expired',
-  'cancelled',
-] as const);
-
-/** All throw a `QarrClientError`. */
-export interface Batches {
-  /** Resolves when it is accepted. Sent again as often as it must, it makes one batch. */
-  create(request: BatchRequest, options?: SubmitOptions): Promise<Batch>;
-  get(batch: BatchRef, options?: CallOptions): Promise<Batch>;
-  /** A page, the newest first. */
-  list(options?: BatchListOptions): Promise<BatchList>;
-  /** Outcomes that are there already are kept. Harmless while it is being cancelled. */
-  cancel(batch: BatchRef, options?: CallOptions): Promise<Batch>;
-  /** A page of its lines' outcomes, also before it is over. */
-  results(batch: BatchRef, options?: BatchResultsOptions): Promise<BatchResults>;
-  /** The batch when it is over, however it is: look at `status`. */
-  wait(batch: BatchRef, options?: CallOptions): Promise<Batch>;
-}
 
 export function createBatches(call: CallApi): Batches {
   async function get(batch: BatchRef, { signal }: CallOptions = {}): Promise<Batch> {
@@ -69,11 +41,6 @@ export function createBatches(call: CallApi): Batches {
       }
     },
   };
-}
-
-/** Whether nothing about it will change any more. */
-export function isBatchOver({ status }: { status: BatchStatus }): boolean {
-  return OVER.has(status);
 }
 
 function pathOf(batch: BatchRef): string {

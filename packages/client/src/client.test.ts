@@ -1,9 +1,8 @@
 /** Against servers that do what the API does only on bad days; the API itself is in `test/`. */
 import type { ServerResponse } from 'node:http';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { createClient } from './client.ts';
-import { QarrClientError } from './errors.ts';
-import { clientOf, failureOf, json, refuse, serve } from './server-for-test.ts';
+import { clientOf, failureOf, json, refuse } from './server-for-test.ts';
 
 // A busy machine is no failure.
 vi.setConfig({ testTimeout: 30_000 });

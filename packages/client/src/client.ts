@@ -9,14 +9,13 @@ import type {
   Tiers,
 } from './answers.ts';
 import { createBatches } from './batches.ts';
-import type { Batches } from './batches.ts';
+import type { Batches, Files } from './batch-calls.ts';
 import { createBreakers } from './breakers.ts';
 import { breakerName, createChat } from './chat.ts';
 import { QarrClientError, invalidOption } from './errors.ts';
 import type { StreamEvent } from './events.ts';
 import { readEventStream } from './event-stream.ts';
 import { createFiles } from './files.ts';
-import type { Files } from './files.ts';
 import { follow } from './follow.ts';
 import { createHttp } from './http.ts';
 import type { CallApi } from './http.ts';

@@ -1,9 +1,10 @@
 /** Files: stored, looked up, listed, read and deleted. */
-import type { DeletedFile, FileList, StoredFile } from './batch-answers.ts';
+import type { StoredFile } from './batch-answers.ts';
+import type { Files } from './batch-calls.ts';
 import { invalidOption } from './errors.ts';
 import { readContent } from './file-content.ts';
 import type { CallApi, Http } from './http.ts';
-import type { CallOptions, ContentOptions, FileListOptions, FileRef } from './options.ts';
+import type { CallOptions, FileRef } from './options.ts';
 import type { FileUpload } from './requests.ts';
 import { withRetries } from './retry.ts';
 import type { Settings } from './settings.ts';
@@ -12,21 +13,6 @@ import { sleep } from './within.ts';
 const PATH = '/v1/files';
 /** What has none of its own: a Blob. */
 const FILENAME = 'input.jsonl';
-
-/** All throw a `QarrClientError`. */
-export interface Files {
-  /**
-   * Resolves when the file is stored whole. Of what got no answer nobody knows whether it was: only
-   * what the API has refused is sent again.
-   */
-  create(upload: FileUpload, options?: CallOptions): Promise<StoredFile>;
-  get(file: FileRef, options?: CallOptions): Promise<StoredFile>;
-  /** A page, the newest first unless it is said otherwise. */
-  list(options?: FileListOptions): Promise<FileList>;
-  /** Its bytes, over any number of connections, to the last one: none is left out or given twice. */
-  content(file: FileRef, options?: ContentOptions): AsyncGenerator<Uint8Array, void, undefined>;
-  delete(file: FileRef, options?: CallOptions): Promise<DeletedFile>;
-}
 
 export function createFiles({
   http,

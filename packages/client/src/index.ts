@@ -1,8 +1,7 @@
 // The client
 export { createClient } from './client.ts';
 export type { QarrClient } from './client.ts';
-export type { Batches } from './batches.ts';
-export type { Files } from './files.ts';
+export type { Batches, Files } from './batch-calls.ts';
 export type {
   BatchListOptions,
   BatchRef,
@@ -44,7 +43,7 @@ export type {
 } from './requests.ts';
 
 // What is answered
-export { isBatchOver } from './batches.ts';
+export { isBatchOver } from './batch-answers.ts';
 export { isTerminal } from './events.ts';
 export type {
   CancelledEvent,
