@@ -64,6 +64,8 @@ export type {
   NewBatch,
   Segment,
 } from './batch.ts';
+export { batchRequestSchema, windowMsOf } from './batch-request.ts';
+export type { BatchRequest, InlineRequest } from './batch-request.ts';
 
 // Tiers
 export { breakerSchema, workerStatusSchema } from './tier-status.ts';
