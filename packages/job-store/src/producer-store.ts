@@ -12,6 +12,8 @@ import { createClosing } from './closing.ts';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
 import { cancelDeadline } from './deadlines.ts';
 import { createDeletion } from './deletion.ts';
+import { createFileRecords } from './file-records.ts';
+import type { FileRecords } from './file-records.ts';
 import { createFollowers } from './followers.ts';
 import type { Followers } from './followers.ts';
 import { createIdempotency } from './idempotency.ts';
@@ -91,6 +93,7 @@ export interface ProducerStore {
   waitingIn: ReadWaiting;
   /** Moves a waiting job to another tier, which must not be done but by its client's consent. */
   move: Move;
+  readonly files: FileRecords;
   /** How full Redis is; null when it has no limit. As of the last submission or sweep. */
   memory(): RedisMemory | null;
   /** How many ends of jobs are still to be announced. */
@@ -300,6 +303,8 @@ export async function createProducerStore({
 
     waitingIn: (tier, range) => answered(readWaiting(tier, range)),
     move: (job, destination) => answered(move(job, destination)),
+
+    files: createFileRecords({ redis, keys }),
 
     memory: guard.latest,
     webhookBacklog: () => answered(webhooks.backlog()),
