@@ -43,6 +43,7 @@ async function serve(events: readonly object[], { ends = true } = {}) {
     client: createClient({ baseUrl }),
     baseUrl,
     hasKey: false,
+    asJson: false,
     stdout: { write: (text: string) => (output += text) },
     stderr: { write: (text: string) => (problems += text) },
     signal: giving.signal,
