@@ -18,6 +18,7 @@ const PAGE_LINES = 1_000;
 const LOOK_EVERY_MS = 1_000;
 /** It looks less and less often where nothing comes. */
 const LOOK_EVERY_MS_MAX = 5_000;
+const AGAIN_MS_MIN = 250;
 const AGAIN_MS_MAX = 15_000;
 const NOTE_CHARS_MAX = 200;
 /** A batch takes hours: an API that is restarted, or moved, is waited for. */
@@ -80,7 +81,7 @@ async function patiently<T>(
   ask: () => Promise<T>,
 ): Promise<T> {
   const beganAtMs = now();
-  for (let waitMs = LOOK_EVERY_MS; ; waitMs = Math.min(waitMs * 2, AGAIN_MS_MAX)) {
+  for (let waitMs = AGAIN_MS_MIN; ; waitMs = Math.min(waitMs * 2, AGAIN_MS_MAX)) {
     try {
       return await ask();
     } catch (error) {

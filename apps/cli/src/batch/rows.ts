@@ -66,7 +66,8 @@ export async function readCsvRows(input: Readable): Promise<Rows> {
       const { done, value } = await records.next();
       return done === true ? undefined : value;
     } catch (error) {
-      if (error instanceof CsvError) throw badRow(number, csvProblem(error));
+      // The records before it, and the header among them, may not all have been read here.
+      if (error instanceof CsvError) throw badRow(Number(error['records']), csvProblem(error));
       throw error;
     }
   };
