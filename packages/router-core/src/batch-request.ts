@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { batchEndpointSchema } from './batch.ts';
+import type { BatchEndpoint } from './batch.ts';
 import { metadataSchema } from './metadata.ts';
 import { name, wholeNumber } from './request-fields.ts';
 import { webhookFields } from './webhook-fields.ts';
@@ -65,8 +66,14 @@ export const batchRequestSchema = z
   .meta({ oneOf: [{ required: ['input_file_id'] }, { required: ['requests'] }] });
 export type BatchRequest = z.infer<typeof batchRequestSchema>;
 
+interface Source {
+  input_file_id?: string | undefined;
+  requests?: readonly InlineRequest[] | undefined;
+  endpoint: BatchEndpoint;
+}
+
 function checkSource(
-  { input_file_id: fileId, requests, endpoint }: BatchRequest,
+  { input_file_id: fileId, requests, endpoint }: Source,
   context: z.RefinementCtx,
 ): void {
   if (fileId === undefined && requests === undefined) {
