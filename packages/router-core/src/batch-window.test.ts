@@ -134,5 +134,8 @@ describe('the window of a tier', () => {
     const besideOthers = situation({ batchWaiting: 700, linesInTier: 10 });
     expect(roomFor(20, { ...besideOthers, depthMax: 10_000 })).toBe(10);
     expect(batchWaitingMax(20, besideOthers)).toBe(710);
+    // Lines that run are not taken for lines that wait: with others there is still room for one.
+    const oneRuns = situation({ batchWaiting: 500, running: 32, linesInTier: 32 });
+    expect(roomFor(1, { ...oneRuns, depthMax: 10_000 })).toBe(1);
   });
 });

@@ -62,10 +62,14 @@ export function roomFor(
   return Math.max(0, Math.min(inWindow, depthMax - depthOf(load)));
 }
 
-/** At least so many of the batch jobs that wait are no lines of batches. */
+/**
+ * Of the batch jobs that wait: those that are no lines. The lines that do not run wait, or have just
+ * ended; what runs is taken to be lines, so that these are let in rather than kept out.
+ */
 function othersWaiting({
   tier: { load },
   linesInTier,
 }: Pick<WindowSituation, 'tier' | 'linesInTier'>): number {
-  return Math.max(0, load.waiting.batch.jobs - linesInTier);
+  const linesWaiting = Math.max(0, linesInTier - load.running.batch.jobs);
+  return Math.max(0, load.waiting.batch.jobs - linesWaiting);
 }
