@@ -67,6 +67,14 @@ export type {
   NewBatch,
   Segment,
 } from './batch.ts';
+export { createBatchChecker } from './batch-checker.ts';
+export type { BatchChecker, BatchLimits } from './batch-checker.ts';
+export { parseBatchLine } from './batch-line.ts';
+export type { BatchLine } from './batch-line.ts';
+export { parseLineBody, routedOfLine } from './line-request.ts';
+export type { LineRequest } from './line-request.ts';
+export { createLineSplitter } from './line-splitter.ts';
+export type { LineSplitter, RawLine } from './line-splitter.ts';
 
 // Tiers
 export { breakerSchema, workerStatusSchema } from './tier-status.ts';
@@ -161,6 +169,8 @@ export type {
 } from './events.ts';
 
 export { canonicalJson } from './canonical-json.ts';
+export { parseStrictJson } from './strict-json.ts';
+export { requestError } from './request-error.ts';
 
 // Tracing
 export { childTraceparent, parseTraceparent } from './trace-context.ts';
