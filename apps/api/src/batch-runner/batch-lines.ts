@@ -9,22 +9,19 @@
  * - `collected`: its outcome is known here. Leaves to `done` when that is durable.
  * - `done`: nothing leaves it.
  */
-/** Where lines are planned that need no tier: what is wrong in their bodies is their outcome. */
-export const NO_TIER = '';
-
-const STANDINGS = ['pending', 'taken', 'in_system', 'collected', 'done'] as const;
-type Standing = (typeof STANDINGS)[number];
+export const LINE_STANDINGS = ['pending', 'taken', 'in_system', 'collected', 'done'] as const;
+export type LineStanding = (typeof LINE_STANDINGS)[number];
 
 export interface BatchLines {
   readonly total: number;
-  count(standing: Standing): number;
-  /** Those in the system are counted where they are, not where they were planned. */
+  count(standing: LineStanding): number;
+  /** In the system, or on the way there. */
   inTier(tier: string): number;
   hasPending(tier: string): boolean;
   /** The next one for the tier. */
   take(tier: string): number | null;
-  /** There was no room for it in this tier. */
-  giveBack(line: number, tier: string): void;
+  /** There was no room for it in this tier; null: it has found none yet. */
+  giveBack(line: number, tier: string | null): void;
   fed(line: number, tier: string): void;
   /** Returns false where it has its outcome already. */
   collected(line: number): boolean;
@@ -32,7 +29,9 @@ export interface BatchLines {
   /** Its job is not in the system, whatever was believed. */
   lost(line: number): void;
   inSystem(): number[];
-  isCollected(line: number): boolean;
+  /** It has a job, whatever was believed. */
+  found(line: number): void;
+  collectedLines(): ReadonlySet<number>;
   /** Up to so many that are pending, in their order, whatever their tier. */
   pending(limit: number): number[];
 }
@@ -51,32 +50,41 @@ export function createBatchLines({
   inSystem: readonly number[];
 }): BatchLines {
   const standings = new Uint8Array(total);
-  const counts = new Map<Standing, number>([['pending', total]]);
+  const counts = new Map<LineStanding, number>([['pending', total]]);
+  /** Of those that are taken or in the system. */
   const tierOf = new Map<number, string>();
+  const collected = new Set<number>();
   const inTier = new Map<string, number>();
   /** By tier: the lines before are planned for another one, or pending no more but for those below. */
   const cursors = new Map<string, number>();
   const givenBack = new Map<string, number[]>();
 
-  const standingOf = (line: number) => STANDINGS[standings[line] ?? 0] ?? 'pending';
-  const is = (line: number, standing: Standing) => standingOf(line) === standing;
-  const count = (standing: Standing) => counts.get(standing) ?? 0;
+  const standingOf = (line: number) => LINE_STANDINGS[standings[line] ?? 0] ?? 'pending';
+  const is = (line: number, standing: LineStanding) => standingOf(line) === standing;
+  const count = (standing: LineStanding) => counts.get(standing) ?? 0;
 
-  function move(line: number, to: Standing): void {
+  function move(line: number, to: LineStanding): void {
     const from = standingOf(line);
-    standings[line] = STANDINGS.indexOf(to);
+    standings[line] = LINE_STANDINGS.indexOf(to);
     counts.set(from, count(from) - 1);
     counts.set(to, count(to) + 1);
+    if (to === 'collected') collected.add(line);
+    else collected.delete(line);
     const tier = tierOf.get(line);
     if (tier === undefined) return;
     tierOf.delete(line);
     inTier.set(tier, (inTier.get(tier) ?? 0) - 1);
   }
 
-  function enter(line: number, tier: string): void {
-    move(line, 'in_system');
+  function enter(line: number, tier: string, as: 'taken' | 'in_system' = 'in_system'): void {
+    move(line, as);
     tierOf.set(line, tier);
     inTier.set(tier, (inTier.get(tier) ?? 0) + 1);
+  }
+
+  function putBack(line: number, tier: string): void {
+    move(line, 'pending');
+    givenBack.set(tier, [...(givenBack.get(tier) ?? []), line]);
   }
 
   for (let line = 0; line < total; line += 1) {
@@ -106,14 +114,11 @@ export function createBatchLines({
     hasPending: (tier) => atHand(tier).length > 0 || atCursor(tier) !== null,
     take(tier) {
       const line = atHand(tier).shift() ?? atCursor(tier);
-      if (line !== null) move(line, 'taken');
+      if (line !== null) enter(line, tier, 'taken');
       return line;
     },
     giveBack(line, tier) {
-      if (!is(line, 'taken')) return;
-      move(line, 'pending');
-      const lines = givenBack.get(tier) ?? [];
-      givenBack.set(tier, [...lines, line]);
+      if (is(line, 'taken')) putBack(line, tier ?? planOf(line));
     },
     fed(line, tier) {
       // It may have ended before its feeder heard that it was in.
@@ -129,12 +134,13 @@ export function createBatchLines({
     },
     lost(line) {
       if (!is(line, 'in_system')) return;
-      const tier = tierOf.get(line) ?? planOf(line);
-      move(line, 'taken');
-      this.giveBack(line, tier);
+      putBack(line, tierOf.get(line) ?? planOf(line));
     },
-    inSystem: () => [...tierOf.keys()],
-    isCollected: (line) => is(line, 'collected'),
+    found(line) {
+      if (is(line, 'pending')) enter(line, planOf(line));
+    },
+    inSystem: () => [...tierOf.keys()].filter((line) => is(line, 'in_system')),
+    collectedLines: () => collected,
     pending(limit) {
       const lines: number[] = [];
       if (count('pending') === 0) return lines;

@@ -6,20 +6,18 @@ import {
   SCOPES,
   errorRow,
   lineJobId,
-  messagesOfItems,
   parseLineBody,
-  routedOfLine,
 } from '@qarr/router-core';
-import type { BatchRecord, EntryLimits, LineRequest, NewJob } from '@qarr/router-core';
+import type { BatchRecord, EntryLimits, NewJob } from '@qarr/router-core';
 import type { Caller } from '../caller.ts';
 import { admissionRequest } from '../place-job.ts';
 import { placeFound } from '../queue-place.ts';
-import { storedResponse } from '../responses/submit-response.ts';
 import { routeRequest } from '../route-request.ts';
 import type { RouteDeps, RoutedRequest } from '../route-request.ts';
 import { newJob, overQuota } from '../submit-job.ts';
 import type { JobOptions } from '../submit-job.ts';
 import type { TierWatch } from '../tier-watch.ts';
+import { askedByLine } from './line-job.ts';
 
 /** Tokens come free before the day is over when jobs use less than they might. */
 const QUOTA_RETRY_MS_MAX = 5_000;
@@ -34,7 +32,7 @@ export interface LineToFeed {
   readonly line: number;
   readonly customId: string;
   /** As the file has it. */
-  readonly body: unknown;
+  readonly body: Readonly<Record<string, unknown>>;
 }
 
 /** What became of a line. */
@@ -68,10 +66,21 @@ export async function feedLine(
   try {
     const reading = parseLineBody(batch.endpoint, body);
     if (reading.kind === 'refused') throw reading.error;
-    const route = await routeRequest(routedOfLine(reading.request), deps);
+    const asked = askedByLine(reading.request);
+    const route = await routeRequest(asked.body, deps);
     ({ tier } = route);
+    const leftMs = Math.max(1, batch.expiresAt - now);
+    const { fallback = 'none', queueTimeoutMs = leftMs } = asked.options;
+    const options: JobOptions = {
+      ...asked.options,
+      fallback,
+      queueTimeoutMs: Math.min(leftMs, queueTimeoutMs),
+      caller: callerOf(batch),
+      class: 'batch',
+      isBound: false,
+    };
     const job: NewJob = {
-      ...newJob(route, optionsOf(reading.request, { batch, now }), jobConfig(deps)),
+      ...newJob(route, options, jobConfig(deps)),
       id: lineJobId(batch.id, line),
       batch: { batchId: batch.id, line, customId },
       writeBefore,
@@ -111,10 +120,10 @@ async function submit(
       watch.learn(tier, submission.load);
       return { kind: 'full', tier };
     case 'over_quota': {
-      const { used, limit, resetMs } = submission.budget;
+      const { limit, resetMs } = submission.budget;
       const isNeverWithin = limit !== null && (job.quota?.tokens ?? 0) > limit;
       if (isNeverWithin) return { kind: 'refused', error: overQuota(submission, job), tier };
-      return { kind: 'over_quota', retryInMs: Math.min(resetMs, used > 0 ? QUOTA_RETRY_MS_MAX : resetMs) };
+      return { kind: 'over_quota', retryInMs: Math.min(resetMs, QUOTA_RETRY_MS_MAX) };
     }
     case 'refused':
       return { kind: 'refused', error: new QarrError('job_cancelled', { message: LINE_DELETED }), tier };
@@ -125,42 +134,9 @@ async function submit(
 
 export const LINE_DELETED = 'The job of this line was deleted before it had ended.';
 
-/** What a client may say of a job, of those fields that its endpoint has. */
-function optionsOf(
-  request: LineRequest,
-  { batch, now }: { batch: BatchRecord; now: number },
-): JobOptions {
-  const { body } = request;
-  const leftMs = Math.max(1, batch.expiresAt - now);
-  const common = {
-    caller: callerOf(batch),
-    class: 'batch',
-    onInterrupt: 'restart',
-    isBound: false,
-    fallback: body.fallback ?? 'none',
-    queueTimeoutMs: Math.min(leftMs, body.queue_timeout_ms ?? leftMs),
-  } as const;
-  switch (request.endpoint) {
-    case '/v1/chat/completions': {
-      const { run_timeout_ms: runTimeoutMs, metadata } = request.body;
-      return { ...common, runTimeoutMs, metadata };
-    }
-    case '/v1/completions':
-      return common;
-    case '/v1/responses': {
-      const { run_timeout_ms: runTimeoutMs, metadata, input } = request.body;
-      // It is in the batch's file, and no longer kept when it is there.
-      const stored = storedResponse(request.body, messagesOfItems(input).length);
-      return { ...common, runTimeoutMs, metadata, response: { ...stored, store: false } };
-    }
-    default:
-      return request satisfies never;
-  }
-}
-
 function jobConfig({ config: { runTimeoutMs } }: FeedLineDeps) {
-  const never = 0;
-  return { runTimeoutMs, queueTimeoutMs: { interactive: never, standard: never, batch: never }, cacheTtlMs: never };
+  // Each line says how long it may wait; no answer is given twice.
+  return { runTimeoutMs, queueTimeoutMs: { interactive: 0, standard: 0, batch: 0 }, cacheTtlMs: 0 };
 }
 
 /** A batch goes on as its owner, whatever has become of the key that made it. */

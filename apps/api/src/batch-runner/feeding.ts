@@ -7,12 +7,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EVEN_SHARES, batchWaitingMax, feedNext, nextWindow, roomFor } from '@qarr/router-core';
 import type { EntryLimits, ShareState, Sharer, TierSnapshot } from '@qarr/router-core';
 import type { TierWatch } from '../tier-watch.ts';
-import { NO_TIER } from './batch-lines.ts';
+import { NO_TIER } from './line-index.ts';
 
 /** Between two looks at a tier: no figure that a window is decided by is older. */
 const STEP_MS = 50;
 /** Where nothing could be fed the last times. */
 const STEP_MS_MAX = 250;
+/** Where there is nothing to feed, as far as anybody has said. */
+const IDLE_MS = 1_000;
 /** Redis did not answer, or has no room. */
 const UNAVAILABLE_MS = 1_000;
 /** Lines in one go: what the tier says is looked at again after that. */
@@ -63,7 +65,7 @@ export function createFeeder({
   const stopping = new AbortController();
   const batches = new Set<FedBatch>();
   const feeds = new Map<string, TierFeed>();
-  let woken = Promise.withResolvers<void>();
+  let waking = new AbortController();
 
   const inTier = (tier: string) => [...batches].reduce((sum, batch) => sum + batch.inTier(tier), 0);
   const snapshotOf = (name: string) => named(name, watch.snapshots());
@@ -139,19 +141,15 @@ export function createFeeder({
       const { fed, end } = await feedSome(tier);
       if (end === 'ok') continue;
       pauseMs = fed > 0 ? STEP_MS : Math.min(STEP_MS_MAX, 2 * pauseMs);
-      if (end === 'none_left') await woken.promise;
-      else if (end === 'unavailable') await pause(UNAVAILABLE_MS);
-      else await Promise.race([pause(pauseMs), pauseMs > STEP_MS ? woken.promise : pause(pauseMs)]);
+      if (end === 'none_left') await nap(IDLE_MS, waking.signal);
+      else if (end === 'unavailable') await nap(UNAVAILABLE_MS, stopping.signal);
+      else await nap(pauseMs, pauseMs > STEP_MS ? waking.signal : stopping.signal);
     }
   }
 
-  async function pause(ms: number): Promise<void> {
-    await sleep(ms, null, { signal: stopping.signal }).catch(() => {});
-  }
-
   function wake(): void {
-    woken.resolve();
-    woken = Promise.withResolvers();
+    waking.abort();
+    waking = new AbortController();
   }
 
   const loops = [...tiers, NO_TIER].map(feedUntilStopped);
@@ -169,6 +167,10 @@ export function createFeeder({
       await Promise.all(loops);
     },
   };
+}
+
+async function nap(ms: number, until: AbortSignal): Promise<void> {
+  await sleep(ms, null, { signal: until }).catch(() => {});
 }
 
 function named(name: string, tiers: readonly TierSnapshot[]): TierSnapshot {

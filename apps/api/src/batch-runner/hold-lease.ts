@@ -22,6 +22,8 @@ export interface Term {
   validUntil(): number;
   /** Redis's clock, as it was told by the last lease. */
   now(): number;
+  /** Greater each time, also in a later term of this process. */
+  nextNumber(): number;
   /** Aborted when the term is over, or this process is to stop. */
   readonly signal: AbortSignal;
 }
@@ -40,6 +42,7 @@ export async function holdLease({
   serve: (term: Term) => Promise<void>;
   onTerm: (change: 'begun' | 'over', epoch: number) => void;
 }): Promise<void> {
+  let number = 0;
   while (!signal.aborted) {
     // Redis is gone for now: asked again.
     const lease = await runs.lease(runnerId).catch(() => null);
@@ -59,6 +62,7 @@ export async function holdLease({
       epoch: first.epoch,
       validUntil: () => validUntil,
       now: () => validUntil - LEASE_MS + (performance.now() - askedAtMs),
+      nextNumber: () => (number += 1),
       signal: stopping,
     };
 
