@@ -43,6 +43,9 @@ export { isCacheable } from './cached-answer.ts';
 export type { CachedAnswer } from './cached-answer.ts';
 
 // Files and batches
+export { EVEN_SHARES, feedNext } from './batch-share.ts';
+export type { ShareState, Sharer } from './batch-share.ts';
+export { batchWaitingMax, nextWindow, roomFor } from './batch-window.ts';
 export { contentOf, filePurposeSchema, storedFileSchema } from './stored-file.ts';
 export type { FilePurpose, NewFile, StoredFile } from './stored-file.ts';
 export {
