@@ -6,6 +6,7 @@ import type { BatchRecord, BatchRequest, IdempotencyKey, NewBatch } from '@qarr/
 import type { ApiDeps } from '../app.ts';
 import type { Caller } from '../caller.ts';
 import { findFile } from '../files/find-file.ts';
+import type { UploadGate } from '../files/upload-gate.ts';
 import type { BatchConfig } from './batch-config.ts';
 import { inlineFileId, removeInline, storeInline } from './inline-requests.ts';
 
@@ -15,7 +16,10 @@ const DIGITS = 32;
 /** A batch takes minutes at least, and no client waits for longer by itself. */
 const RETRY_AFTER_MS = 60_000;
 
-export type BatchDeps = Pick<ApiDeps, 'store' | 'files' | 'config'>;
+export interface BatchDeps extends Pick<ApiDeps, 'store' | 'files' | 'config'> {
+  /** For requests that become a file. */
+  readonly gate: UploadGate;
+}
 
 export interface BatchOptions {
   readonly caller: Caller;

@@ -5,6 +5,7 @@ import type { Api, ApiDeps } from '../app.ts';
 import { batchObject, batchObjectSchema } from '../batches/batch-object.ts';
 import { createBatch } from '../batches/create-batch.ts';
 import { findBatch } from '../batches/find-batch.ts';
+import { createUploadGate } from '../files/upload-gate.ts';
 import { idempotencyKeyOf } from '../idempotency-key.ts';
 import { chatHeaders } from '../submit-headers.ts';
 import { acceptWebhook } from '../webhooks/accept-webhook.ts';
@@ -24,7 +25,8 @@ const listSchema = z.object({
 });
 
 export function registerBatchRoutes(app: Api, deps: ApiDeps): void {
-  const { store, config } = deps;
+  const { store, files, config } = deps;
+  const gate = createUploadGate({ config: config.files, files, store });
 
   app.post(
     '/v1/batches',
@@ -41,7 +43,8 @@ export function registerBatchRoutes(app: Api, deps: ApiDeps): void {
       const { body, caller } = request;
       const webhookUrl = acceptWebhook(body, config.webhooks)?.url ?? null;
       const idempotency = idempotencyKeyOf(request);
-      const { batch, isKnown } = await createBatch(body, { caller, webhookUrl, idempotency }, deps);
+      const asked = { caller, webhookUrl, idempotency };
+      const { batch, isKnown } = await createBatch(body, asked, { ...deps, gate });
       if (isKnown) reply.header('idempotent-replayed', 'true');
       else request.log.info({ batch: batch.id }, 'batch created');
       return batchObject(batch);
