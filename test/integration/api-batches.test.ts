@@ -234,7 +234,12 @@ describe('what can be known at once', () => {
     [{ input_file_id: 'file-none' }, 404, 'file_not_found', 'input_file_id'],
     [{ input_file_id: 'x'.repeat(200) }, 404, 'file_not_found', 'input_file_id'],
     [{}, 400, 'invalid_request', 'input_file_id'],
-    [{ input_file_id: 'file-none', endpoint: '/v1/embeddings' }, 400, 'invalid_request', 'endpoint'],
+    [
+      { input_file_id: 'file-none', endpoint: '/v1/embeddings' },
+      400,
+      'invalid_request',
+      'endpoint',
+    ],
     [{ completion_window: '9m', requests: one() }, 400, 'invalid_request', 'completion_window'],
     [{ completion_window: '169h', requests: one() }, 400, 'invalid_request', 'completion_window'],
     [{ completion_window: 'soon', requests: one() }, 400, 'invalid_request', 'completion_window'],
@@ -263,7 +268,10 @@ describe('what can be known at once', () => {
     );
     expect(made.map(({ status }) => status)).toEqual(made.map(() => 200));
     const refused = await create({ requests }, { key });
-    expect(refused).toMatchObject({ status: 429, body: { error: { code: 'rate_limit_exceeded' } } });
+    expect(refused).toMatchObject({
+      status: 429,
+      body: { error: { code: 'rate_limit_exceeded' } },
+    });
     expect(Number(refused.headers.get('retry-after-ms'))).toBeGreaterThan(1_000);
     const files = await call('/files', { key });
     expect(files.body['data']).toHaveLength(OPEN_MAX);
@@ -298,7 +306,10 @@ describe('an Idempotency-Key', () => {
     const options = { key, headers: { 'idempotency-key': 'once' } };
     const { body } = await create({ requests: one() }, options);
     const other = await create({ requests: [{ custom_id: 'other', body: {} }] }, options);
-    expect(other).toMatchObject({ status: 422, body: { error: { code: 'idempotency_key_reused' } } });
+    expect(other).toMatchObject({
+      status: 422,
+      body: { error: { code: 'idempotency_key_reused' } },
+    });
     const files = (await call('/files', { key })).body['data'];
     expect(files).toMatchObject([{ id: body['input_file_id'] }]);
     const content = await fetch(
@@ -362,24 +373,27 @@ describe('each state', () => {
     cancelled: { cancelling_at: expect.any(Number), cancelled_at: expect.any(Number) },
   };
 
-  it.each(Object.keys(SEEN) as State[])('is seen, and may be cancelled or not: %s', async (state) => {
-    const owner = `owner-${state.replace('_', '-')}`;
-    const key = await keys.make({ owner, scopes: ['batch'] });
-    const id = await bring(state, key, owner);
-    const { body } = await call(`/batches/${id}`, { key });
-    expect(body).toMatchObject({ id, status: state, ...SEEN[state] });
+  it.each(Object.keys(SEEN) as State[])(
+    'is seen, and may be cancelled or not: %s',
+    async (state) => {
+      const owner = `owner-${state.replace('_', '-')}`;
+      const key = await keys.make({ owner, scopes: ['batch'] });
+      const id = await bring(state, key, owner);
+      const { body } = await call(`/batches/${id}`, { key });
+      expect(body).toMatchObject({ id, status: state, ...SEEN[state] });
 
-    // As OpenAI's client for Python sends it: a content type, and nothing of it.
-    const cancelled = await call(`/batches/${id}/cancel`, { key, body: '' });
-    if (['completed', 'failed', 'expired'].includes(state)) {
-      expect(cancelled).toMatchObject({ status: 400, body: { error: { code: 'batch_over' } } });
-      expect((await call(`/batches/${id}`, { key })).body).toEqual(body);
-      return;
-    }
-    const status = state === 'cancelled' ? 'cancelled' : 'cancelling';
-    expect(cancelled).toMatchObject({ status: 200, body: { id, status } });
-    expect(cancelled.body['cancelling_at']).toEqual(expect.any(Number));
-  });
+      // As OpenAI's client for Python sends it: a content type, and nothing of it.
+      const cancelled = await call(`/batches/${id}/cancel`, { key, body: '' });
+      if (['completed', 'failed', 'expired'].includes(state)) {
+        expect(cancelled).toMatchObject({ status: 400, body: { error: { code: 'batch_over' } } });
+        expect((await call(`/batches/${id}`, { key })).body).toEqual(body);
+        return;
+      }
+      const status = state === 'cancelled' ? 'cancelled' : 'cancelling';
+      expect(cancelled).toMatchObject({ status: 200, body: { id, status } });
+      expect(cancelled.body['cancelling_at']).toEqual(expect.any(Number));
+    },
+  );
 });
 
 describe('the list', () => {
@@ -402,7 +416,13 @@ describe('the list', () => {
     const last = (await call(`/batches?limit=3&after=${ids[1]}`, { key })).body;
     expect(last).toMatchObject({ first_id: ids[2], last_id: ids[4], has_more: false });
     const none = (await call(`/batches?after=${ids[4]}`, { key })).body;
-    expect(none).toEqual({ object: 'list', data: [], first_id: null, last_id: null, has_more: false });
+    expect(none).toEqual({
+      object: 'list',
+      data: [],
+      first_id: null,
+      last_id: null,
+      has_more: false,
+    });
 
     const foreign = await call(`/batches?after=${ids[0]}`);
     const unknown = await call('/batches?after=batch_none');
