@@ -8,6 +8,15 @@ import type { ChainableCommander, Redis } from 'ioredis';
 
 const SCRIPT_NAMES = [
   'append',
+  'batch-cancel',
+  'batch-commit',
+  'batch-create',
+  'batch-expire',
+  'batch-finalizing',
+  'batch-finish',
+  'batch-line',
+  'batch-open',
+  'batch-validated',
   'breaker-say',
   'bury',
   'cancel',
@@ -17,6 +26,7 @@ const SCRIPT_NAMES = [
   'expire',
   'finish',
   'follow',
+  'forget',
   'key-write',
   'ledger-enter',
   'ledger-leave',
@@ -25,6 +35,7 @@ const SCRIPT_NAMES = [
   'ledger-start',
   'mark-key',
   'move',
+  'owner-batch',
   'probe-lease',
   'quota-count',
   'quota-enter',
@@ -32,6 +43,7 @@ const SCRIPT_NAMES = [
   'quota-leave',
   'release',
   'requeue',
+  'runner-lease',
   'take-key',
   'unfollow',
 ] as const;
@@ -43,11 +55,20 @@ export type ScriptName = (typeof SCRIPT_NAMES)[number];
  */
 const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'append',
+  'batch-cancel',
+  'batch-commit',
+  'batch-expire',
+  'batch-finalizing',
+  'batch-finish',
+  'batch-line',
+  'batch-open',
+  'batch-validated',
   'breaker-say',
   'cancel',
   'delete',
   'expire',
   'finish',
+  'forget',
   'ledger-leave',
   'ledger-read',
   'ledger-return',
@@ -57,6 +78,7 @@ const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'quota-give-up',
   'quota-leave',
   'requeue',
+  'runner-lease',
 ]);
 
 interface Script {
@@ -122,7 +144,11 @@ export function isNoScript(error: unknown): boolean {
 
 function loadScripts(): Record<ScriptName, Script> {
   const prelude = read('prelude');
-  const families = { 'ledger-': read('ledger'), 'quota-': read('quota') };
+  const families = {
+    'batch-': read('batch'),
+    'ledger-': read('ledger'),
+    'quota-': read('quota'),
+  };
   const entries = SCRIPT_NAMES.map((name) => {
     const flags = RUN_WHEN_FULL.has(name) ? '#!lua flags=allow-oom\n' : '';
     const own = Object.entries(families).filter(([family]) => name.startsWith(family));
