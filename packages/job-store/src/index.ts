@@ -15,7 +15,7 @@ export { createWebhookConsumer } from './webhook-consumer.ts';
 export type { DueWebhook, WebhookConsumer, WebhookVerdict } from './webhook-consumer.ts';
 export type { EndedJob } from './ended-job.ts';
 
-export type { FileCreation, FileLimits, FileRecords } from './file-records.ts';
+export type { FileCreation, FileLimits, FileListOptions, FileRecords } from './file-records.ts';
 export type { BatchCreation, BatchRecords } from './batch-records.ts';
 
 // For the runner of batches
