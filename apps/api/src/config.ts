@@ -10,6 +10,8 @@ import {
 } from '@qarr/process';
 import type { AdmissionOptions, Deployment } from '@qarr/router-core';
 import { z } from 'zod';
+import { fileConfig, fileVariables } from './files/file-config.ts';
+import type { FileConfig } from './files/file-config.ts';
 import { corsOrigins, keyConfig, keyVariables, requireLoopback } from './keys/key-config.ts';
 import type { KeyConfig } from './keys/key-config.ts';
 import { webhookConfig, webhookVariables } from './webhooks/webhook-config.ts';
@@ -30,7 +32,7 @@ export const environmentSchema = z.object({
     .describe('Connections at once, as far as the limit of open files allows; more are closed'),
   QARR_REQUEST_TIMEOUT_MS: milliseconds(1, 600_000)
     .default(30_000)
-    .describe('How long a request may take to arrive, in ms'),
+    .describe('How long the headers of a request may take to arrive, and then its body, in ms'),
   QARR_INTERACTIVE_QUEUE_MS: milliseconds(1, 86_400_000)
     .default(30_000)
     .describe('How long a job of class `interactive` may wait to be started, in ms'),
@@ -93,6 +95,7 @@ export const environmentSchema = z.object({
     .describe('How long its events are kept, in ms'),
   ...keyVariables,
   ...webhookVariables,
+  ...fileVariables,
 });
 
 export interface ApiConfig {
@@ -121,6 +124,7 @@ export interface ApiConfig {
   /** Null: no pages of other origins. */
   readonly corsOrigins: readonly string[] | '*' | null;
   readonly webhooks: WebhookConfig;
+  readonly files: FileConfig;
 }
 
 export interface HttpLimits {
@@ -182,5 +186,6 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
     keys,
     corsOrigins: corsOrigins(variables),
     webhooks: webhookConfig(variables),
+    files: fileConfig(variables),
   });
 }
