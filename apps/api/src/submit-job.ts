@@ -180,7 +180,7 @@ async function answerFromCache({ cache, ...job }: NewJob, { store }: SubmitDeps)
 export function newJob(
   route: RoutedRequest,
   options: JobOptions,
-  config: SubmitDeps['config'],
+  config: Omit<SubmitDeps['config'], 'admission'>,
 ): NewJob {
   return {
     // Random enough not to be guessed; chosen here, so that writing it twice makes one job.
@@ -225,7 +225,7 @@ function quotaOf(
 function cacheOf(
   request: EngineRequest,
   { caller }: Pick<JobOptions, 'caller'>,
-  { cacheTtlMs }: SubmitDeps['config'],
+  { cacheTtlMs }: Pick<SubmitDeps['config'], 'cacheTtlMs'>,
 ): NewJob['cache'] {
   if (cacheTtlMs === 0 || !isCacheable(request)) return undefined;
   const hash = createHash('sha256').update(JSON.stringify([caller.owner, request]));

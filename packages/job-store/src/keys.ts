@@ -67,6 +67,14 @@ export interface Keys {
   jobsOf(owner: string, list: 'open' | TerminalState): string;
   /** Sorted set: `<state> <job> <owner>` of the ended jobs, by when their record goes. */
   readonly kept: string;
+  /** The keys of a batch, in the order in which its scripts take them: see `batch.lua`. */
+  batch(batchId: string): BatchKeys;
+  /** Sorted sets: an owner's batches, and those of them that are not over, by creation time. */
+  batchesOf(owner: string): readonly [all: string, open: string];
+  /** Sorted set: the batches that are not over, by when their time is up. */
+  readonly batches: string;
+  /** Hash: the runner that has the batches, until when, and the epoch of its lease. */
+  readonly runnerLease: string;
   /** Hash: the record of a file. */
   file(fileId: string): string;
   /** Sorted set: an owner's files, by creation time. */
@@ -77,14 +85,6 @@ export interface Keys {
   readonly filesDue: string;
   /** String: where a file that was removed stood among those of its owner. */
   goneFile(fileId: string): string;
-  /** The keys of a batch, in the order in which its scripts take them: see `batch.lua`. */
-  batch(batchId: string): BatchKeys;
-  /** Sorted sets: an owner's batches, and those of them that are not over, by creation time. */
-  batchesOf(owner: string): readonly [all: string, open: string];
-  /** Sorted set: the batches that are not over, by when their time is up. */
-  readonly batches: string;
-  /** Hash: the runner that has the batches, until when, and the epoch of its lease. */
-  readonly runnerLease: string;
 }
 
 export type BatchKeys = readonly [
@@ -141,11 +141,6 @@ export function createKeys(root = 'qarr'): Keys {
     started: `${root}:started`,
     jobsOf: (owner, list) => `${root}:jobs:${owner}:${list}`,
     kept: `${root}:kept`,
-    file: (fileId) => fileKey(`record:${fileId}`),
-    filesOf: (owner, list) => fileKey(`list:${list}:${owner}`),
-    fileBytes: fileKey('bytes'),
-    filesDue: fileKey('due'),
-    goneFile: (fileId) => fileKey(`gone:${fileId}`),
     batch: (batchId) => [
       `${root}:{${batchId}}:batch`,
       `${root}:{${batchId}}:done`,
@@ -157,6 +152,11 @@ export function createKeys(root = 'qarr'): Keys {
     batchesOf: (owner) => [`${root}:batches:{${owner}}:all`, `${root}:batches:{${owner}}:open`],
     batches: `${root}:batches`,
     runnerLease: `${root}:runner-lease`,
+    file: (fileId) => fileKey(`record:${fileId}`),
+    filesOf: (owner, list) => fileKey(`list:${list}:${owner}`),
+    fileBytes: fileKey('bytes'),
+    filesDue: fileKey('due'),
+    goneFile: (fileId) => fileKey(`gone:${fileId}`),
   };
 }
 

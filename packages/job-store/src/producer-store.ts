@@ -99,10 +99,10 @@ export interface ProducerStore {
   waitingIn: ReadWaiting;
   /** Moves a waiting job to another tier, which must not be done but by its client's consent. */
   move: Move;
-  readonly files: FileRecords;
   readonly batches: BatchRecords;
   /** For the runner of batches alone. */
   readonly batchRuns: BatchRuns;
+  readonly files: FileRecords;
   /** How full Redis is; null when it has no limit. As of the last submission or sweep. */
   memory(): RedisMemory | null;
   /** How many ends of jobs are still to be announced. */
@@ -327,7 +327,6 @@ export async function createProducerStore({
     waitingIn: (tier, range) => answered(readWaiting(tier, range)),
     move: (job, destination) => answered(move(job, destination)),
 
-    files: createFileRecords({ redis, keys }),
     batches: {
       create: (batch, options) => answered(batches.create(batch, options)),
       get: (batchId) => answered(batches.get(batchId)),
@@ -338,6 +337,7 @@ export async function createProducerStore({
       linesInSystem: (batchId) => answered(batches.linesInSystem(batchId)),
     },
     batchRuns,
+    files: createFileRecords({ redis, keys }),
 
     memory: guard.latest,
     webhookBacklog: () => answered(webhooks.backlog()),

@@ -47,7 +47,7 @@ export function createCollector(
   /** Returns false where the file store does not take it now. */
   async function write(name: string, content: Uint8Array): Promise<boolean> {
     try {
-      await deps.files.write(name, [content], { bytesMax: content.byteLength });
+      await deps.files.write(name, whole(content), { bytesMax: content.byteLength });
     } catch (error) {
       if (!(error instanceof FileStoreError)) throw error;
       retryAtMs = performance.now() + RETRY_MS;
@@ -107,4 +107,8 @@ function added(sum: BatchUsage, usage: BatchUsage): BatchUsage {
     completionTokens: sum.completionTokens + usage.completionTokens,
     reasoningTokens: sum.reasoningTokens + usage.reasoningTokens,
   };
+}
+
+async function* whole(content: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield content;
 }

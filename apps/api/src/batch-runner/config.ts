@@ -10,6 +10,8 @@ import {
 import type { Deployment } from '@qarr/router-core';
 import { z } from 'zod';
 import { environmentSchema as apiSchema } from '../config.ts';
+import { placeOf, storeVariables } from '../files/file-config.ts';
+import type { FileConfig } from '../files/file-config.ts';
 
 /** As the API has them: a line is admitted, and run, like any job. */
 const sharedVariables = apiSchema.pick({
@@ -24,6 +26,7 @@ const sharedVariables = apiSchema.pick({
 export const environmentSchema = z.object({
   ...commonVariables,
   ...sharedVariables,
+  ...storeVariables,
   QARR_BATCHES_ACTIVE_MAX: wholeNumber(1, 1_000)
     .default(64)
     .describe('Batches that are worked on at once; the others wait, and tenants take turns'),
@@ -63,6 +66,8 @@ export interface RunnerConfig {
   readonly depthAlertPerWorker: number;
   readonly runTimeoutMs: number;
   readonly retention: { readonly resultMs: number; readonly logMs: number };
+  /** Where files lie. */
+  readonly place: FileConfig['place'];
   readonly activeMax: number;
   readonly windowMax: number;
   readonly limits: { readonly linesMax: number; readonly lineBytesMax: number };
@@ -94,6 +99,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Runner
     depthAlertPerWorker: variables.QARR_DEPTH_ALERT_PER_WORKER,
     runTimeoutMs: variables.QARR_RUN_TIMEOUT_MS,
     retention: { resultMs: variables.QARR_RESULT_TTL_MS, logMs: variables.QARR_LOG_TTL_MS },
+    place: placeOf(variables),
     activeMax: variables.QARR_BATCHES_ACTIVE_MAX,
     windowMax: variables.QARR_BATCH_WINDOW_MAX,
     limits: {

@@ -9,8 +9,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BatchRuns, RunnerLease } from '@qarr/job-store';
 
-/** How long a lease lasts by Redis's clock. */
-const LEASE_MS = 10_000;
 /** Three tries before it ends. */
 const RENEW_MS = 2_500;
 /** Another takes over so long after the end of a lease at the latest, within 15 s of a crash. */
@@ -45,23 +43,24 @@ export async function holdLease({
   let number = 0;
   while (!signal.aborted) {
     // Redis is gone for now: asked again.
+    const askedAtMs = performance.now();
     const lease = await runs.lease(runnerId).catch(() => null);
-    if (lease !== null) await serveTerm(lease);
+    if (lease !== null) await serveTerm(lease, askedAtMs);
     if (!signal.aborted) await pause(STAND_BY_MS, signal);
   }
   await runs.release(runnerId).catch(() => {
     // It ends by itself.
   });
 
-  async function serveTerm(first: RunnerLease): Promise<void> {
+  async function serveTerm(first: RunnerLease, leaseAskedAtMs: number): Promise<void> {
     const over = new AbortController();
     const stopping = AbortSignal.any([signal, over.signal]);
-    let { validUntil } = first;
-    let askedAtMs = performance.now();
+    let lease = first;
+    let askedAtMs = leaseAskedAtMs;
     const term: Term = {
       epoch: first.epoch,
-      validUntil: () => validUntil,
-      now: () => validUntil - LEASE_MS + (performance.now() - askedAtMs),
+      validUntil: () => lease.validUntil,
+      now: () => Math.floor(lease.now + performance.now() - askedAtMs),
       nextNumber: () => (number += 1),
       signal: stopping,
     };
@@ -73,11 +72,12 @@ export async function holdLease({
         await pause(RENEW_MS, served.signal);
         const asksAtMs = performance.now();
         try {
-          const lease = await runs.lease(runnerId);
-          if (lease?.epoch !== first.epoch) over.abort();
-          else [validUntil, askedAtMs] = [lease.validUntil, asksAtMs];
+          const renewed = await runs.lease(runnerId);
+          if (renewed?.epoch !== first.epoch) over.abort();
+          else [lease, askedAtMs] = [renewed, asksAtMs];
         } catch {
-          if (performance.now() - askedAtMs > LEASE_MS) over.abort();
+          // Redis is gone for now.
+          if (term.now() >= lease.validUntil) over.abort();
         }
       }
     })();

@@ -13,7 +13,7 @@ export interface RunnerMetrics {
   failed(): void;
   /** Counts the lines of a batch for as long as it is worked on. Returns how to end that. */
   watch(batchId: string, count: (standing: LineStanding) => number): () => void;
-  lease(epoch: number | null): void;
+  leads(isLeading: boolean): void;
 }
 
 export function createRunnerMetrics({
@@ -99,6 +99,6 @@ export function createRunnerMetrics({
       watched.set(batchId, count);
       return () => void watched.delete(batchId);
     },
-    lease: (epoch) => leader.set(epoch === null ? 0 : 1),
+    leads: (isLeading) => leader.set(isLeading ? 1 : 0),
   };
 }

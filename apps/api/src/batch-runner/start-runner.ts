@@ -11,7 +11,7 @@ import {
   within,
 } from '@qarr/process';
 import type { Running } from '@qarr/process';
-import { openFileStore } from '../files/file-config.ts';
+import { checkFileStore, createFileStore } from '../files/file-config.ts';
 import { watchTiers } from '../tier-watch.ts';
 import { createTokenizer } from '../tokenizer.ts';
 import { readConfig } from './config.ts';
@@ -45,8 +45,9 @@ export async function startRunner(): Promise<Running> {
   });
   stopper.add(() => store.stop());
   requireSafeRedis(await store.check(), { allowVolatile: config.allowVolatileRedis, log });
-  const files = await openFileStore(config.files);
+  const files = createFileStore(config);
   stopper.add(() => files.stop());
+  await checkFileStore(files, { place: config.place, log });
 
   const watch = watchTiers({ store, policy: config.deployment.policy });
   stopper.add(() => watch.stop());
@@ -84,7 +85,7 @@ export async function startRunner(): Promise<Running> {
       ]);
     },
     onTerm(change, epoch) {
-      metrics.lease(change === 'begun' ? epoch : null);
+      metrics.leads(change === 'begun');
       log.info({ epoch }, change === 'begun' ? 'runs the batches' : 'runs the batches no more');
     },
   });

@@ -53,6 +53,7 @@ export async function workOff(
   let failure: unknown = null;
   const asked = new Set<number>();
   let isSettled = false;
+  let forgetting = Promise.resolve();
 
   function collect(outcome: LineOutcome): void {
     if (lines.collected(outcome.line)) collector.add(outcome);
@@ -68,7 +69,7 @@ export async function workOff(
     onError: (error) => (failure = error),
   });
   const leave = feeder.add(batch);
-  const forgetMetrics = deps.metrics.watch(batchId, (standing) => lines.count(standing));
+  const unwatch = deps.metrics.watch(batchId, (standing) => lines.count(standing));
   let [lookAtMs, compareAtMs, pauseMs] = [0, performance.now() + COMPARE_MS, POLL_MS];
   try {
     while (!signal.aborted && lines.count('done') < lines.total) {
@@ -86,7 +87,8 @@ export async function workOff(
     if (signal.aborted && collector.isDue({ hasMore: false })) await commit();
   } finally {
     leave();
-    forgetMetrics();
+    unwatch();
+    await forgetting;
   }
 
   async function look(): Promise<void> {
@@ -153,7 +155,9 @@ export async function workOff(
   async function commit(): Promise<void> {
     const durable = await collector.commit();
     lines.done(durable);
-    if (durable.length > 0) await runs.forget(batchId, durable);
+    await forgetting;
+    // What is not forgotten now is when the batch is over.
+    forgetting = runs.forget(batchId, durable).catch(() => {});
   }
 }
 
