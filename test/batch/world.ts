@@ -175,7 +175,7 @@ export async function startWorld(shape: WorldShape): Promise<World> {
 async function hasLease({ url }: Member): Promise<boolean> {
   const response = await fetch(`${url}/metrics`).catch(() => null);
   const page = (await response?.text().catch(() => '')) ?? '';
-  return /^qarr_batch_runner_active 1$/m.test(page);
+  return /^qarr_batch_lease 1$/m.test(page);
 }
 
 function numbered(count: number, kind: string): string[] {
