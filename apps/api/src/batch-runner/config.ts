@@ -10,7 +10,7 @@ import {
 import type { Deployment } from '@qarr/router-core';
 import { z } from 'zod';
 import { environmentSchema as apiSchema } from '../config.ts';
-import { placeOf, storeVariables } from '../files/file-config.ts';
+import { placeOf, placeVariables } from '../files/file-config.ts';
 import type { FileConfig } from '../files/file-config.ts';
 
 /** As the API has them: a line is admitted, and run, like any job. */
@@ -26,7 +26,7 @@ const sharedVariables = apiSchema.pick({
 export const environmentSchema = z.object({
   ...commonVariables,
   ...sharedVariables,
-  ...storeVariables,
+  ...placeVariables,
   QARR_BATCHES_ACTIVE_MAX: wholeNumber(1, 1_000)
     .default(64)
     .describe('Batches that are worked on at once; the others wait, and tenants take turns'),
