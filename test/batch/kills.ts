@@ -15,19 +15,24 @@ const FINALIZING = 1;
 
 export interface Kills {
   readonly done: readonly Kill[];
-  /** Of those that were drawn: the last ones come to nothing where the batch is over. */
-  readonly drawn: number;
   /** Waits for those that were killed to be there again. */
   stop(): Promise<void>;
 }
 
+export interface PlannedKill {
+  readonly kind: Kill['kind'];
+  /** Of the lines, the share that is done then. */
+  readonly at: number;
+}
+
 export function startKills({
-  count,
+  plan,
   world,
   random,
   latest,
 }: {
-  count: number;
+  /** In the order of their points. */
+  plan: readonly PlannedKill[];
   world: World;
   random: Random;
   /** How the batch was seen last; null before it was made. */
@@ -35,7 +40,6 @@ export function startKills({
 }): Kills {
   const done: Kill[] = [];
   const stopping = new AbortController();
-  const plan = draw(count, random);
 
   async function run(): Promise<void> {
     for (const { kind, at } of plan) {
@@ -51,7 +55,6 @@ export function startKills({
   const running = run();
   return {
     done,
-    drawn: count,
     async stop() {
       stopping.abort();
       await running;
@@ -60,7 +63,7 @@ export function startKills({
 }
 
 /** Each kind as often as any other; the first in the validation, the last while files are written. */
-function draw(count: number, random: Random): { kind: Kill['kind']; at: number }[] {
+export function drawKills(count: number, random: Random): PlannedKill[] {
   const points = Array.from({ length: count }, (_, index) => {
     if (index === 0 && count > 1) return 0;
     return index === count - 1 && count > 2 ? FINALIZING : random.next();

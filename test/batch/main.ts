@@ -8,6 +8,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { createRandom } from '../chaos/random.ts';
+import { drawKills } from './kills.ts';
 import { USAGE, readOptions } from './options.ts';
 import type { BatchOptions } from './options.ts';
 import { formatReport, jsonReport, verdictOf } from './report.ts';
@@ -50,7 +52,10 @@ async function run(options: BatchOptions): Promise<number> {
     command: `npm run batches -- ${[...flags, `--seed ${seed}`].join(' ')}`,
   };
   say(`seed ${head.seed}, commit ${head.commit}`);
-  const plan = { seed, lines, kills, streams, baselineMs, tokens: TOKENS, pollEveryMs: POLL_MS };
+  const plan = {
+    ...{ seed, lines, streams, baselineMs, tokens: TOKENS, pollEveryMs: POLL_MS },
+    kills: drawKills(kills, createRandom(`${seed}/plan`)),
+  };
   const result = await runBatch({ ...plan, shape: worldFor(engines) }, say);
   const report = formatReport(result, head);
   say(report);

@@ -19,6 +19,7 @@ import type { FirstTokens, Memory } from './figures.ts';
 import { lineAt, textOf } from './input.ts';
 import type { Line } from './input.ts';
 import { startKills } from './kills.ts';
+import type { PlannedKill } from './kills.ts';
 import { startStreams } from './streams.ts';
 import { ENGINE_SEED, startWorld } from './world.ts';
 import type { World, WorldShape } from './world.ts';
@@ -31,7 +32,7 @@ const QUIET_MS = 1_000;
 export interface RunPlan {
   readonly seed: string;
   readonly lines: number;
-  readonly kills: number;
+  readonly kills: readonly PlannedKill[];
   readonly streams: number;
   readonly baselineMs: number;
   /** Of each answer, at most. */
@@ -58,7 +59,6 @@ export interface Figures {
   readonly byTier: Readonly<Record<string, number>>;
   readonly memory: Readonly<Record<string, Memory>>;
   readonly firstTokens: { readonly before: FirstTokens; readonly during: FirstTokens };
-  readonly killsDrawn: number;
   readonly ranAgain: number;
   readonly compared: number;
 }
@@ -90,6 +90,7 @@ async function runIn(
 ): Promise<Omit<RunResult, 'folder'>> {
   const random = createRandom(plan.seed);
   const { apis, runners, workers, redis } = world;
+  const tiers = plan.shape.tiers.map(({ name }) => name);
   const memory = watchMemory({
     processes: [...apis, ...runners, ...workers],
     redis: redis.observer,
@@ -102,7 +103,7 @@ async function runIn(
       textIn(await reference.answer(requestOf({ content: prompt, max_tokens, temperature: 0.7 }))),
   });
   const lines = Array.from({ length: plan.lines }, (_, index) =>
-    lineAt(plan.seed, index, plan.tokens),
+    lineAt(plan.seed, index, { tokens: plan.tokens, tiers }),
   );
   const input = join(world.folder, 'input.jsonl');
   await pipeline(Readable.from(lines.map(textOf)), createWriteStream(input));
@@ -117,7 +118,7 @@ async function runIn(
   const beganMs = performance.now();
   const polls: Poll[] = [];
   const kills = startKills({
-    count: plan.kills,
+    plan: plan.kills,
     world,
     random: random.fork('kills'),
     latest: () => polls.at(-1) ?? null,
@@ -168,7 +169,6 @@ async function runIn(
         before: firstTokens(streams.seen, { fromMs: 0, toMs: beganMs }),
         during: firstTokens(streams.seen, { fromMs: beganMs, toMs: overMs }),
       },
-      killsDrawn: kills.drawn,
       ranAgain: [...runs.values()].reduce((sum, own) => sum + own.length - 1, 0),
       compared: undisturbed.size,
     },

@@ -13,6 +13,22 @@ export function worldFor(engines: 'instant' | 'paced'): WorldShape {
       { name: 'balanced', workers: 1, profile: profile('balanced') },
       { name: 'precise', workers: 1, profile: profile('precise') },
     ],
+    rules: null,
     slots: 32,
   };
 }
+
+/** As few processes as there can be of each kind, where each can be missed for a while. */
+export const SMALL_WORLD: WorldShape = {
+  apis: 1,
+  runners: 2,
+  tiers: [
+    { name: 'fast', workers: 1, profile: 'instant' },
+    { name: 'precise', workers: 1, profile: 'instant' },
+  ],
+  rules: [
+    { tier: 'precise', when: 'code' },
+    { tier: 'fast', when: 'default' },
+  ],
+  slots: 16,
+};

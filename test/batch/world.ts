@@ -27,6 +27,8 @@ export interface WorldShape {
     /** Of the simulator. */
     readonly profile: string;
   }[];
+  /** Null: those that everybody has. */
+  readonly rules: readonly object[] | null;
   /** Jobs at once in a worker. */
   readonly slots: number;
 }
@@ -52,8 +54,10 @@ export async function startWorld(shape: WorldShape): Promise<World> {
   const history = createHistory({ path: null });
   const redis = await startWorldRedis(folder);
   const config = join(folder, 'qarr.config.yaml');
-  // Every JSON is YAML; the rules are those that everybody has.
-  await writeFile(config, JSON.stringify({ tiers: shape.tiers.map(({ name }) => ({ name })) }));
+  // Every JSON is YAML.
+  const routing = shape.rules === null ? {} : { routing: { rules: shape.rules } };
+  const tiers = shape.tiers.map(({ name }) => ({ name }));
+  await writeFile(config, JSON.stringify({ tiers, ...routing }));
   const files = join(folder, 'files');
   await mkdir(files);
   const env = {
