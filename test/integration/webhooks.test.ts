@@ -259,14 +259,15 @@ describe('the webhook of a batch', () => {
   });
 });
 
+function ignore(): void {}
+
 type RunningBatch = Awaited<ReturnType<typeof runBatch>>;
 
 /** A batch in the hands of a runner that is this test. */
 async function runBatch(metadata: Record<string, string>) {
   const replicaId = randomBytes(8).toString('hex');
   const { url: redisUrl } = world.redisServer;
-  const onError = () => {};
-  const store = await createProducerStore({ redisUrl, tiers: [], replicaId, onError });
+  const store = await createProducerStore({ redisUrl, tiers: [], replicaId, onError: ignore });
   onTestFinished(() => store.stop());
   const { batches, batchRuns: runs } = store;
   const id = `batch_${randomBytes(16).toString('hex')}`;
