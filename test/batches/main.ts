@@ -73,8 +73,12 @@ async function rateOfBatch(world: BatchWorld, runner: Child): Promise<number> {
   const { createdAt, inProgressAt, finalizingAt, completedAt, completed, failed, total } = over;
   say(`${over.state}: ${completed} + ${failed} of ${total}`);
   const [validated = 0, fed = 0, ended = 0] = [inProgressAt, finalizingAt, completedAt].map(Number);
-  say(`validated in ${validated - createdAt} ms, worked off in ${fed - validated} ms, files in ${ended - fed} ms`);
-  say(`runner: ${mb(before)} MB, at most ${mb(peak)} MB; Redis: ${mb(redisBefore)} MB, at most ${mb(redisPeak)} MB`);
+  say(
+    `validated in ${validated - createdAt} ms, worked off in ${fed - validated} ms, files in ${ended - fed} ms`,
+  );
+  say(
+    `runner: ${mb(before)} MB, at most ${mb(peak)} MB; Redis: ${mb(redisBefore)} MB, at most ${mb(redisPeak)} MB`,
+  );
   return (1_000 * total) / (ended - createdAt);
 }
 

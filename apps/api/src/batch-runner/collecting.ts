@@ -85,7 +85,12 @@ export function createCollector(
       if (!(await write(name, content))) return [];
       const usage = outcomes.reduce((sum, outcome) => added(sum, outcome.usage), NO_USAGE);
       written(
-        await deps.store.batchRuns.commit(batchId, term.epoch, { segment, lines, usage, cursors: {} }),
+        await deps.store.batchRuns.commit(batchId, term.epoch, {
+          segment,
+          lines,
+          usage,
+          cursors: {},
+        }),
       );
       deps.metrics.committed({ lines: lines.length, tookMs: performance.now() - begunAtMs });
       outcomes = [];

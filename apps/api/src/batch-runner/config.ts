@@ -47,7 +47,9 @@ export const environmentSchema = z.object({
     .describe('Or so many bytes of them'),
   QARR_BATCH_COMMIT_MS_MAX: milliseconds(50, 3_600_000)
     .default(10_000)
-    .describe('Fewer wait so long for others at most, in ms; the first ones of a batch half a second'),
+    .describe(
+      'Fewer wait so long for others at most, in ms; the first ones of a batch half a second',
+    ),
 });
 
 export interface RunnerConfig {

@@ -100,8 +100,7 @@ export function createFedBatch({
     owner: record.owner,
     windowMs: record.windowMs,
     inTier: lines.inTier,
-    hasPending: (tier) =>
-      !isHeld() && performance.now() >= pausedUntilMs && lines.hasPending(tier),
+    hasPending: (tier) => !isHeld() && performance.now() >= pausedUntilMs && lines.hasPending(tier),
     async feedOne(tier, limitsOf) {
       const line = lines.take(tier);
       if (line === null) return 'ok';

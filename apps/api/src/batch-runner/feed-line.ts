@@ -126,7 +126,11 @@ async function submit(
       return { kind: 'over_quota', retryInMs: Math.min(resetMs, QUOTA_RETRY_MS_MAX) };
     }
     case 'refused':
-      return { kind: 'refused', error: new QarrError('job_cancelled', { message: LINE_DELETED }), tier };
+      return {
+        kind: 'refused',
+        error: new QarrError('job_cancelled', { message: LINE_DELETED }),
+        tier,
+      };
     default:
       return submission satisfies never;
   }

@@ -40,7 +40,8 @@ export async function runBatch(run: BatchRun): Promise<void> {
   const { record } = opened;
   if (isBatchOver(record.state)) return;
   if (record.completed + record.failed < record.total) {
-    const index = (await readLineIndex(run.deps.files, run.batchId)) ?? (await indexAgain(record, run));
+    const index =
+      (await readLineIndex(run.deps.files, run.batchId)) ?? (await indexAgain(record, run));
     await workOff(opened, index, run);
     if (run.signal.aborted) return;
   }
@@ -74,7 +75,11 @@ async function indexAgain(record: BatchRecord, run: BatchRun): Promise<LineIndex
   const found = await readInput(record, run);
   // Its file is not the one that was validated, or is gone as well.
   if (found.kind === 'invalid' || found.total !== record.total) return null;
-  await writeLineIndex(run.deps.files, { batchId: run.batchId, index: found.index, signal: run.signal });
+  await writeLineIndex(run.deps.files, {
+    batchId: run.batchId,
+    index: found.index,
+    signal: run.signal,
+  });
   run.log.warn('the index of the batch was made again');
   return found.index;
 }
