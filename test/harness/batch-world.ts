@@ -51,7 +51,8 @@ export interface BatchWorld {
   startRunner(environment?: Environment): Promise<Child>;
   startWorker(tier: string, environment?: Environment): Promise<Child>;
   startApi(environment?: Environment): Promise<Child & { url: string }>;
-  engineFault(rule: object): Promise<void>;
+  /** Requests for answers that the engine has got. */
+  received(): Promise<number>;
   make(lines: readonly TestLine[] | string, fields?: Partial<NewBatch>): Promise<BatchRecord>;
   get(batchId: string): Promise<BatchRecord>;
   untilOver(batchId: string, timeoutMs?: number): Promise<BatchRecord>;
@@ -132,11 +133,9 @@ export async function startBatchWorld({
       const { port } = api.started['address'] as { port: number };
       return { ...api, url: `http://127.0.0.1:${port}` };
     },
-    async engineFault(rule) {
-      const headers = { 'content-type': 'application/json' };
-      const body = JSON.stringify(rule);
-      const response = await fetch(`${engineUrl}/_sim/faults`, { method: 'POST', headers, body });
-      if (!response.ok) throw new Error(`No such fault: ${await response.text()}`);
+    async received() {
+      const response = await fetch(`${engineUrl}/_sim/state`);
+      return ((await response.json()) as { received: number }).received;
     },
     async make(lines, fields = {}) {
       const id = randomUUID().replaceAll('-', '');
@@ -220,9 +219,12 @@ async function startChild(
   args: readonly string[],
   { ready, env }: { ready: string; env: Environment },
 ): Promise<Child> {
-  // Nothing of this machine's settings: neither variables nor a configuration file.
-  const options = { cwd: tmpdir(), env, stdio: ['ignore', 'pipe', 'pipe'] } as const;
-  const child = spawn(process.execPath, [...args], options);
+  const child = spawn(process.execPath, [...args], {
+    // Nothing of this machine's settings: neither variables nor a configuration file.
+    cwd: tmpdir(),
+    env: { ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const logs: LogLine[] = [];
   let stderr = '';
   createInterface(child.stdout).on('line', (line) => logs.push(JSON.parse(line) as LogLine));
