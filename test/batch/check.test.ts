@@ -4,7 +4,9 @@ import { checkBatch } from './check.ts';
 import type { Evidence, FileSeen, OutcomeLine } from './evidence.ts';
 import { lineAt } from './input.ts';
 
-const LINES = Array.from({ length: 4 }, (_, index) => lineAt('check', index, [4, 8]));
+const LINES = Array.from({ length: 4 }, (_, index) =>
+  lineAt('check', index, { tokens: [4, 8], tiers: ['fast'] }),
+);
 const GOOD = LINES.map((line, index) => ({ ...line, wrong: index === 3 ? (400 as const) : null }));
 const file = (lines: number): FileSeen => ({ bytes: 9, contentBytes: 9, sha256: 'a', lines });
 const poll = (status: string, completed: number, failed = 0) => ({

@@ -23,13 +23,19 @@ export interface Line {
   readonly wrong: 400 | 404 | null;
 }
 
-export function lineAt(seed: string, index: number, tokens: readonly [number, number]): Line {
+export interface InputShape {
+  /** Of each answer, at most. */
+  readonly tokens: readonly [min: number, max: number];
+  readonly tiers: readonly string[];
+}
+
+export function lineAt(seed: string, index: number, { tokens, tiers }: InputShape): Line {
   const random = createRandom(`${seed}/line/${index}`);
   const kind = random.pick(['short', 'short', 'long', 'code', 'pinned', 'careful'] as const);
   const wrong = random.chance(1 / WRONG_ONE_IN) ? random.pick([400, 404] as const) : null;
   const chars = random.int(PROMPT_CHARS_MIN, PROMPT_CHARS_MAX);
   const max = random.int(...tokens);
-  const pin = kind === 'pinned' ? random.pick(['fast', 'balanced', 'precise']) : 'auto';
+  const pin = kind === 'pinned' ? random.pick(tiers) : 'auto';
   const content = kind === 'code' ? code(chars, random) : prose(kind, chars, random);
   return {
     customId: `${kind}-${index}`,

@@ -16,8 +16,8 @@ export interface BatchOptions {
   /** Before the batch, so that there is something to compare their times with. */
   readonly baselineMs: number;
   readonly engines: (typeof ENGINES)[number];
-  /** Where the report is written; null: nowhere. */
-  readonly folder: string | null;
+  /** Where the report is written. */
+  readonly folder: string;
   /** As they were typed, but for the seed and the folder: to be said again. */
   readonly flags: readonly string[];
 }

@@ -82,8 +82,12 @@ async function readOne(
   const givenUp = AbortSignal.timeout(GIVE_UP_MS);
   const pick = () => random.pick(apis).url;
   const jobId = await submit(prompt, { pick, givenUp });
-  for (let last = 0; jobId !== null && !givenUp.aborted && draft.end === 'given up'; ) {
-    last = await follow(`${pick()}/v1/jobs/${jobId}/events?after=${last}`, { last, draft, givenUp });
+  for (let last = 0; jobId !== null && !givenUp.aborted && draft.end === 'given up';) {
+    last = await follow(`${pick()}/v1/jobs/${jobId}/events?after=${last}`, {
+      last,
+      draft,
+      givenUp,
+    });
     if (draft.end === 'given up') await sleep(PAUSE_MS);
   }
   draft.toMs = performance.now();

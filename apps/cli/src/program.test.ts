@@ -22,8 +22,8 @@ test('the documentation has each command and each of its options, and no others'
     sections.map((section) => {
       const [name = ''] = section.split('`', 1);
       const text = section.split(/^## /m, 1)[0] ?? '';
-      const flags = [...text.matchAll(/`(--?[a-z][a-z-]*)`/g)].map(([, flag]) => flag);
-      return [name, Array.from(new Set(flags)).toSorted()];
+      const flags = [...text.matchAll(/`(--?[a-z][a-z-]*)`/g)].map(([, flag = '']) => flag);
+      return [name, flags.filter((flag, index) => flags.indexOf(flag) === index).toSorted()];
     }),
   );
   const known = leaves.map(({ path: words, options }) => [

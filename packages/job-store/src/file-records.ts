@@ -121,8 +121,15 @@ export function createFileRecords({ redis, keys }: { redis: Redis; keys: Keys })
     const reply = (await runScript(redis, 'file-create', {
       keys: [keys.file(id), ...indexesOf({ owner, purpose }), keys.fileBytes, keys.filesDue],
       args: [
-        ...[id, owner, filename, purpose, bytes, sha256, keptMs],
-        ...[limits?.filesMax ?? '', limits?.bytesMax ?? ''],
+        id,
+        owner,
+        filename,
+        purpose,
+        bytes,
+        sha256,
+        keptMs,
+        limits?.filesMax ?? '',
+        limits?.bytesMax ?? '',
       ],
     })) as ['too_many' | 'too_large'] | ['created', createdAt: number, expiresAt: number];
     const [kind, createdAt, expiresAt] = reply;

@@ -4,8 +4,10 @@
  */
 import { z } from 'zod';
 import { batchEndpointSchema } from './batch.ts';
+import type { BatchEndpoint } from './batch.ts';
+import { CUSTOM_ID_CHARS_MAX } from './batch-line.ts';
 import { metadataSchema } from './metadata.ts';
-import { name, wholeNumber } from './request-fields.ts';
+import { name, text, wholeNumber } from './request-fields.ts';
 import { webhookFields } from './webhook-fields.ts';
 
 /** OpenAI's limits of how long files are kept. */
@@ -17,7 +19,7 @@ const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 /** A line of an input file; here method and URL may be left out, since there is but one of each. */
 const inlineRequestSchema = z.strictObject(
   {
-    custom_id: name(),
+    custom_id: text(CUSTOM_ID_CHARS_MAX).min(1, 'must not be empty'),
     method: z.literal('POST', 'must be "POST"').optional(),
     url: batchEndpointSchema.optional(),
     body: z.record(z.string(), z.unknown(), 'must be an object'),
@@ -65,8 +67,14 @@ export const batchRequestSchema = z
   .meta({ oneOf: [{ required: ['input_file_id'] }, { required: ['requests'] }] });
 export type BatchRequest = z.infer<typeof batchRequestSchema>;
 
+interface Source {
+  input_file_id?: string | undefined;
+  requests?: readonly InlineRequest[] | undefined;
+  endpoint: BatchEndpoint;
+}
+
 function checkSource(
-  { input_file_id: fileId, requests, endpoint }: BatchRequest,
+  { input_file_id: fileId, requests, endpoint }: Source,
   context: z.RefinementCtx,
 ): void {
   if (fileId === undefined && requests === undefined) {

@@ -1,0 +1,109 @@
+/**
+ * Measures the runner of batches on this machine, in one run: how fast plain jobs of class batch go
+ * through, submitted over HTTP, and how fast the same requests go through as a batch; and how much memory
+ * its runner takes meanwhile. `node test/batches/main.ts [lines] [bytes of a line]`.
+ *
+ * The engine answers at once: what is measured is the way to it and back.
+ */
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { chatLine, startBatchWorld } from '../harness/batch-world.ts';
+import type { BatchWorld, Child, TestLine } from '../harness/batch-world.ts';
+
+const [linesText = '5000', bytesText = '1000'] = process.argv.slice(2);
+const [LINES, LINE_BYTES] = [Number(linesText), Number(bytesText)];
+const CLIENTS = 32;
+const JOBS = Math.min(LINES, 5_000);
+/** More may be waiting than in the queue of a batch. */
+const WORKER = { QARR_CONCURRENCY: '64' };
+const OVER_WITHIN_MS = 1_800_000;
+
+const world = await startBatchWorld();
+try {
+  const [runner] = await Promise.all([world.startRunner(), world.startWorker('fast', WORKER)]);
+  const plain = await ratePlain(world);
+  say(`plain jobs: ${plain.toFixed(0)}/s`);
+  const batch = await rateOfBatch(world, runner);
+  say(`lines: ${batch.toFixed(0)}/s, ${((100 * batch) / plain).toFixed(0)} % of that`);
+} finally {
+  await world.stop();
+}
+
+/** Jobs per second, from the first submission to the last end. */
+async function ratePlain({ startApi, store }: BatchWorld): Promise<number> {
+  const api = await startApi();
+  const left = testLines(JOBS)[Symbol.iterator]();
+  const begunAtMs = performance.now();
+  const clients = Array.from({ length: CLIENTS }, async () => {
+    for (const { body } of left) {
+      const response = await fetch(`${api.url}/v1/jobs`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ ...body, class: 'batch' }),
+      });
+      if (response.status !== 202) throw new Error(await response.text());
+      await response.arrayBuffer();
+    }
+  });
+  await Promise.all(clients);
+  for (;;) {
+    const { load } = await store.status('fast');
+    if (load.waiting.batch.jobs + load.running.batch.jobs === 0) break;
+    await sleep(20);
+  }
+  const seconds = (performance.now() - begunAtMs) / 1_000;
+  await api.stop();
+  return JOBS / seconds;
+}
+
+/** Lines per second, from the making of the batch to its files. */
+async function rateOfBatch(world: BatchWorld, runner: Child): Promise<number> {
+  const before = await memoryOf(runner.pid);
+  const redisBefore = await memoryOf(world.redisPid);
+  let [peak, redisPeak] = [before, redisBefore];
+  const watching = setInterval(async () => {
+    peak = Math.max(peak, await memoryOf(runner.pid));
+    redisPeak = Math.max(redisPeak, await memoryOf(world.redisPid));
+  }, 250);
+  const { id } = await world.make(testLines(LINES));
+  const over = await world.untilOver(id, OVER_WITHIN_MS);
+  clearInterval(watching);
+  const { createdAt, inProgressAt, finalizingAt, completedAt, completed, failed, total } = over;
+  say(`${over.state}: ${completed} + ${failed} of ${total}`);
+  const [validated = 0, fed = 0, ended = 0] = [inProgressAt, finalizingAt, completedAt].map(Number);
+  say(
+    `validated in ${validated - createdAt} ms, worked off in ${fed - validated} ms, files in ${ended - fed} ms`,
+  );
+  say(
+    `runner: ${mb(before)} MB, at most ${mb(peak)} MB; Redis: ${mb(redisBefore)} MB, at most ${mb(redisPeak)} MB`,
+  );
+  return (1_000 * total) / (ended - createdAt);
+}
+
+function testLines(count: number): TestLine[] {
+  const text = 'word '.repeat(LINE_BYTES / 5);
+  return Array.from({ length: count }, (_, line) =>
+    chatLine(`line-${line}`, { messages: [{ role: 'user', content: `${line} ${text}` }] }),
+  );
+}
+
+/** Of the process, in bytes. */
+async function memoryOf(pid: number): Promise<number> {
+  try {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1_024;
+  } catch {
+    const { stdout } = await promisify(execFile)('ps', ['-o', 'rss=', '-p', String(pid)]);
+    return Number(stdout) * 1_024;
+  }
+}
+
+function mb(bytes: number): string {
+  return (bytes / 1_048_576).toFixed(0);
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
