@@ -112,9 +112,9 @@ export function readToolEnvironment(): { folder: string; env: NodeJS.ProcessEnv 
  * A file as the user named it. `npm run qarr` runs in the folder of the project, wherever it was
  * typed: npm says where that was.
  */
-export function fileAsTyped(given: string, env: NodeJS.ProcessEnv = process.env): string {
+export function fileAsTyped(file: string, env: NodeJS.ProcessEnv = process.env): string {
   const typedIn = env['npm_lifecycle_event'] === 'qarr' ? env['INIT_CWD'] : undefined;
-  return typedIn === undefined || typedIn === process.cwd() ? given : path.resolve(typedIn, given);
+  return typedIn === undefined || typedIn === process.cwd() ? file : path.resolve(typedIn, file);
 }
 
 /** By the configuration file of this folder, or the default. */

@@ -79,7 +79,7 @@ export interface BatchUsage {
 export interface Batch {
   id: string;
   object: 'batch';
-  endpoint: BatchEndpoint;
+  endpoint: string;
   /** The one that all its lines name, if they do. */
   model: string | null;
   errors: { object: 'list'; data: BatchError[] } | null;

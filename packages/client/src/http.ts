@@ -10,7 +10,7 @@ const PASSING_STATUSES: ReadonlySet<number> = /* #__PURE__ */ new Set([408, 425,
 
 const OPEN_STATUSES: ReadonlySet<number> = /* #__PURE__ */ new Set([200, 204, 206]);
 
-export interface Call {
+interface Call {
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** From `/v1` on. */
   readonly path: string;

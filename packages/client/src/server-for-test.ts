@@ -8,7 +8,7 @@ import { createClient } from './client.ts';
 import { QarrClientError } from './errors.ts';
 import type { ClientOptions } from './options.ts';
 
-export async function serve(listener: RequestListener): Promise<string> {
+async function serve(listener: RequestListener): Promise<string> {
   const server = createServer(listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(async () => {

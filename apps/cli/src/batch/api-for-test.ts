@@ -43,7 +43,7 @@ export function outcomeOf(line: number): BatchOutcome {
   };
 }
 
-export function linesOf(outcomes: readonly BatchOutcome[]): string {
+function linesOf(outcomes: readonly BatchOutcome[]): string {
   return outcomes.map((outcome) => `${JSON.stringify(outcome)}\n`).join('');
 }
 

@@ -12,7 +12,7 @@ import { readLines } from './rows.ts';
 
 /** The API's own limits, where nobody has set others. */
 export const LINES_MAX = 50_000;
-const LINE_BYTES_MAX = 1_048_576;
+const LINE_BYTES_MAX = 10_485_760;
 const ERRORS_MAX = 100;
 
 const DEFAULT_ENDPOINT: BatchEndpoint = '/v1/chat/completions';

@@ -133,7 +133,7 @@ export async function openOutputFiles(
 }
 
 /** As the batch has it in its error file: not answered, or with an error. */
-export function isFailed({ response, error }: BatchOutcome): boolean {
+function isFailed({ response, error }: BatchOutcome): boolean {
   return error !== null || response === null || response.status_code >= 400;
 }
 

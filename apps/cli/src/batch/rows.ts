@@ -5,7 +5,7 @@ import { createLineSplitter } from '@qarr/router-core';
 import { CliError } from '../cli-error.ts';
 import type { Row } from './template.ts';
 
-/** The same as a line of a batch may have. */
+/** A row is a prompt, which is shorter than the window of any model. */
 export const ROW_BYTES_MAX = 1_048_576;
 /** The column of plain text. */
 export const TEXT_COLUMN = 'text';
