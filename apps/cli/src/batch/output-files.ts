@@ -50,7 +50,9 @@ export interface OutputPaths {
 export async function requireWritable({ output, errors }: OutputPaths): Promise<void> {
   for (const path of [output, ...(errors === undefined ? [] : [errors])]) {
     const handle = await openPart(path);
+    const bytes = await sizeOf(handle);
     await handle.close();
+    if (bytes === 0) await rm(`${path}.part`);
   }
 }
 

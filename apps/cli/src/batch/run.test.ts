@@ -217,4 +217,5 @@ test('uploads nothing that would fail, and begins nothing whose result could not
   expect(nowhere).toMatchObject({ exitCode: 1, stdout: '' });
   expect(nowhere.stderr).toMatch(/^qarr: no\/out\.jsonl cannot be written: .*\n$/);
   expect(api.asked).toEqual([]);
+  expect(readdirSync(folder)).toEqual(['in.jsonl']);
 });
