@@ -125,7 +125,10 @@ test('goes on behind the last page that was written whole, and trusts nothing be
   );
   expect(existsSync(inFolder('out.jsonl'))).toBe(false);
   // As a crash leaves it, in the middle of a page.
-  writeFileSync(inFolder('out.jsonl.part'), `${read('out.jsonl.part')}{"id":"batch_req_200`);
+  writeFileSync(
+    inFolder('out.jsonl.part'),
+    `${read('out.jsonl.part')}{"id":"${'x'.repeat(90_000)}`,
+  );
   api.intercept = () => false;
   expect(String((await follow()).problem)).toContain('completed: 270 answered, 30 not; see them');
   expect(read('out.jsonl')).toBe(expectedFiles(300).output);
@@ -151,7 +154,10 @@ test.each([
   writeFileSync(inFolder('out.jsonl.resume'), change(read('out.jsonl.resume')));
   api.intercept = () => false;
   api.end();
+  const asked = api.asked.length;
   await follow();
+  const pages = api.asked.slice(asked).filter((line) => line.includes('/results'));
+  expect(pages[0]).toContain('after=0&');
   expect(read('out.jsonl')).toBe(expectedFiles(150).output);
 });
 
