@@ -13,6 +13,7 @@ export type { FollowOptions } from './followers.ts';
 export type { JobPage, ListCursor, ListOptions } from './listing.ts';
 export { createWebhookConsumer } from './webhook-consumer.ts';
 export type { DueWebhook, WebhookConsumer, WebhookVerdict } from './webhook-consumer.ts';
+export type { EndedBatch } from './ended-batch.ts';
 export type { EndedJob } from './ended-job.ts';
 
 export type { FileCreation, FileLimits, FileListOptions, FileRecords } from './file-records.ts';

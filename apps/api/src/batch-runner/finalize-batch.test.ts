@@ -111,7 +111,13 @@ describe('the files of a batch', () => {
 
   it('are not there where a segment is not what was counted', async () => {
     const whole = given.filter((lines) => lines.length > 0);
-    const damages = fc.constantFrom('gone', 'shorter', 'other lines', 'no line break');
+    const damages = fc.constantFrom(
+      'gone',
+      'shorter',
+      'a byte less',
+      'other lines',
+      'no line break',
+    );
     await fc.assert(
       fc.asyncProperty(whole, fc.nat(), damages, async (lines, at, damage) => {
         const memory = createMemoryStore();
@@ -122,6 +128,7 @@ describe('the files of a batch', () => {
         const changed = Buffer.from(content);
         if (damage === 'gone') memory.objects.delete(segment.name);
         else if (damage === 'shorter') memory.objects.set(segment.name, changed.subarray(0, -1));
+        else if (damage === 'a byte less') memory.objects.set(segment.name, changed.subarray(1));
         // A line of JSON in ASCII quotes has more than one byte, or is one digit.
         else if (damage === 'other lines')
           memory.objects.set(segment.name, changed.fill(0x0a, 0, 1));
