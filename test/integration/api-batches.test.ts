@@ -321,6 +321,22 @@ describe('an Idempotency-Key', () => {
     expect(await content.text()).toContain('"custom_id":"a"');
   });
 
+  it('stands for one request, also where two come at once, and its file is that of the batch', async () => {
+    const key = await stranger();
+    for (let round = 0; round < 4; round += 1) {
+      const options = { key, headers: { 'idempotency-key': `two-${round}` } };
+      const asked = (name: string) =>
+        create({ requests: [{ custom_id: name, body: {} }] }, options);
+      const answers = await Promise.all([asked('one'), asked('two')]);
+      const made = answers.findIndex(({ status }) => status === 200);
+      expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 422]);
+      const fileId = String(answers[made]?.body['input_file_id']);
+      const content = await fetch(`${world.api.url}/v1/files/${fileId}/content`, key);
+      expect(await content.text()).toContain(`"custom_id":"${['one', 'two'][made]}"`);
+    }
+    expect((await call('/files', { key })).body['data']).toHaveLength(4);
+  });
+
   it('is another one for another owner, and is known when its file is gone', async () => {
     const headers = { 'idempotency-key': 'shared' };
     const [fileId, key] = [await file(), await stranger()];
