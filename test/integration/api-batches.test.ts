@@ -329,7 +329,7 @@ describe('an Idempotency-Key', () => {
         create({ requests: [{ custom_id: name, body: {} }] }, options);
       const answers = await Promise.all([asked('one'), asked('two')]);
       const made = answers.findIndex(({ status }) => status === 200);
-      expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 422]);
+      expect(answers[1 - made]?.status).toBe(422);
       const fileId = String(answers[made]?.body['input_file_id']);
       const content = await fetch(`${world.api.url}/v1/files/${fileId}/content`, key);
       expect(await content.text()).toContain(`"custom_id":"${['one', 'two'][made]}"`);
@@ -450,35 +450,35 @@ describe('the list', () => {
   });
 });
 
+const outcome = (name: string, wide = 1) =>
+  `${JSON.stringify({ custom_id: name, response: { body: 'x'.repeat(wide) } })}\n`;
+
+/** Commits as a runner does; the first lines are completed ones, the others failed. */
+async function commit(id: string, number: number, [output, error]: [string[], string[]]) {
+  const name = `batches/${id}/${epoch}-${number}`;
+  const [outputText, errorText] = [output.join(''), error.join('')];
+  const folder = createFolderStore({ folder: world.filesFolder });
+  const content = Readable.from([Buffer.from(outputText + errorText)]);
+  await folder.write(name, content, { bytesMax: 1e8 });
+  const written = await store.batchRuns.commit(id, epoch, {
+    segment: {
+      name,
+      outputLines: output.length,
+      outputBytes: Buffer.byteLength(outputText),
+      errorLines: error.length,
+      errorBytes: Buffer.byteLength(errorText),
+    },
+    lines: [...output, ...error].map((_line, index) => number * 100 + index),
+    usage: NO_USAGE,
+    cursors: {},
+  });
+  expect(written).toBe('ok');
+}
+
+const idsIn = ({ body }: Answer) =>
+  (body['data'] as { custom_id: string }[]).map(({ custom_id: id }) => id);
+
 describe('the results', () => {
-  const outcome = (name: string, wide = 1) =>
-    `${JSON.stringify({ custom_id: name, response: { body: 'x'.repeat(wide) } })}\n`;
-
-  /** Commits as a runner does; the first lines are completed ones, the others failed. */
-  async function commit(id: string, number: number, [output, error]: [string[], string[]]) {
-    const name = `batches/${id}/${epoch}-${number}`;
-    const [outputText, errorText] = [output.join(''), error.join('')];
-    const folder = createFolderStore({ folder: world.filesFolder });
-    const content = Readable.from([Buffer.from(outputText + errorText)]);
-    await folder.write(name, content, { bytesMax: 1e8 });
-    const written = await store.batchRuns.commit(id, epoch, {
-      segment: {
-        name,
-        outputLines: output.length,
-        outputBytes: Buffer.byteLength(outputText),
-        errorLines: error.length,
-        errorBytes: Buffer.byteLength(errorText),
-      },
-      lines: [...output, ...error].map((_line, index) => number * 100 + index),
-      usage: NO_USAGE,
-      cursors: {},
-    });
-    expect(written).toBe('ok');
-  }
-
-  const idsIn = ({ body }: Answer) =>
-    (body['data'] as { custom_id: string }[]).map(({ custom_id: id }) => id);
-
   it('are read on, page by page, while there are more to come', async () => {
     const key = await stranger();
     const { body } = await create({ requests: one() }, { key });

@@ -125,14 +125,14 @@ describe('a batch of somebody else', () => {
     const init = { headers: { 'content-type': 'application/json', ...somebodyElse.headers } };
     const response = await postJson(`${world.api.url}/v1/batches`, body, init);
     const batch = (await response.json()) as { id: string };
-    const own = operations.filter(({ path }) => path.startsWith('/v1/batches/'));
-    for (const operation of own) {
+    const routes = operations.filter(({ path }) => path.startsWith('/v1/batches/'));
+    for (const operation of routes) {
       const unknown = `batch_${randomBytes(16).toString('hex')}`;
       const answer = await seen(operation, batch.id);
       expect([operation.name, answer]).toEqual([operation.name, await seen(operation, unknown)]);
       expect(answer).toMatchObject({ status: 404 });
     }
-    expect(own.map(({ name }) => name)).toContain('POST /v1/batches/{id}/cancel');
+    expect(routes.map(({ name }) => name)).toContain('POST /v1/batches/{id}/cancel');
     expect(await (await asReader('/v1/batches')).json()).toMatchObject({ data: [] });
     const found = await fetch(`${world.api.url}/v1/batches/${batch.id}`, init);
     expect(await found.json()).toMatchObject({ id: batch.id, status: 'validating' });
