@@ -165,7 +165,8 @@ describe('a batch', () => {
     await untilEnded(runs, batch, [0]);
     await runs.commit(batch.id, epoch, commitOf([0, 1]));
     await runs.finalizing(batch.id, epoch);
-    await runs.finish(batch.id, epoch, FILES);
+    for (let time = 0; time < 2; time += 1) await runs.finish(batch.id, epoch, FILES);
+    await runs.open(batch.id, epoch);
     const { redis, root } = stores;
     const own = await redis.keys(`${root}:{${batch.id}}:*`);
     expect(own.toSorted()).toEqual(['batch', 'segments'].map((n) => `${root}:{${batch.id}}:${n}`));
