@@ -293,10 +293,14 @@ describe('/openapi.json', () => {
       Object.keys(item).map((method) => `${method} ${path}`),
     );
     expect(routes.toSorted()).toEqual([
+      'delete /v1/files/{id}',
       'delete /v1/jobs/{id}',
       'delete /v1/responses/{id}',
       'get /healthz',
       'get /readyz',
+      'get /v1/files',
+      'get /v1/files/{id}',
+      'get /v1/files/{id}/content',
       'get /v1/jobs',
       'get /v1/jobs/{id}',
       'get /v1/jobs/{id}/events',
@@ -307,6 +311,7 @@ describe('/openapi.json', () => {
       'get /v1/tiers',
       'post /v1/chat/completions',
       'post /v1/completions',
+      'post /v1/files',
       'post /v1/jobs',
       'post /v1/jobs/{id}/cancel',
       'post /v1/jobs/{id}/token',
