@@ -15,8 +15,8 @@ import type { ApiWorld, TestWorker } from '../harness/api.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
 const STATES = ['queued', 'running', 'completed'] as const;
-/** By any of its names: a response is a job. */
-const FORMS = ['job_', 'resp_', 'chatcmpl-', ''];
+/** By any of its names: a response is a job. No id of a job is one of a file. */
+const FORMS = ['job_', 'resp_', 'chatcmpl-', 'file-', ''];
 const WAIT_MS = 20_000;
 /** What differs from answer to answer. */
 const OWN_HEADERS = new Set(['date', 'x-request-id']);
@@ -155,6 +155,30 @@ it('is told on each of these routes of its own, else nothing was tested', async 
     }
   }
 });
+
+it('also of files, in the same way', async () => {
+  const somebodyElse = await keys.make({ owner: 'somebody-else' });
+  const theirs = await upload(somebodyElse);
+  const mine = await upload(reader);
+  const routes = operations.filter(({ path }) => path.startsWith('/v1/files/'));
+  expect(routes).toHaveLength(3);
+  for (const operation of routes.toSorted(byDeletion)) {
+    const unknown = await seen(operation, `file-${randomBytes(16).toString('hex')}`);
+    expect(unknown.status).toBe(404);
+    expect(await seen(operation, theirs)).toEqual(unknown);
+    expect((await seen(operation, mine)).status).toBe(200);
+  }
+  const url = `${world.api.url}/v1/files/${theirs}`;
+  expect((await fetch(url, { headers: somebodyElse.headers })).status).toBe(200);
+});
+
+async function upload({ headers }: TestKey): Promise<string> {
+  const body = new FormData();
+  body.set('purpose', 'user_data');
+  body.set('file', new File(['secret'], 'secret.txt'));
+  const response = await fetch(`${world.api.url}/v1/files`, { method: 'POST', headers, body });
+  return ((await response.json()) as { id: string }).id;
+}
 
 function asReader(path: string): Promise<Response> {
   return fetch(world.api.url + path, { headers: reader.headers });
