@@ -1,7 +1,8 @@
 /**
  * Measures the runner of batches on this machine, in one run: how fast plain jobs of class batch go
  * through, submitted over HTTP, and how fast the same requests go through as a batch; and how much memory
- * its runner takes meanwhile. `node test/batches/main.ts [lines] [bytes of a line]`.
+ * its runner takes meanwhile. `node test/batches/main.ts [lines] [bytes of the smallest line] [of the
+ * largest]`.
  *
  * The engine answers at once: what is measured is the way to it and back.
  */
@@ -12,10 +13,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { chatLine, startBatchWorld } from '../harness/batch-world.ts';
 import type { BatchWorld, Child, TestLine } from '../harness/batch-world.ts';
 
-const [linesText = '5000', bytesText = '1000'] = process.argv.slice(2);
-const [LINES, LINE_BYTES] = [Number(linesText), Number(bytesText)];
+const [lineCount = 5_000, bytesMin = 1_000, bytesMax = 8_000] = process.argv.slice(2).map(Number);
 const CLIENTS = 32;
-const JOBS = Math.min(LINES, 5_000);
+const JOBS = Math.min(lineCount, 5_000);
 /** More may be waiting than in the queue of a batch. */
 const WORKER = { QARR_CONCURRENCY: '64' };
 const OVER_WITHIN_MS = 1_800_000;
@@ -67,7 +67,7 @@ async function rateOfBatch(world: BatchWorld, runner: Child): Promise<number> {
     peak = Math.max(peak, await memoryOf(runner.pid));
     redisPeak = Math.max(redisPeak, await memoryOf(world.redisPid));
   }, 250);
-  const { id } = await world.make(testLines(LINES));
+  const { id } = await world.make(testLines(lineCount));
   const over = await world.untilOver(id, OVER_WITHIN_MS);
   clearInterval(watching);
   const { createdAt, inProgressAt, finalizingAt, completedAt, completed, failed, total } = over;
@@ -82,11 +82,13 @@ async function rateOfBatch(world: BatchWorld, runner: Child): Promise<number> {
   return (1_000 * total) / (ended - createdAt);
 }
 
+/** Every size between the two is as frequent as any other. */
 function testLines(count: number): TestLine[] {
-  const text = 'word '.repeat(LINE_BYTES / 5);
-  return Array.from({ length: count }, (_, line) =>
-    chatLine(`line-${line}`, { messages: [{ role: 'user', content: `${line} ${text}` }] }),
-  );
+  return Array.from({ length: count }, (_, line) => {
+    const bytes = bytesMin + ((line * 7_919) % (bytesMax - bytesMin + 1));
+    const content = `${line} ${'word '.repeat(bytes / 5)}`;
+    return chatLine(`line-${line}`, { messages: [{ role: 'user', content }] });
+  });
 }
 
 /** Of the process, in bytes. */
