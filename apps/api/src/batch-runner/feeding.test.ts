@@ -65,7 +65,7 @@ describe('feeding', () => {
     ];
     const gone = batchOf('gone', { fast: 500 }, order);
     const leave = feeder.add(gone.batch);
-    leave();
+    await leave();
     for (const { batch } of [one, two, other]) feeder.add(batch);
     await other.isFed;
     const shares = Object.groupBy(order.slice(0, 400), (id) => id);
