@@ -59,37 +59,35 @@ it('brings a batch of all kinds of lines to its end, each in the right file', as
     return completed + failed === lines.length - 1;
   });
   expect(await world.get(id)).toMatchObject({ state: 'in_progress', completed: 41, failed: 4 });
-  await world.startWorker('precise').then(async (worker) => {
-    const batch = await world.untilOver(id);
-    expect(batch).toMatchObject({ state: 'completed', total: 46, completed: 42, failed: 4 });
-    const { output, errors } = await outcomes(batch, lines);
-    expect(idsOf(output).toSorted()).toEqual(idsOf([waiting, ...good]).toSorted());
-    for (const { custom_id, response, error, qarr_tier } of output) {
-      expect(response).toMatchObject({ status_code: 200, body: { object: 'chat.completion' } });
-      expect(error).toBeNull();
-      if (custom_id.startsWith('pinned'))
-        expect(response?.body).toMatchObject({ model: qarr_tier });
-    }
-    expect(statusesOf(errors)).toEqual({
-      stream: [400, 'unsupported_parameter'],
-      'too-hot': [400, 'invalid_request'],
-      'no-model': [404, 'model_not_found'],
-      'too-long': [400, 'context_length_exceeded'],
-    });
-    expect(batch.usage.completionTokens).toBe(42 * 4);
-    // Nothing is left but the files, neither in the store nor in Redis.
-    await waitUntil('its objects are gone', async () => {
-      const names = await namesIn(join(world.folder, 'batches'));
-      return !names.some((name) => name.startsWith(`${id}/`));
-    });
-    await waitUntil('its jobs are gone', async () => {
-      const jobs = await Promise.all(
-        output.map((line) => world.store.get(line.response?.request_id ?? '')),
-      );
-      return jobs.every((job) => job === null);
-    });
-    await worker.stop();
+  const worker = await world.startWorker('precise');
+  const batch = await world.untilOver(id);
+  expect(batch).toMatchObject({ state: 'completed', total: 46, completed: 42, failed: 4 });
+  const { output, errors } = await outcomes(batch, lines);
+  expect(idsOf(output).toSorted()).toEqual(idsOf([waiting, ...good]).toSorted());
+  for (const { custom_id, response, error, qarr_tier } of output) {
+    expect(response).toMatchObject({ status_code: 200, body: { object: 'chat.completion' } });
+    expect(error).toBeNull();
+    if (custom_id.startsWith('pinned')) expect(response?.body).toMatchObject({ model: qarr_tier });
+  }
+  expect(statusesOf(errors)).toEqual({
+    stream: [400, 'unsupported_parameter'],
+    'too-hot': [400, 'invalid_request'],
+    'no-model': [404, 'model_not_found'],
+    'too-long': [400, 'context_length_exceeded'],
   });
+  expect(batch.usage.completionTokens).toBe(42 * 4);
+  // Nothing is left but the files, neither in the store nor in Redis.
+  await waitUntil('its objects are gone', async () => {
+    const names = await namesIn(join(world.folder, 'batches'));
+    return !names.some((name) => name.startsWith(`${id}/`));
+  });
+  await waitUntil('its jobs are gone', async () => {
+    const jobs = await Promise.all(
+      output.map((line) => world.store.get(line.response?.request_id ?? '')),
+    );
+    return jobs.every((job) => job === null);
+  });
+  await worker.stop();
 });
 
 it('fails a batch whose file is not valid, with the lines that are wrong', async () => {
