@@ -100,6 +100,7 @@ test.each<[string, Partial<Evidence>, string]>([
   ['a line that ran again after an API was killed', { kills: killed('api') }, 'runs'],
   ['a line that ran again after a runner was killed', { kills: killed('runner') }, 'runs'],
   ['a line that ran twice, the first long over', { runs: ranAgain(-2_000) }, 'runs'],
+  ['a line that ran twice, long after the kill', { runs: ranAgain(2_000, 2_001) }, 'runs'],
   ['a line that never ran', { runs: new Map() }, 'runs'],
   ['results that are not all', { results: KEPT.results.slice(1) }, 'results'],
   ['results twice', { results: [...KEPT.results, ...KEPT.results] }, 'results'],
@@ -117,8 +118,8 @@ function killed(kind: 'api' | 'runner'): Evidence['kills'] {
   return [{ kind, name: kind, atMs: 50, backMs: 55 }];
 }
 
-function ranAgain(overMs: number): Evidence['runs'] {
-  return new Map([...KEPT.runs, [0, [run(overMs - 1, overMs), run(60, 70)]]]);
+function ranAgain(overMs: number, againMs = 60): Evidence['runs'] {
+  return new Map([...KEPT.runs, [0, [run(overMs - 1, overMs), run(againMs, againMs + 1)]]]);
 }
 
 function stream(fields: Partial<Evidence['streams'][number]>): Evidence['streams'] {

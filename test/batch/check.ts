@@ -15,6 +15,8 @@ type Check = (evidence: Evidence) => string[];
  * and a worker that finds no Redis stops in the middle.
  */
 const UNWRITTEN_MS = 1_000;
+/** A request that a worker has sent before it was killed may be seen only then: this machine is busy. */
+const SEEN_LATE_MS = 1_000;
 const ORDER = ['validating', 'in_progress', 'finalizing', 'completed'];
 
 const CHECKS: Readonly<Record<string, Check>> = {
@@ -39,7 +41,7 @@ export function isExplained(earlier: SeenRun, again: SeenRun, kills: readonly Ki
   return kills.some(
     ({ kind, atMs }) =>
       (kind === 'worker' || kind === 'redis') &&
-      earlier.fromMs <= atMs &&
+      earlier.fromMs <= atMs + SEEN_LATE_MS &&
       again.fromMs >= atMs &&
       (earlier.toMs === null || earlier.toMs >= atMs - UNWRITTEN_MS),
   );

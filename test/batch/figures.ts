@@ -54,12 +54,16 @@ export function rates(polls: readonly Poll[]): { perS: number; quarters: number[
       ? began
       : (polls.find(({ completed, failed }) => completed + failed >= share * total)?.atMs ?? began),
   );
-  const between = (from: number, to: number, lines: number) =>
-    to > from ? (lines * 1_000) / (to - from) : 0;
   return {
-    perS: between(began, times.at(-1) ?? began, total),
-    quarters: times.slice(1).map((to, index) => between(times[index] ?? began, to, total / 4)),
+    perS: perSecond(total, { fromMs: began, toMs: times.at(-1) ?? began }),
+    quarters: times
+      .slice(1)
+      .map((to, index) => perSecond(total / 4, { fromMs: times[index] ?? began, toMs: to })),
   };
+}
+
+function perSecond(lines: number, { fromMs, toMs }: { fromMs: number; toMs: number }): number {
+  return toMs > fromMs ? (lines * 1_000) / (toMs - fromMs) : 0;
 }
 
 export interface FirstTokens {

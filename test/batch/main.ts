@@ -53,10 +53,16 @@ async function run(options: BatchOptions): Promise<number> {
   };
   say(`seed ${head.seed}, commit ${head.commit}`);
   const plan = {
-    ...{ seed, lines, streams, baselineMs, tokens: TOKENS, pollEveryMs: POLL_MS },
+    seed,
+    lines,
+    streams,
+    baselineMs,
+    tokens: TOKENS,
+    pollEveryMs: POLL_MS,
+    shape: worldFor(engines),
     kills: drawKills(kills, createRandom(`${seed}/plan`)),
   };
-  const result = await runBatch({ ...plan, shape: worldFor(engines) }, say);
+  const result = await runBatch(plan, say);
   const report = formatReport(result, head);
   say(report);
   await mkdir(folder, { recursive: true });

@@ -43,10 +43,10 @@ export function startStreams({
   expect: (prompt: Prompt) => Promise<string | null>;
 }): Streams {
   const seen: StreamSeen[] = [];
-  let isStopping = false;
+  const stopping = new AbortController();
 
   async function loop(own: Random): Promise<void> {
-    while (!isStopping) {
+    while (!stopping.signal.aborted) {
       const prompt = { prompt: `Tell me of ${own.pick(TOPICS)}, ${own.int(0, 1e9)}.` };
       const request = { ...prompt, max_tokens: own.int(...TOKENS) };
       const stream = await readOne(request, { apis, random: own });
@@ -59,7 +59,7 @@ export function startStreams({
   return {
     seen,
     async stop() {
-      isStopping = true;
+      stopping.abort();
       await Promise.all(loops);
     },
   };
@@ -82,7 +82,9 @@ async function readOne(
   const givenUp = AbortSignal.timeout(GIVE_UP_MS);
   const pick = () => random.pick(apis).url;
   const jobId = await submit(prompt, { pick, givenUp });
-  for (let last = 0; jobId !== null && !givenUp.aborted && draft.end === 'given up';) {
+  if (jobId === null) return draft;
+  let last = 0;
+  while (!givenUp.aborted && draft.end === 'given up') {
     last = await follow(`${pick()}/v1/jobs/${jobId}/events?after=${last}`, {
       last,
       draft,

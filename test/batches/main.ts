@@ -1,34 +1,35 @@
 /**
  * Measures the runner of batches on this machine, in one run: how fast plain jobs of class batch go
  * through, submitted over HTTP, and how fast the same requests go through as a batch; and how much memory
- * its runner takes meanwhile. `node test/batches/main.ts [lines] [bytes of a line]`.
+ * its runner takes meanwhile. `node test/batches/main.ts [lines] [bytes of the smallest line] [of the
+ * largest]`.
  *
  * The engine answers at once: what is measured is the way to it and back.
  */
-import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { BatchRecord } from '@qarr/router-core';
 import { chatLine, startBatchWorld } from '../harness/batch-world.ts';
 import type { BatchWorld, Child, TestLine } from '../harness/batch-world.ts';
 
-const [linesText = '5000', bytesText = '1000'] = process.argv.slice(2);
-const [LINES, LINE_BYTES] = [Number(linesText), Number(bytesText)];
+const [lineCount = 5_000, bytesMin = 1_000, bytesMax = 8_000] = process.argv.slice(2).map(Number);
 const CLIENTS = 32;
-const JOBS = Math.min(LINES, 5_000);
-/** More may be waiting than in the queue of a batch. */
+const JOBS = Math.min(lineCount, 5_000);
 const WORKER = { QARR_CONCURRENCY: '64' };
-const OVER_WITHIN_MS = 1_800_000;
+const SAMPLE_MS = 250;
 
-const world = await startBatchWorld();
-try {
-  const [runner] = await Promise.all([world.startRunner(), world.startWorker('fast', WORKER)]);
-  const plain = await ratePlain(world);
-  say(`plain jobs: ${plain.toFixed(0)}/s`);
-  const batch = await rateOfBatch(world, runner);
-  say(`lines: ${batch.toFixed(0)}/s, ${((100 * batch) / plain).toFixed(0)} % of that`);
-} finally {
-  await world.stop();
+await measure(await startBatchWorld());
+
+async function measure(world: BatchWorld): Promise<void> {
+  try {
+    const [runner] = await Promise.all([world.startRunner(), world.startWorker('fast', WORKER)]);
+    const plain = await ratePlain(world);
+    say(`plain jobs: ${plain.toFixed(0)}/s`);
+    const batch = await rateOfBatch(world, runner);
+    say(`lines: ${batch.toFixed(0)}/s, ${((100 * batch) / plain).toFixed(0)} % of that`);
+  } finally {
+    await world.stop();
+  }
 }
 
 /** Jobs per second, from the first submission to the last end. */
@@ -61,46 +62,38 @@ async function ratePlain({ startApi, store }: BatchWorld): Promise<number> {
 /** Lines per second, from the making of the batch to its files. */
 async function rateOfBatch(world: BatchWorld, runner: Child): Promise<number> {
   const before = await memoryOf(runner.pid);
-  const redisBefore = await memoryOf(world.redisPid);
-  let [peak, redisPeak] = [before, redisBefore];
-  const watching = setInterval(async () => {
+  let peak = before;
+  let over: BatchRecord | null = null;
+  const { id } = await world.make(testLines(lineCount));
+  while (over === null) {
     peak = Math.max(peak, await memoryOf(runner.pid));
-    redisPeak = Math.max(redisPeak, await memoryOf(world.redisPid));
-  }, 250);
-  const { id } = await world.make(testLines(LINES));
-  const over = await world.untilOver(id, OVER_WITHIN_MS);
-  clearInterval(watching);
+    over = await world.untilOver(id, SAMPLE_MS).catch(() => null);
+  }
   const { createdAt, inProgressAt, finalizingAt, completedAt, completed, failed, total } = over;
-  say(`${over.state}: ${completed} + ${failed} of ${total}`);
   const [validated = 0, fed = 0, ended = 0] = [inProgressAt, finalizingAt, completedAt].map(Number);
-  say(
-    `validated in ${validated - createdAt} ms, worked off in ${fed - validated} ms, files in ${ended - fed} ms`,
-  );
-  say(
-    `runner: ${mb(before)} MB, at most ${mb(peak)} MB; Redis: ${mb(redisBefore)} MB, at most ${mb(redisPeak)} MB`,
-  );
+  const [readMs, feedMs, filesMs] = [validated - createdAt, fed - validated, ended - fed];
+  say(`${over.state}: ${completed} + ${failed} of ${total}`);
+  say(`validated in ${readMs} ms, worked off in ${feedMs} ms, files in ${filesMs} ms`);
+  say(`runner: ${megabytes(before)} MB before, at most ${megabytes(peak)} MB`);
   return (1_000 * total) / (ended - createdAt);
 }
 
+/** Every size between the two is as frequent as any other. */
 function testLines(count: number): TestLine[] {
-  const text = 'word '.repeat(LINE_BYTES / 5);
-  return Array.from({ length: count }, (_, line) =>
-    chatLine(`line-${line}`, { messages: [{ role: 'user', content: `${line} ${text}` }] }),
-  );
+  return Array.from({ length: count }, (_, line) => {
+    const bytes = bytesMin + ((line * 7_919) % (bytesMax - bytesMin + 1));
+    const content = `${line} ${'word '.repeat(bytes / 5)}`;
+    return chatLine(`line-${line}`, { messages: [{ role: 'user', content }] });
+  });
 }
 
-/** Of the process, in bytes. */
+/** Of the process, in bytes; 0 where this system does not tell. */
 async function memoryOf(pid: number): Promise<number> {
-  try {
-    const status = await readFile(`/proc/${pid}/status`, 'utf8');
-    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1_024;
-  } catch {
-    const { stdout } = await promisify(execFile)('ps', ['-o', 'rss=', '-p', String(pid)]);
-    return Number(stdout) * 1_024;
-  }
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1_024;
 }
 
-function mb(bytes: number): string {
+function megabytes(bytes: number): string {
   return (bytes / 1_048_576).toFixed(0);
 }
 

@@ -88,6 +88,8 @@ export async function startBatchWorld({
     redisUrl,
     tiers: TIERS,
     replicaId: randomUUID(),
+    // Whoever reads a tier's load says when it alerts.
+    alertPerWorker: Number(environment['QARR_DEPTH_ALERT_PER_WORKER'] ?? 15),
     onError: () => {},
   });
   stops.push(() => store.stop());

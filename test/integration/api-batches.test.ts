@@ -1,5 +1,7 @@
 /** `/v1/batches` on the wire: a real API and Redis; what a runner would do is done by the test. */
 import { randomBytes, randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { createFolderStore } from '@qarr/file-store';
 import { createProducerStore } from '@qarr/job-store';
 import type { ProducerStore } from '@qarr/job-store';
 import type { Segment } from '@qarr/router-core';
@@ -319,6 +321,22 @@ describe('an Idempotency-Key', () => {
     expect(await content.text()).toContain('"custom_id":"a"');
   });
 
+  it('stands for one request, also where two come at once, and its file is that of the batch', async () => {
+    const key = await stranger();
+    for (let round = 0; round < 4; round += 1) {
+      const options = { key, headers: { 'idempotency-key': `two-${round}` } };
+      const asked = (name: string) =>
+        create({ requests: [{ custom_id: name, body: {} }] }, options);
+      const answers = await Promise.all([asked('one'), asked('two')]);
+      const made = answers.findIndex(({ status }) => status === 200);
+      expect(answers[1 - made]?.status).toBe(422);
+      const fileId = String(answers[made]?.body['input_file_id']);
+      const content = await fetch(`${world.api.url}/v1/files/${fileId}/content`, key);
+      expect(await content.text()).toContain(`"custom_id":"${['one', 'two'][made]}"`);
+    }
+    expect((await call('/files', { key })).body['data']).toHaveLength(4);
+  });
+
   it('is another one for another owner, and is known when its file is gone', async () => {
     const headers = { 'idempotency-key': 'shared' };
     const [fileId, key] = [await file(), await stranger()];
@@ -429,6 +447,78 @@ describe('the list', () => {
     expect([foreign.status, foreign.body]).toEqual([400, unknown.body]);
     expect(unknown.body.error).toMatchObject({ code: 'invalid_cursor', param: 'after' });
     expect((await call('/batches?limit=101')).status).toBe(400);
+  });
+});
+
+const outcome = (name: string, wide = 1) =>
+  `${JSON.stringify({ custom_id: name, response: { body: 'x'.repeat(wide) } })}\n`;
+
+/** Commits as a runner does; the first lines are completed ones, the others failed. */
+async function commit(id: string, number: number, [output, error]: [string[], string[]]) {
+  const name = `batches/${id}/${epoch}-${number}`;
+  const [outputText, errorText] = [output.join(''), error.join('')];
+  const folder = createFolderStore({ folder: world.filesFolder });
+  const content = Readable.from([Buffer.from(outputText + errorText)]);
+  await folder.write(name, content, { bytesMax: 1e8 });
+  const written = await store.batchRuns.commit(id, epoch, {
+    segment: {
+      name,
+      outputLines: output.length,
+      outputBytes: Buffer.byteLength(outputText),
+      errorLines: error.length,
+      errorBytes: Buffer.byteLength(errorText),
+    },
+    lines: [...output, ...error].map((_line, index) => number * 100 + index),
+    usage: NO_USAGE,
+    cursors: {},
+  });
+  expect(written).toBe('ok');
+}
+
+const idsIn = ({ body }: Answer) =>
+  (body['data'] as { custom_id: string }[]).map(({ custom_id: id }) => id);
+
+describe('the results', () => {
+  it('are read on, page by page, while there are more to come', async () => {
+    const key = await stranger();
+    const { body } = await create({ requests: one() }, { key });
+    const path = `/batches/${body.id}/results`;
+    await store.batchRuns.open(body.id, epoch);
+    const none = await call(path, { key });
+    expect(none.body).toEqual({
+      object: 'list',
+      status: 'validating',
+      has_more: false,
+      next_cursor: '0',
+      data: [],
+    });
+    await store.batchRuns.validated(body.id, epoch, { total: 500, model: null });
+    await commit(body.id, 0, [[outcome('a'), outcome('b')], [outcome('wrong')]]);
+    const first = await call(`${path}?limit=2`, { key });
+    expect(first.body).toMatchObject({ status: 'in_progress', has_more: true, next_cursor: '2' });
+    expect(idsIn(first)).toEqual(['a', 'b']);
+    const rest = await call(`${path}?after=2`, { key });
+    expect(rest.body).toMatchObject({ has_more: false, next_cursor: '3' });
+    expect(idsIn(rest)).toEqual(['wrong']);
+    const later = await call(`${path}?after=3`, { key });
+    expect(later.body).toMatchObject({ has_more: false, next_cursor: '3', data: [] });
+    await commit(body.id, 1, [[outcome('ü')], []]);
+    expect(idsIn(await call(`${path}?after=3`, { key }))).toEqual(['ü']);
+
+    for (const query of ['after=-1', 'after=a', 'limit=0', 'limit=1001', 'after=1&after=2']) {
+      expect([query, (await call(`${path}?${query}`, { key })).status]).toEqual([query, 400]);
+    }
+  });
+
+  it('come in pages of a few megabytes, where they are large', async () => {
+    const { body } = await create({ input_file_id: await file() });
+    await store.batchRuns.open(body.id, epoch);
+    await store.batchRuns.validated(body.id, epoch, { total: 500, model: null });
+    const large = ['a', 'b', 'c'].map((name) => outcome(name, 3_000_000));
+    await commit(body.id, 0, [large, []]);
+    const page = await call(`/batches/${body.id}/results`);
+    expect(idsIn(page)).toEqual(['a']);
+    expect(page.body).toMatchObject({ has_more: true, next_cursor: '1' });
   });
 });
 

@@ -259,6 +259,11 @@ describe('the routes', () => {
     'get /v1/batches/{id}': 'batch',
     'get /v1/batches/{id}/results': 'batch',
     'post /v1/batches/{id}/cancel': 'batch',
+    'post /v1/files': 'batch',
+    'get /v1/files': 'batch',
+    'get /v1/files/{id}': 'batch',
+    'get /v1/files/{id}/content': 'batch',
+    'delete /v1/files/{id}': 'batch',
   };
 
   it('each ask for the scope that they say, and take no other for it', async () => {

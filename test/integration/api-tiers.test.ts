@@ -293,6 +293,7 @@ describe('/openapi.json', () => {
       Object.keys(item).map((method) => `${method} ${path}`),
     );
     expect(routes.toSorted()).toEqual([
+      'delete /v1/files/{id}',
       'delete /v1/jobs/{id}',
       'delete /v1/responses/{id}',
       'get /healthz',
@@ -300,6 +301,9 @@ describe('/openapi.json', () => {
       'get /v1/batches',
       'get /v1/batches/{id}',
       'get /v1/batches/{id}/results',
+      'get /v1/files',
+      'get /v1/files/{id}',
+      'get /v1/files/{id}/content',
       'get /v1/jobs',
       'get /v1/jobs/{id}',
       'get /v1/jobs/{id}/events',
@@ -312,6 +316,7 @@ describe('/openapi.json', () => {
       'post /v1/batches/{id}/cancel',
       'post /v1/chat/completions',
       'post /v1/completions',
+      'post /v1/files',
       'post /v1/jobs',
       'post /v1/jobs/{id}/cancel',
       'post /v1/jobs/{id}/token',

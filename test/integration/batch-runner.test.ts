@@ -11,7 +11,7 @@ import { waitUntil } from '../harness/wait-until.ts';
 
 /** Of the test's own tier: it has no worker but what the test says. */
 const ALERT_ABOVE = 2;
-const LONG = { max_tokens: 2_000, ignore_eos: true };
+const LONG = { max_tokens: 6_000, ignore_eos: true };
 
 let world: BatchWorld;
 let leader: Child;
@@ -22,6 +22,8 @@ beforeAll(async () => {
     environment: {
       QARR_DEPTH_ALERT_PER_WORKER: String(ALERT_ABOVE),
       QARR_BATCH_COMMIT_MS_MAX: '500',
+      // The engine is asked for lines alone.
+      QARR_CANARY_EVERY_MS: '3600000',
     },
   });
   [leader] = await Promise.all([
@@ -41,7 +43,7 @@ it('brings a batch of all kinds of lines to its end, each in the right file', as
   ];
   const bad = [
     chatLine('stream', { stream: true }),
-    chatLine('unknown-field', { frobnicate: 1 }),
+    chatLine('too-hot', { temperature: 9 }),
     chatLine('no-model', { model: 'gpt-99' }),
     chatLine('too-long', { messages: [{ role: 'user', content: 'word '.repeat(90_000) }] }),
   ];
@@ -57,37 +59,35 @@ it('brings a batch of all kinds of lines to its end, each in the right file', as
     return completed + failed === lines.length - 1;
   });
   expect(await world.get(id)).toMatchObject({ state: 'in_progress', completed: 41, failed: 4 });
-  await world.startWorker('precise').then(async (worker) => {
-    const batch = await world.untilOver(id);
-    expect(batch).toMatchObject({ state: 'completed', total: 46, completed: 42, failed: 4 });
-    const { output, errors } = await outcomes(batch, lines);
-    expect(idsOf(output).toSorted()).toEqual(idsOf([waiting, ...good]).toSorted());
-    for (const { custom_id, response, error, qarr_tier } of output) {
-      expect(response).toMatchObject({ status_code: 200, body: { object: 'chat.completion' } });
-      expect(error).toBeNull();
-      if (custom_id.startsWith('pinned'))
-        expect(response?.body).toMatchObject({ model: qarr_tier });
-    }
-    expect(statusesOf(errors)).toEqual({
-      stream: [400, 'unsupported_parameter'],
-      'unknown-field': [400, 'unknown_parameter'],
-      'no-model': [404, 'model_not_found'],
-      'too-long': [400, 'context_length_exceeded'],
-    });
-    expect(batch.usage.completionTokens).toBe(42 * 4);
-    // Nothing is left but the files, neither in the store nor in Redis.
-    await waitUntil('its objects are gone', async () => {
-      const names = await namesIn(join(world.folder, 'batches'));
-      return !names.some((name) => name.startsWith(`${id}/`));
-    });
-    await waitUntil('its jobs are gone', async () => {
-      const jobs = await Promise.all(
-        output.map((line) => world.store.get(line.response?.request_id ?? '')),
-      );
-      return jobs.every((job) => job === null);
-    });
-    await worker.stop();
+  const worker = await world.startWorker('precise');
+  const batch = await world.untilOver(id);
+  expect(batch).toMatchObject({ state: 'completed', total: 46, completed: 42, failed: 4 });
+  const { output, errors } = await outcomes(batch, lines);
+  expect(idsOf(output).toSorted()).toEqual(idsOf([waiting, ...good]).toSorted());
+  for (const { custom_id, response, error, qarr_tier } of output) {
+    expect(response).toMatchObject({ status_code: 200, body: { object: 'chat.completion' } });
+    expect(error).toBeNull();
+    if (custom_id.startsWith('pinned')) expect(response?.body).toMatchObject({ model: qarr_tier });
+  }
+  expect(statusesOf(errors)).toEqual({
+    stream: [400, 'unsupported_parameter'],
+    'too-hot': [400, 'invalid_request'],
+    'no-model': [404, 'model_not_found'],
+    'too-long': [400, 'context_length_exceeded'],
   });
+  expect(batch.usage.completionTokens).toBe(42 * 4);
+  // Nothing is left but the files, neither in the store nor in Redis.
+  await waitUntil('its objects are gone', async () => {
+    const names = await namesIn(join(world.folder, 'batches'));
+    return !names.some((name) => name.startsWith(`${id}/`));
+  });
+  await waitUntil('its jobs are gone', async () => {
+    const jobs = await Promise.all(
+      output.map((line) => world.store.get(line.response?.request_id ?? '')),
+    );
+    return jobs.every((job) => job === null);
+  });
+  await worker.stop();
 });
 
 it('fails a batch whose file is not valid, with the lines that are wrong', async () => {
@@ -152,20 +152,27 @@ it('feeds nothing into a tier that alerts, and goes on when it does no more', as
       newJob({ tier: 'precise', fallback: 'none' }),
     );
     for (const job of foreground) await world.store.submit(job, ANYWHERE);
-    const { id } = await world.make(numbered(5, (at) => chatLine(`l-${at}`, { model: 'precise' })));
-    await waitUntil('it is held', async () => {
-      const { batch_lines: lines, batch_window: windows } = await figures(leader);
-      return windows['precise'] === 0 && lines['pending'] === 5;
+    await waitUntil('it alerts', async () => {
+      return (await world.store.status('precise')).load.isAlerting;
     });
-    const { load } = await world.store.status('precise');
-    expect(load).toMatchObject({ isAlerting: true, waiting: { batch: { jobs: 0 } } });
+    const lines = numbered(5, (at) => chatLine(`held-${at}`, { model: 'precise' }));
+    const { id } = await world.make([...lines, chatLine('of-another-tier')]);
+    await untilCompleted(id, 1);
+    const { batch_lines: standings = {}, batch_window: windows = {} } = await figures(leader);
+    expect([standings['pending'], windows['precise']]).toEqual([5, 0]);
+    expect((await world.store.status('precise')).load.waiting.batch.jobs).toBe(0);
     for (const job of foreground) await world.store.cancel(job.id);
+    // One at first, until it is taken.
     await waitUntil('its lines come', async () => {
       const found = await world.store.status('precise');
-      return found.load.waiting.batch.jobs === 5;
+      return found.load.waiting.batch.jobs === 1;
     });
     await world.store.batches.cancel(id);
-    expect(await world.untilOver(id)).toMatchObject({ state: 'cancelled', failed: 5 });
+    expect(await world.untilOver(id)).toMatchObject({
+      state: 'cancelled',
+      completed: 1,
+      failed: 5,
+    });
   } finally {
     clearInterval(beating);
     await busy.leave(status.id);
@@ -265,5 +272,5 @@ async function figures({ started }: Child): Promise<Record<string, Record<string
   )) {
     found[name] = { ...found[name], [label]: Number(value) };
   }
-  return { batch_lines: {}, batch_window: {}, ...found };
+  return found;
 }

@@ -19,7 +19,7 @@ const PROCESS = ['zod', 'node:'];
 const RULES: Readonly<Record<string, Rule>> = {
   'packages/router-core': { ours: [], outside: ['zod'] },
   'packages/job-store': { ours: ['@qarr/router-core'], outside: ['bullmq', 'ioredis', 'node:'] },
-  'packages/file-store': { ours: [], outside: ['node:', 's3mini'] },
+  'packages/file-store': { ours: [], outside: ['node:', 'aws4fetch'] },
   'packages/client': { ours: ['@qarr/router-core'], outside: ['eventsource-parser'] },
   'packages/process': {
     ours: ['@qarr/router-core'],

@@ -94,7 +94,7 @@ export function readConfig({
     webhookSecrets: text(env, 'QARR_WEBHOOK_SECRETS'),
     keySecrets,
     hasFileStore: FILE_STORES.some((name) => text(env, name) !== null),
-    fileStoreSecrets: given(env, FILE_STORE_SECRETS),
+    fileStoreSecrets: thoseSet(env, FILE_STORE_SECRETS),
     childEnv: inheritable(env, tiers),
   });
 }
@@ -238,11 +238,11 @@ function inheritable(env: NodeJS.ProcessEnv, tiers: readonly TierPlan[]): NodeJS
 
 /** That they are good, and that without them only this machine may come, is the API's to say. */
 function keySecretsIn(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv | null {
-  const secrets = given(env, KEY_SECRETS);
+  const secrets = thoseSet(env, KEY_SECRETS);
   return Object.keys(secrets).length === 0 ? null : secrets;
 }
 
-function given(env: NodeJS.ProcessEnv, names: readonly string[]): NodeJS.ProcessEnv {
+function thoseSet(env: NodeJS.ProcessEnv, names: readonly string[]): NodeJS.ProcessEnv {
   const set = names.filter((name) => text(env, name) !== null);
   return Object.fromEntries(set.map((name) => [name, env[name]]));
 }

@@ -75,7 +75,7 @@ export interface RunnerConfig {
 }
 
 /** When finished lines are made durable: enough of them, or the first has waited long enough. */
-export interface CommitOptions {
+interface CommitOptions {
   readonly lines: number;
   readonly bytes: number;
   readonly waitMsMax: number;

@@ -8,7 +8,7 @@ import { feedLine } from './feed-line.ts';
 import type { FedBatch, LineFed } from './feeding.ts';
 import type { LineIndex } from './line-index.ts';
 import { createLineReader } from './line-reader.ts';
-import { outcomeOfRefusal } from './outcome-line.ts';
+import { outcomeOfRefusal, unanswered } from './outcome-line.ts';
 import type { LineOutcome } from './outcome-line.ts';
 
 /** The file store does not answer: other batches go on meanwhile. */
@@ -82,6 +82,9 @@ export function createFedBatch({
         return 'ok';
       case 'refused':
         onOutcome(outcomeOfRefusal({ batch: record, line, customId }, found.error));
+        return 'ok';
+      case 'deleted':
+        onOutcome(unanswered({ batch: record, line, customId }, 'job_deleted', null));
         return 'ok';
       case 'over_quota':
         pausedUntilMs = performance.now() + found.retryInMs;

@@ -40,6 +40,8 @@ export type FedLine =
   | { readonly kind: 'in_system'; readonly tier: string }
   /** This is its outcome. */
   | { readonly kind: 'refused'; readonly error: QarrError; readonly tier: string | null }
+  /** Its job was there, and was deleted. */
+  | { readonly kind: 'deleted' }
   /** The tier, or Redis, has no room for it now. */
   | { readonly kind: 'full'; readonly tier: string }
   | { readonly kind: 'unavailable' }
@@ -126,17 +128,11 @@ async function submit(
       return { kind: 'over_quota', retryInMs: Math.min(resetMs, QUOTA_RETRY_MS_MAX) };
     }
     case 'refused':
-      return {
-        kind: 'refused',
-        error: new QarrError('job_cancelled', { message: LINE_DELETED }),
-        tier,
-      };
+      return { kind: 'deleted' };
     default:
       return submission satisfies never;
   }
 }
-
-export const LINE_DELETED = 'The job of this line was deleted before it had ended.';
 
 function jobConfig({ config: { runTimeoutMs } }: FeedLineDeps) {
   // Each line says how long it may wait; no answer is given twice.

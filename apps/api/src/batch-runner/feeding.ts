@@ -34,8 +34,8 @@ export interface FedBatch extends Sharer {
 }
 
 export interface Feeder {
-  /** Returns how to take it out again; lines that are being fed may still be after that. */
-  add(batch: FedBatch): () => void;
+  /** Returns how to take it out again, which resolves when none of its lines is being fed any more. */
+  add(batch: FedBatch): () => Promise<void>;
   /** There may be more to feed: a line has ended, or was given back. */
   wake(): void;
   /** By tier. */
@@ -63,11 +63,13 @@ export function createFeeder({
   depthMax: number;
 }): Feeder {
   const stopping = new AbortController();
-  const batches = new Set<FedBatch>();
+  /** With the lines that are being fed. */
+  const batches = new Map<FedBatch, Set<Promise<LineFed>>>();
   const feeds = new Map<string, TierFeed>();
   let waking = new AbortController();
 
-  const inTier = (tier: string) => [...batches].reduce((sum, batch) => sum + batch.inTier(tier), 0);
+  const inTier = (tier: string) =>
+    [...batches.keys()].reduce((sum, batch) => sum + batch.inTier(tier), 0);
   const snapshotOf = (name: string) => named(name, watch.snapshots());
 
   function feedOf(tier: string): TierFeed {
@@ -107,7 +109,7 @@ export function createFeeder({
   /** Returns what came of it: lines that were fed, and what kept it from feeding more. */
   async function feedSome(tier: string): Promise<{ fed: number; end: LineFed | 'none_left' }> {
     const feed = feedOf(tier);
-    const waiting = () => [...batches].filter((batch) => batch.hasPending(tier));
+    const waiting = () => [...batches.keys()].filter((batch) => batch.hasPending(tier));
     if (waiting().length === 0) return { fed: 0, end: 'none_left' };
     const room = Math.min(BURST, await roomIn(tier));
     let begun = 0;
@@ -124,7 +126,10 @@ export function createFeeder({
         begun += 1;
         const { next, state } = feedNext(feed.shares, [first, ...others]);
         feed.shares = state;
-        const outcome = await next.feedOne(tier, limitsOf);
+        const feeding = next.feedOne(tier, limitsOf);
+        batches.get(next)?.add(feeding);
+        const outcome = await feeding;
+        batches.get(next)?.delete(feeding);
         if (outcome === 'ok') fed += 1;
         else end = outcome;
       }
@@ -155,9 +160,13 @@ export function createFeeder({
   const loops = [...tiers, NO_TIER].map(feedUntilStopped);
   return {
     add(batch) {
-      batches.add(batch);
+      const beingFed = new Set<Promise<LineFed>>();
+      batches.set(batch, beingFed);
       wake();
-      return () => void batches.delete(batch);
+      return async () => {
+        batches.delete(batch);
+        await Promise.all(beingFed);
+      };
     },
     wake,
     windows: () => new Map(tiers.map((tier) => [tier, feedOf(tier).window])),

@@ -94,7 +94,9 @@ export async function startRunner(): Promise<Running> {
     await within(config.drainMs, holding);
   });
   log.info({ ops_port: ops.port }, 'batch runner started');
-  return { stop: stopper.stop };
+  // It ends only when it was told to, or by a mistake of ours.
+  const failed = holding.then(() => Promise.withResolvers<never>().promise);
+  return { stop: stopper.stop, failed };
 }
 
 /** Each failure is one of Redis or of the file store: the next round does it. */

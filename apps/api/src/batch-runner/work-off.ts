@@ -14,7 +14,7 @@ import type { LineIndex } from './line-index.ts';
 import { outcomeOfJob, unanswered } from './outcome-line.ts';
 import type { LineOutcome, OutcomeOf } from './outcome-line.ts';
 
-/** Ended lines that are read at once, with their answers. */
+/** Lines in one go: ended ones that are read, with their answers, and those that get the batch's end. */
 const PAGE = 200;
 /** Between two looks for lines that have ended, while some do. */
 const POLL_MS = 20;
@@ -25,8 +25,6 @@ const LOOK_MS = 1_000;
 /** Between two comparisons with what Redis has: it may have lost its last second. */
 const COMPARE_MS = 5_000;
 const CANCELS_AT_ONCE = 16;
-/** Lines that get the end of the batch as their outcome, in one go. */
-const REST_PAGE = 500;
 
 /** What the batch does with the lines that are left. */
 type BatchEnding = 'batch_expired' | 'batch_cancelled' | null;
@@ -76,8 +74,8 @@ export async function workOff(
       if (failure !== null) throw failure;
       if (performance.now() >= lookAtMs) await look();
       if (performance.now() >= compareAtMs) await compare();
-      const found = await collectEnded();
-      if (ending !== null) await endTheRest(ending);
+      let found = await collectEnded();
+      if (ending !== null) found += await endTheRest(ending);
       await commitIfDue();
       if (found > 0) feeder.wake();
       pauseMs = found > 0 ? POLL_MS : Math.min(POLL_MS_MAX, 2 * pauseMs);
@@ -86,7 +84,8 @@ export async function workOff(
     // This process stops, and has a moment left: what is known here need not be found out again.
     if (signal.aborted && collector.isDue({ hasMore: false })) await commit();
   } finally {
-    leave();
+    // The next runner must not begin before this one writes no more jobs.
+    await leave();
     unwatch();
     await forgetting;
   }
@@ -131,20 +130,22 @@ export async function workOff(
     return outcomeOfJob({ batch: record, line, customId }, job, { ending });
   }
 
-  /** Cancels what is in the system; what is not gets the batch's end for its outcome. */
-  async function endTheRest(left: 'batch_expired' | 'batch_cancelled'): Promise<void> {
+  /** Cancels what is in the system; what is not gets the batch's end for its outcome. Returns how many. */
+  async function endTheRest(left: NonNullable<BatchEnding>): Promise<number> {
     const toCancel = lines.inSystem().filter((line) => !asked.has(line));
     await inTurns(toCancel, CANCELS_AT_ONCE, async (line) => {
       await store.cancel(lineJobId(batchId, line));
       asked.add(line);
     });
     // One whose writing failed may have a job after all; nothing more is written from now on.
-    if (lines.count('taken') > 0 || collector.isFull()) return;
+    if (lines.count('taken') > 0 || collector.isFull()) return 0;
     if (!isSettled) await compare();
     isSettled = true;
-    for (const line of lines.pending(REST_PAGE)) {
+    const rest = lines.pending(PAGE);
+    for (const line of rest) {
       collect(unanswered(await named(line, { record, texts }), left, null));
     }
+    return rest.length;
   }
 
   async function commitIfDue(): Promise<void> {
