@@ -15,6 +15,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startBatchWorld } from '../harness/batch-world.ts';
 import type { BatchWorld, OutcomeLine } from '../harness/batch-world.ts';
+import { COMPILE_CACHE } from '../harness/compile-cache.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -38,7 +39,7 @@ afterAll(async () => {
 function run(file: string, args: readonly string[]) {
   const child = spawn(process.execPath, [file, ...args], {
     cwd: folder,
-    env: { PATH: process.env['PATH'], PORT: new URL(apiUrl).port },
+    env: { ...COMPILE_CACHE, PATH: process.env['PATH'], PORT: new URL(apiUrl).port },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const said = { stdout: '', stderr: '' };
