@@ -25,6 +25,7 @@ let world: ApiWorld;
 let worker: TestWorker;
 let keys: TestKeys;
 let reader: TestKey;
+let somebodyElse: TestKey;
 let operations: Operation[];
 /** One that is somebody else's, and one that is the reader's own, in each state. */
 const foreign = new Map<string, string>();
@@ -34,7 +35,7 @@ beforeAll(async () => {
   world = await startApiWorld({ QARR_HEARTBEAT_MS: '100', QARR_KEY_SECRETS: KEY_SECRET });
   keys = await openKeys(world.redisServer.url);
   reader = await keys.make({ owner: 'reader' });
-  const somebodyElse = await keys.make({ owner: 'somebody-else' });
+  somebodyElse = await keys.make({ owner: 'somebody-else' });
   worker = await world.startWorker('fast');
   for (const state of STATES) {
     own.set(state, await bring(state, reader));
@@ -112,6 +113,29 @@ describe.each(STATES)('a job of somebody else that is %s', (state) => {
     const text = await (await asReader('/v1/jobs?limit=100')).text();
     expect(text).toContain(own.get(state));
     expect(text).not.toContain(foreign.get(state));
+  });
+});
+
+describe('a batch of somebody else', () => {
+  it('is answered as one that never was, on every route, and is in no list', async () => {
+    const body = {
+      endpoint: '/v1/chat/completions',
+      requests: [{ custom_id: 'secret', body: { prompt: 'secret' } }],
+    };
+    const init = { headers: { 'content-type': 'application/json', ...somebodyElse.headers } };
+    const response = await postJson(`${world.api.url}/v1/batches`, body, init);
+    const batch = (await response.json()) as { id: string };
+    const routes = operations.filter(({ path }) => path.startsWith('/v1/batches/'));
+    for (const operation of routes) {
+      const unknown = `batch_${randomBytes(16).toString('hex')}`;
+      const answer = await seen(operation, batch.id);
+      expect([operation.name, answer]).toEqual([operation.name, await seen(operation, unknown)]);
+      expect(answer).toMatchObject({ status: 404 });
+    }
+    expect(routes.map(({ name }) => name)).toContain('POST /v1/batches/{id}/cancel');
+    expect(await (await asReader('/v1/batches')).json()).toMatchObject({ data: [] });
+    const found = await fetch(`${world.api.url}/v1/batches/${batch.id}`, init);
+    expect(await found.json()).toMatchObject({ id: batch.id, status: 'validating' });
   });
 });
 

@@ -1,5 +1,12 @@
 /** Batches as a server sees them: make one, look it up, list, cancel. */
+import { QarrError, isBatchOver } from '@qarr/router-core';
 import type { BatchRecord, NewBatch, Segment } from '@qarr/router-core';
+import type { Redis } from 'ioredis';
+import { newBatchFields, parseBatch, parseSegment } from './batch-fields.ts';
+import type { BatchIndex } from './batch-index.ts';
+import type { BatchLines } from './batch-lines.ts';
+import type { Keys } from './keys.ts';
+import { runScript } from './scripts.ts';
 
 export type BatchCreation =
   | { readonly kind: 'created'; readonly batch: BatchRecord }
@@ -18,7 +25,10 @@ export interface BatchRecords {
     options: { openMax: number; bodyHash?: string | undefined },
   ): Promise<BatchCreation>;
   get(batchId: string): Promise<BatchRecord | null>;
-  /** Newest first; `after`: the id of the last one of the page before. */
+  /**
+   * Newest first; `after`: the id of the last one of the page before. Nothing follows one that is
+   * unknown.
+   */
   list(options: {
     owner: string;
     limit: number;
@@ -32,4 +42,66 @@ export interface BatchRecords {
   segments(batchId: string): Promise<Segment[]>;
   /** Lines whose jobs are in the system: waiting, running, or ended and not yet collected. */
   linesInSystem(batchId: string): Promise<number[]>;
+}
+
+export function createBatchRecords({
+  redis,
+  keys,
+  index,
+  lines,
+  createWithinMs,
+}: {
+  redis: Redis;
+  keys: Keys;
+  index: BatchIndex;
+  lines: Pick<BatchLines, 'inSystem'>;
+  /** A record is written within so long of the beginning, or not at all. */
+  createWithinMs: number;
+}): BatchRecords {
+  async function get(batchId: string): Promise<BatchRecord | null> {
+    return parseBatch(await redis.hgetall(keys.batch(batchId)[0]));
+  }
+
+  async function find(
+    batchId: string,
+    bodyHash: string | undefined,
+  ): Promise<BatchCreation | null> {
+    const hash = await redis.hgetall(keys.batch(batchId)[0]);
+    const batch = parseBatch(hash);
+    if (batch === null) return null;
+    if (bodyHash !== undefined && hash['body_hash'] !== bodyHash) return { kind: 'key_reused' };
+    // Whoever has written it may have died before it did this.
+    if (!isBatchOver(batch.state)) await index.entered(batch);
+    return { kind: 'known', batch };
+  }
+
+  return {
+    async create(batch, { openMax, bodyHash }) {
+      const known = await find(batch.id, bodyHash);
+      if (known !== null) return known;
+      const now = await index.enter(batch, openMax);
+      if (now === null) return { kind: 'too_many' };
+      const outcome = await runScript(redis, 'batch-create', {
+        keys: keys.batch(batch.id),
+        args: [now + createWithinMs, batch.windowMs, ...newBatchFields(batch, bodyHash)],
+      });
+      const written = outcome === 'late' ? null : await find(batch.id, bodyHash);
+      // Its entries are tidied up in time.
+      if (written === null) throw new QarrError('queue_unavailable');
+      const isNew = outcome === 'created' && written.kind === 'known';
+      return isNew ? { ...written, kind: 'created' } : written;
+    },
+    get,
+    list: index.list,
+    open: index.open,
+    async cancel(batchId) {
+      await runScript(redis, 'batch-cancel', { keys: keys.batch(batchId), args: [] });
+      return get(batchId);
+    },
+    async segments(batchId) {
+      const found = await redis.lrange(keys.batch(batchId)[2], 0, -1);
+      return found.map(parseSegment);
+    },
+    linesInSystem: lines.inSystem,
+  };
 }

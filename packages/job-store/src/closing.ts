@@ -5,8 +5,10 @@
  * where a process died in the middle: each step may be done twice.
  */
 import { isTerminalState } from '@qarr/router-core';
-import type { JobClass, JobState, Rerouted, TerminalState } from '@qarr/router-core';
+import type { BatchLineRef, JobClass, JobState, Rerouted, TerminalState } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
+import { LINE_KEPT_MS } from './batch-lines.ts';
+import type { BatchLines } from './batch-lines.ts';
 import { markWritten } from './idempotency.ts';
 import { queueOf } from './keys.ts';
 import type { Keys } from './keys.ts';
@@ -39,6 +41,7 @@ const FIELDS = [
   'quota_prompt',
   'attempt',
   'tokens_made',
+  'batch',
 ] as const;
 type Field = (typeof FIELDS)[number];
 
@@ -54,6 +57,7 @@ export function createClosing({
   redis,
   keys,
   index,
+  lines,
   queues,
   ledger,
   quotas,
@@ -62,6 +66,7 @@ export function createClosing({
   redis: Redis;
   keys: Keys;
   index: OwnerIndex;
+  lines: Pick<BatchLines, 'ended'>;
   /** Null for a worker, which holds the entry itself and gives it up next. */
   queues: Queues | null;
   ledger: Pick<Ledger, 'leave'>;
@@ -99,6 +104,7 @@ export function createClosing({
       attempt: Number(record.attempt),
       // A word in place of a number says that nobody knows.
       tokensMade: tokensMade !== null && /^\d+$/.test(tokensMade) ? Number(tokensMade) : null,
+      line: record.batch === null ? null : (JSON.parse(record.batch) as BatchLineRef),
       isOpen: openSince !== null,
     };
   }
@@ -116,7 +122,8 @@ export function createClosing({
     // First, as a Redis that is full refuses some of what follows.
     if (job.tier !== '') await ledger.leave(job.tier, job.jobId);
     await settleQuota(job);
-    await index.ended(job);
+    if (job.line === null) await index.ended(job);
+    else await lines.ended(job.line);
     const { jobId, owner, idempotencyKey: key } = job;
     // Whoever submitted it may have died before: without this its key could make it once more.
     if (key !== null) await markWritten({ redis, keys }, { owner, key, jobId });
@@ -132,7 +139,8 @@ export function createClosing({
   }
 
   async function closeDeleted(job: Job): Promise<boolean> {
-    await index.remove(job);
+    const isAwaited = job.line !== null && (await lines.ended(job.line));
+    if (job.line === null) await index.remove(job);
     if (job.idempotencyKey !== null) {
       const name = keys.idempotency(job.owner, job.idempotencyKey);
       await runScript(redis, 'release', { keys: [name], args: [job.jobId] });
@@ -143,7 +151,9 @@ export function createClosing({
     // Also where it was before: of a process that died while it moved the job, something is left there.
     for (const tier of [job.tier, job.formerTier]) if (tier) await ledger.leave(tier, job.jobId);
     if (queues === null || !(await eraseEntries(job, queues))) return false;
-    await runScript(redis, 'bury', { keys: [keys.job(job.jobId)], args: [] });
+    // Its line would be fed once more by a runner that did not know of this.
+    const buried = isAwaited ? LINE_KEPT_MS : '';
+    await runScript(redis, 'bury', { keys: [keys.job(job.jobId)], args: [buried] });
     await leaveIndexes(job.jobId);
     return true;
   }

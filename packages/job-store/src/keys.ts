@@ -3,7 +3,7 @@
  * KEYS and ARGV.
  *
  * The braces are Redis Cluster hash tags: all keys of one job live in one slot, and so do all keys
- * of one tier's queue.
+ * of one tier's queue, of one batch, and of one owner's batches.
  */
 import type { FilePurpose, JobClass, TerminalState } from '@qarr/router-core';
 
@@ -50,7 +50,7 @@ export interface Keys {
   /** Hash: the API keys by their ids; hash: those ids by the digests of their texts. */
   readonly apiKeys: readonly [records: string, digests: string];
   /** What an API key has in use, in the order in which the scripts take it. */
-  holds(keyId: string): readonly [holds: string, tokens: string, day: string];
+  holds(keyId: string): readonly [holds: string, tokens: string, day: string, placeless: string];
   /** String: how many requests an API key has made in this minute. */
   requests(keyId: string, kind: RequestKind): string;
   /** Sorted set: API replicas, by their last heartbeat. */
@@ -67,6 +67,14 @@ export interface Keys {
   jobsOf(owner: string, list: 'open' | TerminalState): string;
   /** Sorted set: `<state> <job> <owner>` of the ended jobs, by when their record goes. */
   readonly kept: string;
+  /** The keys of a batch, in the order in which its scripts take them: see `batch.lua`. */
+  batch(batchId: string): BatchKeys;
+  /** Sorted sets: an owner's batches, and those of them that are not over, by creation time. */
+  batchesOf(owner: string): readonly [all: string, open: string];
+  /** Sorted set: the batches that are not over, by when their time is up. */
+  readonly batches: string;
+  /** Hash: the runner that has the batches, until when, and the epoch of its lease. */
+  readonly runnerLease: string;
   /** Hash: the record of a file. */
   file(fileId: string): string;
   /** Sorted set: an owner's files, by creation time. */
@@ -78,6 +86,15 @@ export interface Keys {
   /** String: where a file that was removed stood among those of its owner. */
   goneFile(fileId: string): string;
 }
+
+export type BatchKeys = readonly [
+  record: string,
+  done: string,
+  segments: string,
+  open: string,
+  ended: string,
+  committed: string,
+];
 
 /** `root` is `qarr` in production; tests use one of their own each. */
 export function createKeys(root = 'qarr'): Keys {
@@ -114,6 +131,7 @@ export function createKeys(root = 'qarr'): Keys {
       `${root}:{${keyId}}:holds`,
       `${root}:{${keyId}}:held-tokens`,
       `${root}:{${keyId}}:day`,
+      `${root}:{${keyId}}:placeless`,
     ],
     requests: (keyId, kind) => `${root}:{${keyId}}:${kind}`,
     replicas: `${root}:replicas`,
@@ -123,6 +141,17 @@ export function createKeys(root = 'qarr'): Keys {
     started: `${root}:started`,
     jobsOf: (owner, list) => `${root}:jobs:${owner}:${list}`,
     kept: `${root}:kept`,
+    batch: (batchId) => [
+      `${root}:{${batchId}}:batch`,
+      `${root}:{${batchId}}:done`,
+      `${root}:{${batchId}}:segments`,
+      `${root}:{${batchId}}:open`,
+      `${root}:{${batchId}}:ended`,
+      `${root}:{${batchId}}:committed`,
+    ],
+    batchesOf: (owner) => [`${root}:batches:{${owner}}:all`, `${root}:batches:{${owner}}:open`],
+    batches: `${root}:batches`,
+    runnerLease: `${root}:runner-lease`,
     file: (fileId) => fileKey(`record:${fileId}`),
     filesOf: (owner, list) => fileKey(`list:${list}:${owner}`),
     fileBytes: fileKey('bytes'),

@@ -29,8 +29,8 @@ export interface LedgerEntry {
   readonly startWithinMs?: number | undefined;
 }
 
-/** Which limit is against it. */
-export type Full = 'depth' | 'alert' | 'fallback' | 'wait';
+/** Which limit is against it; `window` is that of the lines of batches. */
+export type Full = 'depth' | 'alert' | 'fallback' | 'wait' | 'window';
 
 type Entered =
   | {
@@ -104,9 +104,15 @@ export function createLedger({ redis, keys }: { redis: Redis; keys: Keys }): Led
 }
 
 function limitArgs(limits: EntryLimits | null): (string | number)[] {
-  if (limits === null) return ['', '', '', ''];
-  const { depthMax, tokensAheadMax, whileAlerting, fallbackJobsMax } = limits;
-  return [depthMax, tokensAheadMax ?? '', whileAlerting ? '' : 1, fallbackJobsMax ?? ''];
+  if (limits === null) return ['', '', '', '', ''];
+  const { depthMax, tokensAheadMax, whileAlerting, fallbackJobsMax, batchWaitingMax } = limits;
+  return [
+    depthMax,
+    tokensAheadMax ?? '',
+    whileAlerting ? '' : 1,
+    fallbackJobsMax ?? '',
+    batchWaitingMax ?? '',
+  ];
 }
 
 /** Numbers per class in the reply of `load_now`. */

@@ -4,8 +4,9 @@
  * page is read at once; only what is wrong costs more.
  */
 import { isTerminalState } from '@qarr/router-core';
-import type { JobClass, JobState } from '@qarr/router-core';
+import type { BatchLineRef, JobClass, JobState } from '@qarr/router-core';
 import type { ChainableCommander, Redis } from 'ioredis';
+import type { BatchLines } from './batch-lines.ts';
 import type { Closing } from './closing.ts';
 import { cancelDeadline, runDeadline } from './deadlines.ts';
 import { queueOf } from './keys.ts';
@@ -33,6 +34,7 @@ interface OpenJob {
   readonly createdAt: number;
   readonly hasStarted: boolean;
   readonly due: number;
+  readonly line: BatchLineRef | null;
 }
 
 export function createMending({
@@ -42,6 +44,7 @@ export function createMending({
   ledger,
   closing,
   index,
+  lines,
   onError,
 }: {
   redis: Redis;
@@ -50,6 +53,7 @@ export function createMending({
   ledger: Ledger;
   closing: Closing;
   index: OwnerIndex;
+  lines: Pick<BatchLines, 'opened'>;
   onError: (error: Error) => void;
 }): Mending {
   /** Null for a job that is over or gone; left out where it cannot be read. */
@@ -71,6 +75,7 @@ export function createMending({
         'cancel_at',
         'cost',
         'rerouted',
+        'batch',
       ),
     );
     const jobs = new Map<string, OpenJob | null>();
@@ -97,8 +102,10 @@ export function createMending({
     const known = jobs.filter(({ tier }) => queues.has(tier));
     const [missing, replies] = await Promise.all([
       queues.missing(known.map((job) => ({ ...job, queue: queueOf(job.class) }))),
-      pipelined(jobs, (pipeline, { jobId, owner, tier }) => {
-        pipeline.zscore(keys.deadlines, jobId).zscore(keys.jobsOf(owner, 'open'), jobId);
+      pipelined(jobs, (pipeline, { jobId, owner, tier, line }) => {
+        pipeline.zscore(keys.deadlines, jobId);
+        if (line === null) pipeline.zscore(keys.jobsOf(owner, 'open'), jobId);
+        else pipeline.sismember(keys.batch(line.batchId)[3], line.line);
         pipeline.zscore(keys.started, jobId).hget(keys.ledger(tier)[0], jobId);
       }),
     ]);
@@ -106,7 +113,8 @@ export function createMending({
     const repairs = new Map<string, (() => unknown)[]>();
     for (const [at, job] of jobs.entries()) {
       const [due, opened, started, entered] = [0, 1, 2, 3].map(
-        (part) => (replies[4 * at + part]?.[1] ?? null) as string | null,
+        // Zero where a batch lacks its line.
+        (part) => (replies[4 * at + part]?.[1] || null) as string | null,
       );
       const todo: (() => unknown)[] = [];
       // Also one that is `running`: where its entry is lost, nobody would take it over.
@@ -116,7 +124,9 @@ export function createMending({
       if (due === null || Number(due) > job.due) {
         todo.push(() => redis.zadd(keys.deadlines, job.due, job.jobId));
       }
-      if (opened === null) todo.push(() => index.opened(job));
+      if (opened === null) {
+        todo.push(() => (job.line === null ? index.opened(job) : lines.opened(job.line)));
+      }
       if (started === null && job.hasStarted) {
         todo.push(() => redis.zadd(keys.started, job.createdAt, job.jobId));
       }
@@ -168,7 +178,7 @@ export function createMending({
 function openJob(jobId: string, values: readonly (string | null)[]): OpenJob | null {
   const [state, tier, epoch, jobClass, owner, createdAt, attempt, ...times] = values;
   if (!state || !tier || isTerminalState(state as JobState)) return null;
-  const [queueDeadline, startedAt, runTimeoutMs, cancel, cancelAt, cost, rerouted] = times;
+  const [queueDeadline, startedAt, runTimeoutMs, cancel, cancelAt, cost, rerouted, line] = times;
   const hasStarted = Number(attempt) > 0;
   const due = hasStarted
     ? runDeadline({ startedAt: Number(startedAt), runTimeoutMs: Number(runTimeoutMs) })
@@ -185,6 +195,7 @@ function openJob(jobId: string, values: readonly (string | null)[]): OpenJob | n
     owner: owner ?? '',
     createdAt: Number(createdAt),
     hasStarted,
+    line: line ? (JSON.parse(line) as BatchLineRef) : null,
     due: cancel === '1' ? Math.min(due, cancelDeadline(Number(cancelAt ?? 0))) : due,
   };
 }

@@ -8,6 +8,12 @@ import type { CachedAnswer, JobClass, JobRecord, JobState, TierStatus } from '@q
 import { answered } from './answered.ts';
 import { createApiKeys } from './api-keys.ts';
 import type { ApiKeys } from './api-keys.ts';
+import { createBatchIndex } from './batch-index.ts';
+import { createBatchLines } from './batch-lines.ts';
+import { createBatchRecords } from './batch-records.ts';
+import type { BatchRecords } from './batch-records.ts';
+import { createBatchRuns } from './batch-runs.ts';
+import type { BatchRuns } from './batch-runs.ts';
 import { createClosing } from './closing.ts';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
 import { cancelDeadline } from './deadlines.ts';
@@ -93,6 +99,9 @@ export interface ProducerStore {
   waitingIn: ReadWaiting;
   /** Moves a waiting job to another tier, which must not be done but by its client's consent. */
   move: Move;
+  readonly batches: BatchRecords;
+  /** For the runner of batches alone. */
+  readonly batchRuns: BatchRuns;
   readonly files: FileRecords;
   /** How full Redis is; null when it has no limit. As of the last submission or sweep. */
   memory(): RedisMemory | null;
@@ -165,9 +174,10 @@ export async function createProducerStore({
   const webhooks = createWebhookQueue({ redis, keys, onError });
   const quotas = createQuotas({ redis, keys });
   const apiKeys = createApiKeys({ redis, keys });
-  const closing = createClosing({ redis, keys, index, queues, ledger, quotas, webhooks });
+  const lines = createBatchLines({ redis, keys });
+  const closing = createClosing({ redis, keys, index, lines, queues, ledger, quotas, webhooks });
   const deletion = createDeletion({ redis, keys, closing, onError });
-  const listing = createListing({ redis, keys, onError });
+  const listing = createListing({ redis, keys, lines, onError });
   const replicas = createReplicas({
     redis,
     keys,
@@ -183,6 +193,7 @@ export async function createProducerStore({
     ledger,
     closing,
     index,
+    lines,
     replicas,
     mendAfterMs,
     passEveryMs,
@@ -196,6 +207,7 @@ export async function createProducerStore({
     ledger,
     closing,
     index,
+    lines,
     quotas,
     owedHolds,
     idempotency: createIdempotency({ redis, keys, ttlMs: idempotencyTtlMs }),
@@ -206,6 +218,17 @@ export async function createProducerStore({
     guard,
   });
 
+  const batchIndex = createBatchIndex({ redis, keys });
+  const batches = createBatchRecords({ redis, keys, index: batchIndex, lines, createWithinMs });
+  const batchRuns = createBatchRuns({
+    redis,
+    keys,
+    index: batchIndex,
+    lines,
+    webhooks,
+    get: batches.get,
+    onError,
+  });
   const readWaiting = createReadWaiting({ redis, keys });
   const move = createMove({ redis, keys, queues, ledger });
 
@@ -304,6 +327,16 @@ export async function createProducerStore({
     waitingIn: (tier, range) => answered(readWaiting(tier, range)),
     move: (job, destination) => answered(move(job, destination)),
 
+    batches: {
+      create: (batch, options) => answered(batches.create(batch, options)),
+      get: (batchId) => answered(batches.get(batchId)),
+      list: (options) => answered(batches.list(options)),
+      open: (owner) => answered(batches.open(owner)),
+      cancel: (batchId) => answered(batches.cancel(batchId)),
+      segments: (batchId) => answered(batches.segments(batchId)),
+      linesInSystem: (batchId) => answered(batches.linesInSystem(batchId)),
+    },
+    batchRuns,
     files: createFileRecords({ redis, keys }),
 
     memory: guard.latest,

@@ -45,7 +45,10 @@ export type OverQuota = 'concurrency' | 'tokens';
 export interface Quotas {
   /** Counts a request, unless there were too many. `max`: in a minute; null: it is only looked. */
   count(keyId: string, kind: RequestKind, max: number | null): Promise<RequestCount>;
-  /** Takes a place and tokens for a job; one that has them keeps them. */
+  /**
+   * Takes a place and tokens for a job; one that has them keeps them. Of a line of a batch, of which a
+   * window waits beside all else, only tokens.
+   */
   enter(job: HeldJob, writer: string): Promise<Entered>;
   /** Gives back what a job holds, unless somebody else may write it. Doing it twice does no harm. */
   giveUp(hold: Hold): Promise<void>;
@@ -61,7 +64,9 @@ export interface Hold {
   readonly writer: string;
 }
 
-type HeldJob = Pick<NewJob, 'id' | 'queueTimeoutMs' | 'runTimeoutMs'> & { quota: JobQuota };
+type HeldJob = Pick<NewJob, 'id' | 'queueTimeoutMs' | 'runTimeoutMs' | 'batch'> & {
+  quota: JobQuota;
+};
 
 export function createQuotas({ redis, keys }: { redis: Redis; keys: Keys }): Quotas {
   return {
@@ -83,7 +88,8 @@ export function createQuotas({ redis, keys }: { redis: Redis; keys: Keys }): Quo
     async enter({ id, quota, ...job }, writer) {
       const { keyId, concurrency, tokensPerDay: limit, tokens } = quota;
       const limits = [concurrency ?? '', limit ?? ''];
-      const args = [id, openMsMax(job), Math.ceil(tokens), ...limits, writer];
+      const isPlaceless = job.batch === undefined ? 0 : 1;
+      const args = [id, openMsMax(job), Math.ceil(tokens), ...limits, writer, isPlaceless];
       const [kind, used, resetMs] = (await runScript(redis, 'quota-enter', {
         keys: keys.holds(keyId),
         args,
@@ -106,7 +112,10 @@ export function createQuotas({ redis, keys }: { redis: Redis; keys: Keys }): Quo
 }
 
 /** A job may wait once more for its time to run where it must run alone. */
-function openMsMax({ queueTimeoutMs, runTimeoutMs }: Omit<HeldJob, 'id' | 'quota'>): number {
+function openMsMax({
+  queueTimeoutMs,
+  runTimeoutMs,
+}: Omit<HeldJob, 'id' | 'quota' | 'batch'>): number {
   return queueTimeoutMs + 2 * runTimeoutMs + WORKER_GRACE_MS + CLOSING_MS;
 }
 

@@ -8,6 +8,15 @@ import type { ChainableCommander, Redis } from 'ioredis';
 
 const SCRIPT_NAMES = [
   'append',
+  'batch-cancel',
+  'batch-commit',
+  'batch-create',
+  'batch-expire',
+  'batch-finalizing',
+  'batch-finish',
+  'batch-line',
+  'batch-open',
+  'batch-validated',
   'breaker-say',
   'bury',
   'cancel',
@@ -20,6 +29,7 @@ const SCRIPT_NAMES = [
   'file-remove',
   'finish',
   'follow',
+  'forget',
   'key-write',
   'ledger-enter',
   'ledger-leave',
@@ -28,6 +38,7 @@ const SCRIPT_NAMES = [
   'ledger-start',
   'mark-key',
   'move',
+  'owner-batch',
   'probe-lease',
   'quota-count',
   'quota-enter',
@@ -35,6 +46,7 @@ const SCRIPT_NAMES = [
   'quota-leave',
   'release',
   'requeue',
+  'runner-lease',
   'take-key',
   'unfollow',
 ] as const;
@@ -46,6 +58,14 @@ export type ScriptName = (typeof SCRIPT_NAMES)[number];
  */
 const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'append',
+  'batch-cancel',
+  'batch-commit',
+  'batch-expire',
+  'batch-finalizing',
+  'batch-finish',
+  'batch-line',
+  'batch-open',
+  'batch-validated',
   'breaker-say',
   'cancel',
   'delete',
@@ -53,15 +73,18 @@ const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'file-expire',
   'file-remove',
   'finish',
+  'forget',
   'ledger-leave',
   'ledger-read',
   'ledger-return',
   'ledger-start',
+  'owner-batch',
   'probe-lease',
   'quota-count',
   'quota-give-up',
   'quota-leave',
   'requeue',
+  'runner-lease',
 ]);
 
 interface Script {
@@ -127,7 +150,11 @@ export function isNoScript(error: unknown): boolean {
 
 function loadScripts(): Record<ScriptName, Script> {
   const prelude = read('prelude');
-  const families = { 'ledger-': read('ledger'), 'quota-': read('quota') };
+  const families = {
+    'batch-': read('batch'),
+    'ledger-': read('ledger'),
+    'quota-': read('quota'),
+  };
   const entries = SCRIPT_NAMES.map((name) => {
     const flags = RUN_WHEN_FULL.has(name) ? '#!lua flags=allow-oom\n' : '';
     const own = Object.entries(families).filter(([family]) => name.startsWith(family));

@@ -7,7 +7,7 @@
  *    the job has its place.
  * 3. The indexes: an entry without a job is tidied up, a job that no index knew would never be found.
  * 4. The record and its first event.
- * 5. The owner's list, then the queue entry. 6. The key is marked as written.
+ * 5. The list of its owner or of its batch, then the queue entry. 6. The key is marked as written.
  *
  * Each may be done again with the same id, so a key makes one job however many ask for it at once.
  */
@@ -25,6 +25,8 @@ import type {
   NewJob,
 } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
+import { LINE_KEPT_MS } from './batch-lines.ts';
+import type { BatchLines } from './batch-lines.ts';
 import type { Closing } from './closing.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { Keys } from './keys.ts';
@@ -100,6 +102,7 @@ export function createSubmitter({
   ledger,
   closing,
   index,
+  lines,
   quotas,
   owedHolds,
   idempotency,
@@ -115,6 +118,7 @@ export function createSubmitter({
   ledger: Ledger;
   closing: Closing;
   index: OwnerIndex;
+  lines: Pick<BatchLines, 'opened'>;
   quotas: Pick<Quotas, 'enter' | 'giveUp'>;
   owedHolds: Pick<OwedHolds, 'owe'>;
   idempotency: Idempotency;
@@ -126,7 +130,7 @@ export function createSubmitter({
   guard: Pick<MemoryGuard, 'admit'>;
 }): Submitter {
   async function write(job: NewJob, placement: Placement): Promise<Submission> {
-    const fields = newJobFields(job, { tokens: placement.tokens, retention });
+    const fields = newJobFields(job, { tokens: placement.tokens, retention: retentionOf(job) });
     const written = await guard.admit(Buffer.byteLength(fields.join('')));
     try {
       return await withinQuota(job, () => writePlaced(job, { placement, fields }));
@@ -185,7 +189,11 @@ export function createSubmitter({
 
   async function writeAnswered(job: NewJob, answer: CachedAnswer) {
     const result = JSON.stringify({ ...answer.result, cached: true } satisfies JobResult);
-    const fields = [...newJobFields(job, { tokens: 0, retention }), 'result', result];
+    const fields = [
+      ...newJobFields(job, { tokens: 0, retention: retentionOf(job) }),
+      'result',
+      result,
+    ];
     const written = await guard.admit(Buffer.byteLength(fields.join('')));
     try {
       const now = await redisNow(redis);
@@ -202,11 +210,22 @@ export function createSubmitter({
     }
   }
 
-  async function enterIndexes({ id, queueTimeoutMs }: NewJob, now: number): Promise<void> {
-    await Promise.all([
+  function retentionOf(job: NewJob): Retention {
+    return job.batch === undefined ? retention : { ...retention, resultMs: LINE_KEPT_MS };
+  }
+
+  /** Returns false where it was in one of them: of a try before. */
+  async function enterIndexes({ id, queueTimeoutMs }: NewJob, now: number): Promise<boolean> {
+    const entered = await Promise.all([
       redis.zadd(keys.open, 'NX', now, id),
       redis.zadd(keys.deadlines, 'NX', now + queueTimeoutMs, id),
     ]);
+    return entered.every((added) => added === 1);
+  }
+
+  async function opened(job: NewJob, createdAt: number): Promise<void> {
+    if (job.batch !== undefined) await lines.opened(job.batch);
+    else await index.opened({ jobId: job.id, owner: job.owner, createdAt });
   }
 
   /** The indexes, then the record and its first events. */
@@ -218,7 +237,7 @@ export function createSubmitter({
       fields,
       events = ['', '', ''],
     }: { now: number; place: QueuePlace; fields: readonly string[]; events?: readonly string[] },
-  ): Promise<CreateReply> {
+  ): Promise<Created> {
     const queued = JSON.stringify({
       type: 'queued',
       tier: job.tier,
@@ -226,16 +245,18 @@ export function createSubmitter({
       position: place.position,
       estimated_wait_ms: place.estimatedWaitMs,
     });
-    await Promise.all([
+    const [isEntered] = await Promise.all([
       enterIndexes(job, now),
       job.isBound === true ? replicas.bind(job.id, now) : null,
     ]);
     const bound = job.isBound === true ? ['bound', replicas.replicaId] : [];
-    const head = [job.queueTimeoutMs, now + createWithinMs, queued, reroutedEvent(job), job.id];
-    return (await runScript(redis, 'create', {
+    const latest = Math.min(now + createWithinMs, (job.writeBefore ?? Infinity) - 1);
+    const head = [job.queueTimeoutMs, latest, queued, reroutedEvent(job), job.id];
+    const reply = (await runScript(redis, 'create', {
       keys: [keys.job(job.id), keys.log(job.id)],
       args: [...head, ...events, ...fields, ...bound],
     })) as CreateReply;
+    return { reply, isRetried: !isEntered };
   }
 
   /** What follows on the record: the owner's list, the queue entry. */
@@ -246,23 +267,24 @@ export function createSubmitter({
       priority,
       place,
       now,
-    }: { created: CreateReply; priority: number; place: QueuePlace; now: number },
+    }: { created: Created; priority: number; place: QueuePlace; now: number },
   ): Promise<Written> {
-    if (created[0] === 'late') {
+    const { reply, isRetried } = created;
+    if (reply[0] === 'late') {
       await ledger.leave(job.tier, job.id);
       throw new QarrError('queue_unavailable');
     }
-    if (created[0] === 'deleted') {
+    if (reply[0] === 'deleted') {
       await ledger.leave(job.tier, job.id);
       return GONE;
     }
-    const [outcome, state, tier, epoch, jobClass, createdAt] = created;
+    const [outcome, state, tier, epoch, jobClass, createdAt] = reply;
     const isNew = outcome === 'created';
     await Promise.all([
       // A sweep may have found the entries of a first try without a job, and forgotten them just now.
-      job.idempotency !== undefined && enterIndexes(job, now),
+      (job.idempotency !== undefined || isRetried) && enterIndexes(job, now),
       // Before the queue has it, so that its end cannot be noted before its beginning.
-      isNew && index.opened({ jobId: job.id, owner: job.owner, createdAt }),
+      (isNew || job.batch !== undefined) && opened(job, createdAt),
       isNew &&
         state === 'queued' &&
         addEntry({ id: job.id, tier, epoch, class: jobClass }, priority),
@@ -330,6 +352,12 @@ export function createSubmitter({
       return { kind: 'attached', record };
     },
   };
+}
+
+interface Created {
+  readonly reply: CreateReply;
+  /** Somebody has tried it before. */
+  readonly isRetried: boolean;
 }
 
 type CreateReply =

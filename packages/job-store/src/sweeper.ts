@@ -9,6 +9,7 @@
 import type { JobState } from '@qarr/router-core';
 import { isTerminalState } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
+import type { BatchLines } from './batch-lines.ts';
 import type { Closing } from './closing.ts';
 import { WORKER_GRACE_MS } from './deadlines.ts';
 import type { Keys } from './keys.ts';
@@ -41,6 +42,7 @@ export function createSweeper({
   ledger,
   closing,
   index,
+  lines,
   replicas,
   mendAfterMs,
   passEveryMs = PASS_EVERY_MS,
@@ -52,13 +54,14 @@ export function createSweeper({
   ledger: Ledger;
   closing: Closing;
   index: OwnerIndex;
+  lines: Pick<BatchLines, 'opened'>;
   replicas: Pick<Replicas, 'sweep'>;
   /** Jobs younger than this are left alone: they may still be on their way to their queue. */
   mendAfterMs: number;
   passEveryMs?: number | undefined;
   onError: (error: Error) => void;
 }): Sweeper {
-  const mending = createMending({ redis, keys, queues, ledger, closing, index, onError });
+  const mending = createMending({ redis, keys, queues, ledger, closing, index, lines, onError });
   const audit = createQueueAudit({ redis, keys, queues, onError });
   const ledgerAudit = createLedgerAudit({
     redis,

@@ -3,6 +3,7 @@
  * It never gives up on Redis: what cannot be written now is written when Redis is back.
  */
 import type { BreakerTold, TierLoad, WorkerStatus } from '@qarr/router-core';
+import { createBatchLines } from './batch-lines.ts';
 import { bounded } from './bounded.ts';
 import { createSharedBreakers } from './breakers.ts';
 import type { SharedBreakers } from './breakers.ts';
@@ -85,7 +86,17 @@ export async function createWorkerStore({
   const ledger = createLedger({ redis, keys });
   const index = createOwnerIndex({ redis, keys });
   const quotas = createQuotas({ redis, keys });
-  const closing = createClosing({ redis, keys, index, queues: null, ledger, quotas, webhooks });
+  const lines = createBatchLines({ redis, keys });
+  const closing = createClosing({
+    redis,
+    keys,
+    index,
+    lines,
+    queues: null,
+    ledger,
+    quotas,
+    webhooks,
+  });
   const log = createEventLog({
     redis,
     keys,

@@ -29,7 +29,7 @@ export type BatchState = z.infer<typeof batchStateSchema>;
 
 /** From each state, the states that may follow. The Lua scripts of the job store obey this table. */
 export const BATCH_TRANSITIONS: Readonly<Record<BatchState, readonly BatchState[]>> = {
-  validating: ['in_progress', 'failed', 'cancelling', 'finalizing'],
+  validating: ['in_progress', 'failed', 'cancelling'],
   in_progress: ['finalizing', 'cancelling'],
   cancelling: ['cancelled'],
   finalizing: ['completed', 'expired', 'cancelling'],

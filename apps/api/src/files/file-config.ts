@@ -95,6 +95,20 @@ export interface FileConfig {
 
 const variablesSchema = z.object(fileVariables);
 
+/** Those that say where files lie: for a process that takes none from clients. */
+const placeSchema = variablesSchema.pick({
+  QARR_FILES_DIR: true,
+  QARR_FILES_S3_BUCKET: true,
+  QARR_FILES_S3_ENDPOINT: true,
+  QARR_FILES_S3_REGION: true,
+  QARR_FILES_S3_PREFIX: true,
+  QARR_FILES_S3_ACCESS_KEY_ID: true,
+  QARR_FILES_S3_SECRET_ACCESS_KEY: true,
+  QARR_FILES_S3_PATH_STYLE: true,
+  QARR_FILES_S3_TIMEOUT_MS: true,
+});
+export const placeVariables = placeSchema.shape;
+
 /** Throws a ConfigurationError of one line that never repeats a secret. */
 export function fileConfig(variables: z.output<typeof variablesSchema>): FileConfig {
   return {
@@ -146,7 +160,8 @@ export async function checkFileStore(
   }
 }
 
-function placeOf(variables: z.output<typeof variablesSchema>): FileConfig['place'] {
+/** Throws a ConfigurationError as `fileConfig` does. */
+export function placeOf(variables: z.output<typeof placeSchema>): FileConfig['place'] {
   const {
     QARR_FILES_DIR: folder,
     QARR_FILES_S3_BUCKET: bucket,

@@ -8,18 +8,18 @@
 --       4 `rerouted` event or '', 5 job id, 6 to 8 the `started`, `delta` and `completed` events of a
 --       job that is answered already, else '', 9.. field, value, field, value, …
 -- RETURN {'created' or 'existed', state, tier, epoch, class, created_at}, {'late'}, or {'deleted'}
---     when the job existed and is being removed
+--     when the job existed and is being removed, or was and must not come again
 
 local function as_written(outcome)
   local record = redis.call('HMGET', KEYS[1], 'state', 'tier', 'epoch', 'class', 'created_at')
   return { outcome, record[1], record[2], tonumber(record[3]), record[4], tonumber(record[5]) }
 end
 
-local existing = redis.call('HMGET', KEYS[1], 'state', 'deleted')
+local existing = redis.call('HMGET', KEYS[1], 'state', 'deleted', 'buried')
 if existing[1] then
   return as_written('existed')
 end
-if existing[2] then
+if existing[2] or existing[3] then
   return { 'deleted' }
 end
 

@@ -16,7 +16,7 @@ if not TERMINAL[state] then
   local json = cancelled_event(record[2], record[5], ARGV[2], ARGV[3])
   publish(ARGV[1], tonumber(record[3]) + 1, 'cancelled', json, record[4])
 end
-local names = { 'tier', 'class', 'epoch', 'owner', 'idempotency_key', 'bound', 'rerouted' }
+local names = { 'tier', 'class', 'epoch', 'owner', 'idempotency_key', 'bound', 'rerouted', 'batch' }
 local values = redis.call('HMGET', KEYS[1], unpack(names))
 -- How much of its key's quota it has used is told by its end.
 if redis.call('HEXISTS', KEYS[1], 'quota_key') == 1 then

@@ -7,7 +7,7 @@
 -- RETURN {'gone'}, {'ahead', seq} when no event has the number that the reader claims to know,
 --     or {'ok', state, {{seq, type, json}, …}, 1 if there is more}
 
-local record = redis.call('HMGET', KEYS[1], 'state', 'seq', 'followers', 'final')
+local record = redis.call('HMGET', KEYS[1], 'state', 'seq', 'followers', 'final', 'batch', 'followed')
 local state, seq, followers = record[1], tonumber(record[2]), record[3] or ''
 if not state then
   return { 'gone' }
@@ -20,6 +20,11 @@ end
 if not TERMINAL[state] and not string.find(' ' .. followers .. ' ', ' ' .. ARGV[1] .. ' ', 1, true) then
   -- Where Redis takes no writes the log can still be read; the reader comes again by its clock.
   redis.pcall('HSET', KEYS[1], 'followers', followers == '' and ARGV[1] or followers .. ' ' .. ARGV[1])
+end
+
+-- The job of a line is removed soon after its end, but for one that somebody reads.
+if record[5] and not record[6] then
+  redis.pcall('HSET', KEYS[1], 'followed', 1)
 end
 
 local STEP, EVENTS_MAX = 32, 256

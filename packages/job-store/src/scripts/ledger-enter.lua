@@ -3,17 +3,17 @@
 --
 -- ARGV  1 job id, 2 class, 3 tokens, 4 '1' if fallback brings it, or '0', 5 owner, then the limits,
 --       each '' for none: 6 waiting jobs of the tier, 7 tokens ahead of it, 8 '1' if it may not enter
---       while the alert is up, 9 jobs that fallback has brought, and 10 ms in which it must be started,
---       or ''
--- RETURN {'entered' or what is full: 'depth', 'alert', 'fallback', 'wait'; priority, or 0; now; jobs
---         ahead of it, tokens ahead of it; load as it was found, see `load_now`}
+--       while the alert is up, 9 jobs that fallback has brought, 10 waiting batch jobs of the tier, and
+--       11 ms in which it must be started, or ''
+-- RETURN {'entered' or what is full: 'depth', 'alert', 'fallback', 'wait', 'window'; priority, or 0; now;
+--         jobs ahead of it, tokens ahead of it; load as it was found, see `load_now`}
 
 local job_id, class, owner = ARGV[1], ARGV[2], ARGV[5]
 local now = now_ms()
 local entry = { state = 'w', class = class, tokens = tonumber(ARGV[3]), fallback = tonumber(ARGV[4]),
   at = string.format('%.0f', now), due = '0', owner = owner }
-if ARGV[10] ~= '' then
-  entry.due = string.format('%.0f', now + tonumber(ARGV[10]))
+if ARGV[11] ~= '' then
+  entry.due = string.format('%.0f', now + tonumber(ARGV[11]))
 end
 local found = load_now(now)
 
@@ -96,6 +96,8 @@ elseif ARGV[9] ~= '' and count('fallback') >= tonumber(ARGV[9]) then
   full = 'fallback'
 elseif ARGV[7] ~= '' and tokens > tonumber(ARGV[7]) then
   full = 'wait'
+elseif ARGV[10] ~= '' and waiting('batch') >= tonumber(ARGV[10]) then
+  full = 'window'
 end
 if full then
   return answer(full, 0, jobs, tokens)

@@ -1,11 +1,11 @@
 -- Stands before the scripts of quotas: what they share.
 --
 -- A key *holds* a place for each of its open jobs, with the tokens that were taken for it and the day
--- (of UTC) on which they were. Whoever takes a hold away settles it, so that nothing is given back
+-- (of UTC) on which they were. Jobs of batches are held without a place. Whoever takes a hold away settles it, so that nothing is given back
 -- twice.
 --
 -- KEYS  1 holds: jobs by their latest possible end, 2 held tokens: `<day> <tokens> <writer> …` by job,
---       3 the day and what is used of it
+--       3 the day and what is used of it, 4 those without a place, by their latest possible end
 
 local DAY_MS = 86400000
 
@@ -35,7 +35,7 @@ end
 -- Takes a hold away; `used` is nil where all that was taken counts as used. What was taken on another
 -- day is over with it.
 local function settle(job_id, used, now)
-  if redis.call('ZREM', KEYS[1], job_id) == 0 then
+  if redis.call('ZREM', KEYS[1], job_id) + redis.call('ZREM', KEYS[4], job_id) == 0 then
     return 0
   end
   local held = redis.call('HGET', KEYS[2], job_id) or ''
