@@ -74,7 +74,7 @@ export interface Keys {
   readonly runnerLease: string;
 }
 
-export type BatchKeys = readonly [
+type BatchKeys = readonly [
   record: string,
   done: string,
   segments: string,
