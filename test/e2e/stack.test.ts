@@ -20,7 +20,7 @@ it('answers three prompts from three tiers, with keys on, and leaves nothing beh
   const pids = await waitUntil('all processes are recorded', async () => {
     if (run.child.exitCode !== null) throw new Error(run.output());
     const recorded = await run.pids().catch((): Record<string, number> => ({}));
-    return Object.keys(recorded).length === 8 ? recorded : null;
+    return Object.keys(recorded).length === 9 ? recorded : null;
   });
   expect(await run.exit()).toBe(0);
   const output = run.output();

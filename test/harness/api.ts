@@ -1,9 +1,11 @@
 /** The API as the real process it is, with a Redis of its own, and workers whose engine is the test. */
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -45,10 +47,12 @@ export interface ApiProcess {
 
 export interface ApiWorld {
   readonly api: ApiProcess;
+  /** Where its files lie, unless it was told otherwise. */
+  readonly filesFolder: string;
   readonly redisServer: Awaited<ReturnType<typeof startRedisServer>>;
   readonly redis: Redis;
-  /** Another replica. */
-  startApi(environment?: Environment): Promise<ApiProcess>;
+  /** Another replica. `within`: a command that runs it, and keeps its process id. */
+  startApi(environment?: Environment, within?: readonly string[]): Promise<ApiProcess>;
   /** Of the jobs of class batch it takes none, unless it is told to. */
   startWorker(
     tier: string,
@@ -69,15 +73,19 @@ export async function startApiWorld(
   const redis = new Redis(redisServer.url, { maxRetriesPerRequest: null });
   redis.on('error', () => {});
   const stops: (() => Promise<unknown>)[] = [() => redisServer.stop()];
+  const filesFolder = await mkdtemp(join(tmpdir(), 'qarr-files-'));
+  stops.push(() => rm(filesFolder, { recursive: true, force: true }));
   stops.push(async () => redis.disconnect());
 
-  async function startApi(more: Environment = {}): Promise<ApiProcess> {
-    const api = await spawnApi({ REDIS_URL: redisServer.url, ...environment, ...more });
+  async function startApi(more: Environment = {}, within: readonly string[] = []) {
+    const own = { REDIS_URL: redisServer.url, QARR_FILES_DIR: filesFolder };
+    const api = await spawnApi({ ...own, ...environment, ...more }, within);
     stops.push(() => api.stop());
     return api;
   }
   return {
     api: await startApi(),
+    filesFolder,
     redisServer,
     redis,
     startApi,
@@ -97,8 +105,9 @@ export async function startApiWorld(
   };
 }
 
-async function spawnApi(environment: Environment): Promise<ApiProcess> {
-  const child = spawn(process.execPath, [MAIN], {
+async function spawnApi(environment: Environment, within: readonly string[]): Promise<ApiProcess> {
+  const command: readonly string[] = [...within, process.execPath, MAIN];
+  const child = spawn(command[0] ?? '', command.slice(1), {
     // Nothing of this machine's settings: neither variables nor a configuration file.
     cwd: tmpdir(),
     env: { PORT: '0', OPS_PORT: '0', QARR_DRAIN_MS: '200', ...environment },

@@ -186,7 +186,7 @@ async function consume(
     root: stores.root,
     concurrency: 8,
     deliver: async (webhook) => deliver(webhook),
-    onDrop: (jobId, why) => void drops.push(`${jobId} ${why}`),
+    onDrop: (id, why) => void drops.push(`${id} ${why}`),
     onError: (error) => void stores.errors.push(error),
   });
   let stopping: Promise<void> | null = null;
@@ -216,7 +216,8 @@ describe('whoever delivers', () => {
     expect(due).toMatchObject({ failures: 0, keptMs: expect.any(Number) });
     expect(due.keptMs).toBeGreaterThan(86_000_000);
     expect(Math.abs(due.now - Date.now())).toBeLessThan(5_000);
-    expect(due.job).toEqual({
+    expect(due.ended).toEqual({
+      kind: 'job',
       id: job.id,
       eventId: `evt_${job.id.slice(4)}`,
       state: 'failed',
@@ -241,7 +242,7 @@ describe('whoever delivers', () => {
     });
     await waitUntil('four deliveries', () => got.length === 4);
     expect(got.map(({ failures }) => failures)).toEqual([0, 0, 1, 2]);
-    expect(new Set(got.map(({ job }) => job.eventId)).size).toBe(1);
+    expect(new Set(got.map(({ ended: { eventId } }) => eventId)).size).toBe(1);
   });
 
   it('gets it again after an error that nobody foresaw', async () => {

@@ -1,5 +1,6 @@
 /** Webhooks as their receivers see them: real API processes, real servers. */
 import { randomBytes } from 'node:crypto';
+import { createProducerStore } from '@qarr/job-store';
 import OpenAI from 'openai';
 import { Webhook } from 'standardwebhooks';
 import {
@@ -207,6 +208,87 @@ describe('a webhook', () => {
     }
   });
 });
+
+describe('the webhook of a batch', () => {
+  const usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 };
+  const nothing = { outputFileId: null, errorFileId: null };
+  const segment = { name: 's', outputLines: 2, outputBytes: 9, errorLines: 1, errorBytes: 9 };
+
+  it.each<[string, (batch: RunningBatch) => Promise<unknown>]>([
+    [
+      'failed',
+      ({ runs, id, epoch }) =>
+        runs.validated(id, epoch, {
+          errors: [{ code: 'empty_file', message: CANARY, param: null, line: null }],
+        }),
+    ],
+    [
+      'completed',
+      async ({ runs, id, epoch }) => {
+        await runs.validated(id, epoch, { total: 3, model: null });
+        await runs.commit(id, epoch, { segment, lines: [0, 1, 2], usage, cursors: {} });
+        await runs.finalizing(id, epoch);
+        await runs.finish(id, epoch, nothing);
+      },
+    ],
+    [
+      'cancelled',
+      async ({ runs, id, epoch, batches }) => {
+        await batches.cancel(id);
+        await runs.validated(id, epoch, { total: 0, model: null });
+        await runs.finish(id, epoch, nothing);
+      },
+    ],
+  ])("says that it has %s, and OpenAI's client takes it", async (state, end) => {
+    const batch = await runBatch({ order: '7' });
+    await end(batch);
+    const [webhook] = await receiver.of(batch.id);
+    if (webhook === undefined) throw new Error('none');
+    const client = new OpenAI({ apiKey: 'none', webhookSecret: NEW_SECRET });
+    const event = await client.webhooks.unwrap(webhook.raw, webhook.headers);
+    expect(event).toMatchObject({
+      id: `evt_${batch.id.slice('batch_'.length)}`,
+      object: 'event',
+      type: `batch.${state}`,
+      data: { id: batch.id, status: state, metadata: { order: '7' } },
+    });
+    const counts = { total: state === 'completed' ? 3 : 0, failed: state === 'completed' ? 1 : 0 };
+    expect(event.data).toMatchObject({ request_counts: counts });
+    expect(webhook.raw).not.toContain(CANARY);
+    await waitUntil('nothing is left', async () => (await outcomes())['backlog'] === 0);
+  });
+});
+
+function ignore(): void {}
+
+type RunningBatch = Awaited<ReturnType<typeof runBatch>>;
+
+/** A batch in the hands of a runner that is this test. */
+async function runBatch(metadata: Record<string, string>) {
+  const replicaId = randomBytes(8).toString('hex');
+  const { url: redisUrl } = world.redisServer;
+  const store = await createProducerStore({ redisUrl, tiers: [], replicaId, onError: ignore });
+  onTestFinished(() => store.stop());
+  const { batches, batchRuns: runs } = store;
+  const id = `batch_${randomBytes(16).toString('hex')}`;
+  const batch = {
+    id,
+    owner: 'anonymous',
+    endpoint: '/v1/completions',
+    inputFileId: 'file-1',
+    completionWindow: '24h',
+    windowMs: 86_400_000,
+    metadata,
+    quota: null,
+    webhookUrl: `${receiver.url}?token=${CANARY}`,
+    outputKeptMs: 60_000,
+  } as const;
+  await batches.create(batch, { openMax: 1 });
+  const lease = await runs.lease(replicaId);
+  onTestFinished(() => runs.release(replicaId));
+  await runs.open(id, lease?.epoch ?? 0);
+  return { id, epoch: lease?.epoch ?? 0, runs, batches };
+}
 
 it('may go to private addresses only with a warning at start', async () => {
   expect(world.api.logs.map(({ msg }) => msg)).toContain('private webhooks');

@@ -1,5 +1,6 @@
 /** The shape of the API: what every request passes through, and the routes. Read this first. */
 import swagger from '@fastify/swagger';
+import type { FileStore } from '@qarr/file-store';
 import type { ProducerStore } from '@qarr/job-store';
 import { createErrorLog } from '@qarr/process';
 import type { Logger } from '@qarr/process';
@@ -20,8 +21,10 @@ import { guardRoutes } from './keys/guard.ts';
 import type { Keys } from './keys/guard.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { OwedCancels } from './owed-cancels.ts';
+import { registerBatchRoutes } from './routes/batches.ts';
 import { registerChatRoutes } from './routes/chat.ts';
 import { registerCompletionRoutes } from './routes/completions.ts';
+import { registerFileRoutes } from './routes/files.ts';
 import { registerHealthRoutes } from './routes/health.ts';
 import { registerJobRoutes } from './routes/jobs.ts';
 import { registerKeptJobRoutes } from './routes/kept-jobs.ts';
@@ -39,6 +42,7 @@ const KEEP_ALIVE_MS = 72_000;
 export interface ApiDeps {
   readonly config: ApiConfig;
   readonly store: ProducerStore;
+  readonly files: FileStore;
   /** Null where none are configured. */
   readonly keys: Keys | null;
   readonly watch: TierWatch;
@@ -72,7 +76,6 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.bodyBytesMax,
-    requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: true,
     http: connections.serverOptions,
@@ -131,6 +134,8 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   registerKeptResponseRoutes(app, deps);
   registerCompletionRoutes(app, deps);
   registerTierRoutes(app, deps);
+  await registerFileRoutes(app, { ...deps, connections });
+  registerBatchRoutes(app, deps);
   app.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async () =>
     app.swagger(),
   );

@@ -10,6 +10,10 @@ import {
 } from '@qarr/process';
 import type { AdmissionOptions, Deployment } from '@qarr/router-core';
 import { z } from 'zod';
+import { batchConfig, batchVariables } from './batches/batch-config.ts';
+import type { BatchConfig } from './batches/batch-config.ts';
+import { fileConfig, fileVariables } from './files/file-config.ts';
+import type { FileConfig } from './files/file-config.ts';
 import { corsOrigins, keyConfig, keyVariables, requireLoopback } from './keys/key-config.ts';
 import type { KeyConfig } from './keys/key-config.ts';
 import { webhookConfig, webhookVariables } from './webhooks/webhook-config.ts';
@@ -30,7 +34,7 @@ export const environmentSchema = z.object({
     .describe('Connections at once, as far as the limit of open files allows; more are closed'),
   QARR_REQUEST_TIMEOUT_MS: milliseconds(1, 600_000)
     .default(30_000)
-    .describe('How long a request may take to arrive, in ms'),
+    .describe('How long the headers of a request may take to arrive, and then its body, in ms'),
   QARR_INTERACTIVE_QUEUE_MS: milliseconds(1, 86_400_000)
     .default(30_000)
     .describe('How long a job of class `interactive` may wait to be started, in ms'),
@@ -91,8 +95,10 @@ export const environmentSchema = z.object({
   QARR_LOG_TTL_MS: milliseconds(1_000, 2_592_000_000)
     .default(3_600_000)
     .describe('How long its events are kept, in ms'),
+  ...batchVariables,
   ...keyVariables,
   ...webhookVariables,
+  ...fileVariables,
 });
 
 export interface ApiConfig {
@@ -117,10 +123,12 @@ export interface ApiConfig {
   readonly owedCancelsMax: number;
   readonly idempotencyTtlMs: number;
   readonly retention: { readonly resultMs: number; readonly logMs: number };
+  readonly batches: BatchConfig;
   readonly keys: KeyConfig;
   /** Null: no pages of other origins. */
   readonly corsOrigins: readonly string[] | '*' | null;
   readonly webhooks: WebhookConfig;
+  readonly files: FileConfig;
 }
 
 export interface HttpLimits {
@@ -179,8 +187,10 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
     owedCancelsMax: variables.QARR_OWED_CANCELS_MAX,
     idempotencyTtlMs: variables.QARR_IDEMPOTENCY_TTL_MS,
     retention: { resultMs: variables.QARR_RESULT_TTL_MS, logMs: variables.QARR_LOG_TTL_MS },
+    batches: batchConfig(variables),
     keys,
     corsOrigins: corsOrigins(variables),
     webhooks: webhookConfig(variables),
+    files: fileConfig(variables),
   });
 }

@@ -6,6 +6,8 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { QarrError, errorBody } from '@qarr/router-core';
+import { createArrivals } from './arrivals.ts';
+import type { Arrivals } from './arrivals.ts';
 import type { HttpLimits } from './config.ts';
 import type { Drain } from './drain.ts';
 import { LentSocket } from './lent-socket.ts';
@@ -30,6 +32,8 @@ const GOODBYE_MS = 1_000;
 
 export interface Connections {
   readonly serverOptions: ServerOptions;
+  /** Gives a body that is expected to be large the time that it needs. */
+  readonly allow: Arrivals['allow'];
   /** Answers what the parser gave up on, and what took too long to arrive. */
   onClientError(error: Error & { code?: string }, socket: Socket): void;
   /** Call once, before the server listens. */
@@ -51,31 +55,40 @@ export function createConnections({
   onDropped: (error: Error) => void;
 }): Connections {
   const latest = new WeakMap<Socket, ServerResponse>();
+  const checkMs = Math.min(CHECK_MS, limits.requestTimeoutMs);
+  const arrivals = createArrivals({
+    timeoutMs: limits.requestTimeoutMs,
+    checkMs,
+    onLate: ({ socket }) => onClientError({ code: 'ERR_HTTP_REQUEST_TIMEOUT' }, socket),
+  });
+
+  function onClientError(error: { code?: string }, socket: Socket): void {
+    const response = latest.get(socket);
+    if (error.code === 'ECONNRESET' || (response && isInTheMiddle(response))) {
+      socket.destroy();
+      return;
+    }
+    // It has been answered already, and this is what it still sends.
+    if (!socket.writable) return;
+    socket.end(malformedRequestReply(error));
+    const goodbye = setTimeout(() => socket.destroy(), GOODBYE_MS);
+    socket.once('close', () => clearTimeout(goodbye));
+  }
 
   return {
     serverOptions: {
       maxHeaderSize: HEADER_BYTES_MAX,
       highWaterMark: UNSENT_BYTES_MAX,
-      // Fastify sets it later, which is too late: Node derives the time for headers from it, and
-      // swaps the two where that is the longer.
-      requestTimeout: limits.requestTimeoutMs,
-      connectionsCheckingInterval: Math.min(CHECK_MS, limits.requestTimeoutMs),
+      headersTimeout: limits.requestTimeoutMs,
+      // Bodies are watched by us: Node's limit would be that of every request.
+      requestTimeout: 0,
+      connectionsCheckingInterval: checkMs,
       // Its absence is answered by us, in JSON.
       requireHostHeader: false,
     },
 
-    onClientError(error, socket) {
-      const response = latest.get(socket);
-      if (error.code === 'ECONNRESET' || (response && isInTheMiddle(response))) {
-        socket.destroy();
-        return;
-      }
-      // It has been answered already, and this is what it still sends.
-      if (!socket.writable) return;
-      socket.end(malformedRequestReply(error));
-      const goodbye = setTimeout(() => socket.destroy(), GOODBYE_MS);
-      socket.once('close', () => clearTimeout(goodbye));
-    },
+    allow: arrivals.allow,
+    onClientError,
 
     watch(server) {
       // Beyond the limit of open files the system would close connections without telling anybody.
@@ -85,7 +98,12 @@ export function createConnections({
       server.prependListener('request', (request, response) => {
         latest.set(request.socket, response);
         response.once('close', drain.enter());
-        if (hasBody(request)) response.once('finish', () => boundUnreadBody(request));
+        if (!hasBody(request)) return;
+        arrivals.watch(request);
+        response.once('finish', () => {
+          arrivals.forget(request);
+          boundUnreadBody(request);
+        });
       });
       // An expectation may be ignored; Node's own answer to it would not be JSON.
       server.on('checkExpectation', (request, response) => {

@@ -1,5 +1,5 @@
 /** Every error that leaves over HTTP has the shape that official clients understand. */
-import { QarrError, errorBody, errorRow } from '@qarr/router-core';
+import { QarrError, errorBody, errorRow, requestError } from '@qarr/router-core';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import type { ZodFastifySchemaValidationError } from 'fastify-type-provider-zod';
@@ -14,8 +14,6 @@ const STORAGE_RETRY_AFTER_MS = 10_000;
 const RETRY_AFTER_MS_MAX = 60_000;
 /** They got all the time that they had: a library that begins anew by itself would double the work. */
 const TIME_IS_UP: ReadonlySet<string> = new Set(['queue_timeout', 'run_timeout']);
-/** Of a name in a request that an answer may repeat. */
-const NAME_CHARS_MAX = 64;
 
 /** The body of every error. */
 export const errorSchema = z.object({
@@ -115,17 +113,13 @@ function fromValidation({
   message,
   params,
 }: ZodFastifySchemaValidationError): QarrError {
-  const unknownKeys = params['keys'];
-  if (keyword === 'unrecognized_keys' && Array.isArray(unknownKeys)) {
-    const key = String(unknownKeys[0]).slice(0, NAME_CHARS_MAX);
-    const text = `There is no parameter ${JSON.stringify(key)}.`;
-    return new QarrError('unknown_parameter', { param: key, message: text });
-  }
-  const param = instancePath.slice(1).replaceAll('/', '.').slice(0, NAME_CHARS_MAX);
-  const { code } = z.object({ code: z.string() }).catch({ code: '' }).parse(params['params']);
-  return new QarrError(code === 'unsupported_parameter' ? code : 'invalid_request', {
-    param: param === '' ? undefined : param,
-    message: `${param === '' ? 'The body' : param} ${message ?? 'is not valid'}.`,
+  const path = instancePath.slice(1).split('/');
+  return requestError({
+    code: keyword,
+    path,
+    message,
+    keys: params['keys'],
+    params: params['params'],
   });
 }
 

@@ -2,19 +2,12 @@
  * Reading bodies: JSON in valid UTF-8, and nothing else.
  *
  * An empty body counts as none, because official clients send a JSON content type with their empty
- * POSTs. A null counts as absent, because several clients send every optional field as null; only
- * as a message's content it is a value, and in what is the client's own: metadata and JSON schemas.
+ * POSTs.
  */
-import { QarrError } from '@qarr/router-core';
+import { QarrError, parseStrictJson } from '@qarr/router-core';
 import type { FastifyInstance } from 'fastify';
-import { DEPTH_MAX, VALUES_MAX, isWithinLimits } from './json-limits.ts';
-
-/** Fields whose content is the client's own: what is wrong there shall be said, not left out. */
-const TAKEN_AS_THEY_ARE = new Set(['metadata', 'parameters', 'schema']);
-const TOO_COMPLEX = `The body must hold at most ${VALUES_MAX} values, nested at most ${DEPTH_MAX} deep.`;
 
 export function acceptJson(app: FastifyInstance): void {
-  const parseJson = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     'application/json',
@@ -30,15 +23,13 @@ export function acceptJson(app: FastifyInstance): void {
       const text = decodeUtf8(body);
       if (text === null) return done(new QarrError('invalid_utf8'));
       if (text.trim() === '') return done(null, undefined);
-      if (!isWithinLimits(text)) {
-        return done(new QarrError('invalid_request', { message: TOO_COMPLEX }));
+      let value: unknown;
+      try {
+        value = parseStrictJson(text);
+      } catch (error) {
+        return done(error as Error);
       }
-      // The library's parser refuses keys that would poison prototypes.
-      void parseJson(request, text, (error, value) => {
-        // Its message quotes the body.
-        if (error) return done(new QarrError('invalid_json', { cause: error }));
-        done(null, withoutNulls(value));
-      });
+      done(null, value);
     },
   );
 }
@@ -49,18 +40,4 @@ function decodeUtf8(body: Buffer): string | null {
   } catch {
     return null;
   }
-}
-
-function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls);
-  if (typeof value !== 'object' || value === null) return value;
-  const fields = Object.entries(value).filter(
-    ([name, field]) => field !== null || name === 'content',
-  );
-  return Object.fromEntries(
-    fields.map(([name, field]) => [
-      name,
-      TAKEN_AS_THEY_ARE.has(name) ? field : withoutNulls(field),
-    ]),
-  );
 }

@@ -14,6 +14,7 @@ import type { Running } from '@qarr/process';
 import { buildApp } from './app.ts';
 import { readConfig } from './config.ts';
 import { createDrain } from './drain.ts';
+import { checkFileStore, createFileStore } from './files/file-config.ts';
 import { createAuthenticate } from './keys/authenticate.ts';
 import { createReadTokens } from './keys/read-token.ts';
 import { createApiMetrics } from './metrics.ts';
@@ -49,9 +50,12 @@ export async function startApi(): Promise<Running> {
     onError: createErrorLog(log, 'redis'),
   });
   stopper.add(() => store.stop());
+  const files = createFileStore(config.files);
+  stopper.add(() => files.stop());
   const warnings = [
     ...requireSafeRedis(await store.check(), { allowVolatile: config.allowVolatileRedis, log }),
     ...webhookWarnings(config.webhooks, log),
+    ...(await checkFileStore(files, { place: config.files.place, log })),
   ];
 
   const watch: TierWatch = watchTiers({ store, policy: config.deployment.policy });
@@ -100,6 +104,7 @@ export async function startApi(): Promise<Running> {
     {
       config,
       store,
+      files,
       keys,
       watch,
       tokenizer: createTokenizer(),

@@ -177,7 +177,11 @@ async function answerFromCache({ cache, ...job }: NewJob, { store }: SubmitDeps)
   return answer === null ? null : store.submitAnswered(job, answer);
 }
 
-function newJob(route: RoutedRequest, options: JobOptions, config: SubmitDeps['config']): NewJob {
+export function newJob(
+  route: RoutedRequest,
+  options: JobOptions,
+  config: Omit<SubmitDeps['config'], 'admission'>,
+): NewJob {
   return {
     // Random enough not to be guessed; chosen here, so that writing it twice makes one job.
     id: `job_${randomUUID().replaceAll('-', '')}`,
@@ -221,7 +225,7 @@ function quotaOf(
 function cacheOf(
   request: EngineRequest,
   { caller }: Pick<JobOptions, 'caller'>,
-  { cacheTtlMs }: SubmitDeps['config'],
+  { cacheTtlMs }: Pick<SubmitDeps['config'], 'cacheTtlMs'>,
 ): NewJob['cache'] {
   if (cacheTtlMs === 0 || !isCacheable(request)) return undefined;
   const hash = createHash('sha256').update(JSON.stringify([caller.owner, request]));
@@ -239,7 +243,7 @@ function refused({ code, tier, retryAfterMs, waitMs, depth }: Refusal): QarrErro
   });
 }
 
-function overQuota(
+export function overQuota(
   { why, budget }: Submission & { kind: 'over_quota' },
   { quota }: NewJob,
 ): QarrError {

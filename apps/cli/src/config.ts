@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createDeployment } from '@qarr/router-core';
-import type { Deployment, TierConfig } from '@qarr/router-core';
+import type { Deployment, RoutingPolicy, TierConfig } from '@qarr/router-core';
 import { parse } from 'yaml';
 import { badValue, messageOf } from './cli-error.ts';
 
@@ -16,6 +16,9 @@ const WORKERS_MAX = 16;
 const ENGINES_MAX = 64;
 
 const KEY_SECRETS = ['QARR_KEY_SECRETS', 'QARR_KEY_SECRETS_FILE'];
+/** Either says where files lie. */
+const FILE_STORES = ['QARR_FILES_DIR', 'QARR_FILES_S3_BUCKET'];
+const FILE_STORE_SECRETS = ['QARR_FILES_S3_ACCESS_KEY_ID', 'QARR_FILES_S3_SECRET_ACCESS_KEY'];
 
 export interface UpConfig {
   /** The folder in which it runs; everything that it writes lies in `.qarr` there. */
@@ -39,6 +42,10 @@ export interface UpConfig {
   readonly webhookSecrets: string | null;
   /** The variables that turn keys on; for the API alone. Null: there are no keys. */
   readonly keySecrets: NodeJS.ProcessEnv | null;
+  /** Files lie where the environment says; otherwise in the folder. */
+  readonly hasFileStore: boolean;
+  /** What the file store is asked with; for the API and the batch runner alone. */
+  readonly fileStoreSecrets: NodeJS.ProcessEnv;
   /** What the processes inherit: everything but keys, secrets and what is set for each. */
   readonly childEnv: NodeJS.ProcessEnv;
 }
@@ -86,6 +93,8 @@ export function readConfig({
     colours: usesColours(env),
     webhookSecrets: text(env, 'QARR_WEBHOOK_SECRETS'),
     keySecrets,
+    hasFileStore: FILE_STORES.some((name) => text(env, name) !== null),
+    fileStoreSecrets: thoseSet(env, FILE_STORE_SECRETS),
     childEnv: inheritable(env, tiers),
   });
 }
@@ -97,6 +106,20 @@ export function usesColours(env: NodeJS.ProcessEnv = process.env): boolean {
 /** What `qarr keys` hands on to the API's tool. */
 export function readToolEnvironment(): { folder: string; env: NodeJS.ProcessEnv } {
   return { folder: process.cwd(), env: process.env };
+}
+
+/**
+ * A file as the user named it. `npm run qarr` runs in the folder of the project, wherever it was
+ * typed: npm says where that was.
+ */
+export function fileAsTyped(file: string, env: NodeJS.ProcessEnv = process.env): string {
+  const typedIn = env['npm_lifecycle_event'] === 'qarr' ? env['INIT_CWD'] : undefined;
+  return typedIn === undefined || typedIn === process.cwd() ? file : path.resolve(typedIn, file);
+}
+
+/** By the configuration file of this folder, or the default. */
+export function readRoutingPolicy(): RoutingPolicy {
+  return readDeployment({ env: process.env, folder: process.cwd() }).deployment.policy;
 }
 
 /** The key that commands show to the API. */
@@ -202,6 +225,7 @@ function inheritable(env: NodeJS.ProcessEnv, tiers: readonly TierPlan[]): NodeJS
     'QARR_UPSTREAM_API_KEY',
     'QARR_WEBHOOK_SECRETS',
     ...KEY_SECRETS,
+    ...FILE_STORE_SECRETS,
     'QARR_API_KEY',
     'QARR_CONFIG',
   ]);
@@ -214,9 +238,13 @@ function inheritable(env: NodeJS.ProcessEnv, tiers: readonly TierPlan[]): NodeJS
 
 /** That they are good, and that without them only this machine may come, is the API's to say. */
 function keySecretsIn(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv | null {
-  const given = KEY_SECRETS.filter((name) => text(env, name) !== null);
-  if (given.length === 0) return null;
-  return Object.fromEntries(given.map((name) => [name, env[name]]));
+  const secrets = thoseSet(env, KEY_SECRETS);
+  return Object.keys(secrets).length === 0 ? null : secrets;
+}
+
+function thoseSet(env: NodeJS.ProcessEnv, names: readonly string[]): NodeJS.ProcessEnv {
+  const set = names.filter((name) => text(env, name) !== null);
+  return Object.fromEntries(set.map((name) => [name, env[name]]));
 }
 
 /** Set to nothing is the same as not set. */

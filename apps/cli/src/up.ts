@@ -5,6 +5,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { startApi, waitUntilReady } from './stack/api.ts';
+import { startBatchRunner } from './stack/batch-runner.ts';
 import { createCleanup } from './processes/cleanup.ts';
 import type { Cleanup } from './processes/cleanup.ts';
 import { messageOf } from './cli-error.ts';
@@ -113,6 +114,7 @@ async function start({
   const env: NodeJS.ProcessEnv = {
     ...config.childEnv,
     ...(config.configFile === null ? {} : { QARR_CONFIG: config.configFile }),
+    ...(config.hasFileStore ? {} : { QARR_FILES_DIR: path.join(folder, 'files') }),
     // Each start after the first saves the time to compile.
     NODE_COMPILE_CACHE: path.join(folder, 'compile-cache'),
   };
@@ -133,6 +135,7 @@ async function start({
   const apiKey = await screen.step('workers and API', async () => {
     const withRedis = { ...deps, env: { ...env, REDIS_URL: redisUrl } };
     const workers = startWorkers({ ...withRedis, engines });
+    startBatchRunner(withRedis);
     const api = startApi({ ...withRedis, port });
     const { keySecrets } = config;
     const keyEnv = { ...withRedis.env, ...keySecrets };

@@ -49,6 +49,8 @@ export type ApiErrorCode =
   | 'file_not_found'
   | 'batch_not_found'
   | 'file_too_large'
+  | 'file_quota_exceeded'
+  | 'range_not_satisfiable'
   | 'files_unavailable'
   | 'files_full';
 

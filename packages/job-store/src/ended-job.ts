@@ -4,11 +4,13 @@ import type { JobRecord } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import type { Keys } from './keys.ts';
 import { webhookId } from './webhook-queue.ts';
+import { redisNow } from './workers.ts';
 
 export type EndedJob = Pick<
   JobRecord,
   'id' | 'state' | 'tier' | 'metadata' | 'createdAt' | 'finishedAt'
 > & {
+  readonly kind: 'job';
   /** The same for every delivery of this end. */
   readonly eventId: string;
   readonly url: string;
@@ -16,9 +18,9 @@ export type EndedJob = Pick<
   readonly errorCode: string | null;
 };
 
-export interface EndedJobReading {
+export interface EndReading<Ended> {
   /** Null when the record is gone: deleted, or kept long enough. */
-  readonly job: EndedJob | null;
+  readonly ended: Ended | null;
   /** How much longer the record is kept, in milliseconds. */
   readonly keptMs: number;
   /** Redis's clock, in milliseconds. */
@@ -54,16 +56,15 @@ export async function readEndedJob({
   redis: Redis;
   keys: Keys;
   jobId: string;
-}): Promise<EndedJobReading> {
+}): Promise<EndReading<EndedJob>> {
   const key = keys.job(jobId);
-  const [time, keptMs, fields] = await Promise.all([
-    redis.time(),
+  const [now, keptMs, fields] = await Promise.all([
+    redisNow(redis),
     redis.pttl(key),
     redis.hmget(key, ...FIELDS),
   ]);
-  const now = Number(time[0]) * 1_000 + Math.floor(Number(time[1]) / 1_000);
   const [id, state, tier, metadata, createdAt, finishedAt, final, url] = fields;
-  if (!id || !url) return { job: null, keptMs, now };
+  if (!id || !url) return { ended: null, keptMs, now };
   const job = endedJobSchema.parse({
     id,
     state,
@@ -73,7 +74,7 @@ export async function readEndedJob({
     finishedAt: finishedAt ? Number(finishedAt) : null,
   });
   return {
-    job: { ...job, eventId: webhookId(id), url, errorCode: errorCodeOf(final) },
+    ended: { ...job, kind: 'job', eventId: webhookId(id), url, errorCode: errorCodeOf(final) },
     keptMs,
     now,
   };

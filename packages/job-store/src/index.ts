@@ -13,12 +13,15 @@ export type { FollowOptions } from './followers.ts';
 export type { JobPage, ListCursor, ListOptions } from './listing.ts';
 export { createWebhookConsumer } from './webhook-consumer.ts';
 export type { DueWebhook, WebhookConsumer, WebhookVerdict } from './webhook-consumer.ts';
+export type { EndedBatch } from './ended-batch.ts';
 export type { EndedJob } from './ended-job.ts';
 
-export type { FileCreation, FileLimits, FileRecords } from './file-records.ts';
+export type { FileCreation, FileLimits, FileListOptions, FileRecords } from './file-records.ts';
 export type { BatchCreation, BatchRecords } from './batch-records.ts';
 
 // For the runner of batches
+export { createTurns } from './turns.ts';
+export type { Turns } from './turns.ts';
 export type { BatchRuns, BatchWrite, Commit, OpenedBatch, RunnerLease } from './batch-runs.ts';
 
 // For workers

@@ -5,7 +5,7 @@
  * The braces are Redis Cluster hash tags: all keys of one job live in one slot, and so do all keys
  * of one tier's queue, of one batch, and of one owner's batches.
  */
-import type { JobClass, TerminalState } from '@qarr/router-core';
+import type { FilePurpose, JobClass, TerminalState } from '@qarr/router-core';
 
 /** A tier has two queues, so that its workers can tell how many of each they pull. */
 export const QUEUE_KINDS = ['foreground', 'batch'] as const;
@@ -17,6 +17,9 @@ export function queueOf(jobClass: JobClass): QueueKind {
 
 /** Requests that make jobs, and all others. */
 export type RequestKind = 'submits' | 'reads';
+
+/** An owner's files: all, or those of one purpose. */
+export type FileList = FilePurpose | 'all';
 
 export interface Keys {
   /** Hash: the record of a job. */
@@ -72,6 +75,16 @@ export interface Keys {
   readonly batches: string;
   /** Hash: the runner that has the batches, until when, and the epoch of its lease. */
   readonly runnerLease: string;
+  /** Hash: the record of a file. */
+  file(fileId: string): string;
+  /** Sorted set: an owner's files, by creation time. */
+  filesOf(owner: string, list: FileList): string;
+  /** Hash: the bytes of each owner's files together. */
+  readonly fileBytes: string;
+  /** Sorted set: files by when their content is to be removed, also of those without a record. */
+  readonly filesDue: string;
+  /** String: where a file that was removed stood among those of its owner. */
+  goneFile(fileId: string): string;
 }
 
 type BatchKeys = readonly [
@@ -87,6 +100,8 @@ type BatchKeys = readonly [
 export function createKeys(root = 'qarr'): Keys {
   // In the slot of the tier's queues.
   const tierKey = (tier: string, name: string) => `{${root}:${tier}}:${name}`;
+  // One slot: limits of an owner are looked at where a record is written.
+  const fileKey = (name: string) => `{${root}:_files}:${name}`;
   return {
     job: (jobId) => `${root}:{${jobId}}:job`,
     log: (jobId) => `${root}:{${jobId}}:log`,
@@ -137,6 +152,11 @@ export function createKeys(root = 'qarr'): Keys {
     batchesOf: (owner) => [`${root}:batches:{${owner}}:all`, `${root}:batches:{${owner}}:open`],
     batches: `${root}:batches`,
     runnerLease: `${root}:runner-lease`,
+    file: (fileId) => fileKey(`record:${fileId}`),
+    filesOf: (owner, list) => fileKey(`list:${list}:${owner}`),
+    fileBytes: fileKey('bytes'),
+    filesDue: fileKey('due'),
+    goneFile: (fileId) => fileKey(`gone:${fileId}`),
   };
 }
 

@@ -18,6 +18,8 @@ import { createClosing } from './closing.ts';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
 import { cancelDeadline } from './deadlines.ts';
 import { createDeletion } from './deletion.ts';
+import { createFileRecords } from './file-records.ts';
+import type { FileRecords } from './file-records.ts';
 import { createFollowers } from './followers.ts';
 import type { Followers } from './followers.ts';
 import { createIdempotency } from './idempotency.ts';
@@ -100,6 +102,7 @@ export interface ProducerStore {
   readonly batches: BatchRecords;
   /** For the runner of batches alone. */
   readonly batchRuns: BatchRuns;
+  readonly files: FileRecords;
   /** How full Redis is; null when it has no limit. As of the last submission or sweep. */
   memory(): RedisMemory | null;
   /** How many ends of jobs are still to be announced. */
@@ -334,6 +337,7 @@ export async function createProducerStore({
       linesInSystem: (batchId) => answered(batches.linesInSystem(batchId)),
     },
     batchRuns,
+    files: createFileRecords({ redis, keys }),
 
     memory: guard.latest,
     webhookBacklog: () => answered(webhooks.backlog()),

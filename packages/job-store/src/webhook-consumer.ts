@@ -10,8 +10,10 @@ import { DelayedError, Worker } from 'bullmq';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { connectWorker, disconnect, whenReady } from './connections.ts';
+import { isBatchId, readEndedBatch } from './ended-batch.ts';
+import type { EndedBatch } from './ended-batch.ts';
 import { readEndedJob } from './ended-job.ts';
-import type { EndedJob } from './ended-job.ts';
+import type { EndReading, EndedJob } from './ended-job.ts';
 import { createKeys } from './keys.ts';
 import type { WebhookEntry } from './webhook-queue.ts';
 
@@ -29,10 +31,10 @@ const IDLE_BLOCK_S = 5;
 const GOODBYE_MS = 2_000;
 
 export interface DueWebhook {
-  readonly job: EndedJob;
+  readonly ended: EndedJob | EndedBatch;
   /** Deliveries that have failed before. */
   readonly failures: number;
-  /** How much longer the job is kept: nothing is delivered after that. */
+  /** How much longer its record is kept: nothing is delivered after that. */
   readonly keptMs: number;
   /** Redis's clock, in milliseconds. */
   readonly now: number;
@@ -65,7 +67,8 @@ export async function createWebhookConsumer({
   root?: string | undefined;
   concurrency: number;
   deliver: (webhook: DueWebhook) => Promise<WebhookVerdict>;
-  onDrop: (jobId: string, why: WebhookDrop) => void;
+  /** `id`: of a job or a batch. */
+  onDrop: (id: string, why: WebhookDrop) => void;
   onError: (error: Error) => void;
 }): Promise<WebhookConsumer> {
   const keys = createKeys(root);
@@ -74,16 +77,22 @@ export async function createWebhookConsumer({
   const underWay = new Set<AbortController>();
   let isOver = false;
 
+  async function read(id: string): Promise<EndReading<EndedJob | EndedBatch>> {
+    return isBatchId(id)
+      ? readEndedBatch({ redis, keys, batchId: id })
+      : readEndedJob({ redis, keys, jobId: id });
+  }
+
   async function process(job: Job<WebhookEntry>, token?: string, lockLost?: AbortSignal) {
     const { jobId, failures, notBefore } = job.data;
     if (job.stalledCounter > STALLS_MAX) return onDrop(jobId, 'stalled');
     const startedMs = performance.now();
-    const reading = await readEndedJob({ redis, keys, jobId });
-    if (reading.job === null) return onDrop(jobId, 'gone');
+    const reading = await read(jobId);
+    if (reading.ended === null) return onDrop(jobId, 'gone');
     const earlyMs = notBefore - reading.now;
     if (earlyMs > 0) return await putOff(job, { delayMs: earlyMs, token });
 
-    const due = { job: reading.job, failures, keptMs: reading.keptMs, now: reading.now };
+    const due = { ...reading, ended: reading.ended, failures };
     const verdict = await deliverUntil(lockLost, due);
     if (verdict.kind === 'done') return;
     const now = reading.now + performance.now() - startedMs;

@@ -1,6 +1,7 @@
 /**
- * The producer's side of the queue of webhooks: which jobs' ends are still to be announced. An entry
- * holds the job's id; what is announced, and where, is read from the record when it is delivered.
+ * The producer's side of the queue of webhooks: which ends of jobs and batches are still to be
+ * announced. An entry holds the id; what is announced, and where, is read from the record when it is
+ * delivered.
  */
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -8,6 +9,7 @@ import type { Keys } from './keys.ts';
 import { EVENTS_KEPT } from './queues.ts';
 
 export interface WebhookEntry {
+  /** Or the id of a batch. */
   readonly jobId: string;
   /** Deliveries that have failed. */
   readonly failures: number;
@@ -16,10 +18,10 @@ export interface WebhookEntry {
 }
 
 export interface WebhookQueue {
-  /** Adds the entry of a job; adding it again changes nothing while it is there. */
-  add(jobId: string): Promise<void>;
+  /** Of a job or a batch; adding it again changes nothing while it is there. */
+  add(id: string): Promise<void>;
   /** Takes the entry out without a trace, unless it is being delivered at this moment. */
-  remove(jobId: string): Promise<void>;
+  remove(id: string): Promise<void>;
   /** How many entries are there, those that are due later included. */
   backlog(): Promise<number>;
   stop(): Promise<void>;
@@ -48,12 +50,12 @@ export function createWebhookQueue({
   queue.on('error', onError);
 
   return {
-    async add(jobId) {
+    async add(id) {
       await queue.add(
         'webhook',
-        { jobId, failures: 0, notBefore: 0 },
+        { jobId: id, failures: 0, notBefore: 0 },
         {
-          jobId: webhookId(jobId),
+          jobId: webhookId(id),
           removeOnComplete: true,
           removeOnFail: true,
           stackTraceLimit: 1,
@@ -61,8 +63,8 @@ export function createWebhookQueue({
         },
       );
     },
-    async remove(jobId) {
-      if ((await queue.remove(webhookId(jobId))) === 0) return;
+    async remove(id) {
+      if ((await queue.remove(webhookId(id))) === 0) return;
       // What BullMQ has noted of it, which nobody reads.
       await queue.trimEvents(0);
     },
@@ -76,7 +78,7 @@ export function createWebhookQueue({
   };
 }
 
-/** A job ends once, so its own id makes the event's, the same for every delivery of it. */
-export function webhookId(jobId: string): string {
-  return `evt_${jobId.replace(/^job_/, '')}`;
+/** A job or a batch ends once, so its own id makes the event's, the same for every delivery of it. */
+export function webhookId(id: string): string {
+  return `evt_${id.replace(/^(?:job|batch)_/, '')}`;
 }

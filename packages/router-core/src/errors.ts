@@ -25,6 +25,12 @@ export const ERROR_TABLE = {
     false,
     'A batch that is not over reads this file.',
   ),
+  file_quota_exceeded: row(
+    400,
+    'invalid_request_error',
+    false,
+    'Your files are as many, or as large, as they may be. Delete some first.',
+  ),
   batch_over: row(
     400,
     'invalid_request_error',
@@ -62,6 +68,12 @@ export const ERROR_TABLE = {
   file_too_large: row(413, 'invalid_request_error', false, 'The file is too large.'),
   body_too_large: row(413, 'invalid_request_error', false, 'The body is too large.'),
   unsupported_media_type: row(415, 'invalid_request_error', false, 'Send application/json.'),
+  range_not_satisfiable: row(
+    416,
+    'invalid_request_error',
+    false,
+    'The file has nothing in that range.',
+  ),
   idempotency_key_reused: row(
     422,
     'invalid_request_error',

@@ -43,6 +43,9 @@ export { isCacheable } from './cached-answer.ts';
 export type { CachedAnswer } from './cached-answer.ts';
 
 // Files and batches
+export { EVEN_SHARES, feedNext } from './batch-share.ts';
+export type { ShareState, Sharer } from './batch-share.ts';
+export { batchWaitingMax, nextWindow, roomFor } from './batch-window.ts';
 export { contentOf, filePurposeSchema, storedFileSchema } from './stored-file.ts';
 export type { FilePurpose, NewFile, StoredFile } from './stored-file.ts';
 export {
@@ -64,6 +67,16 @@ export type {
   NewBatch,
   Segment,
 } from './batch.ts';
+export { batchRequestSchema, windowMsOf } from './batch-request.ts';
+export type { BatchRequest, InlineRequest } from './batch-request.ts';
+export { createBatchChecker } from './batch-checker.ts';
+export type { BatchChecker, BatchLimits } from './batch-checker.ts';
+export { parseBatchLine } from './batch-line.ts';
+export type { BatchLine } from './batch-line.ts';
+export { parseLineBody, routedOfLine } from './line-request.ts';
+export type { LineRequest } from './line-request.ts';
+export { createLineSplitter } from './line-splitter.ts';
+export type { LineSplitter, RawLine } from './line-splitter.ts';
 
 // Tiers
 export { breakerSchema, workerStatusSchema } from './tier-status.ts';
@@ -158,6 +171,8 @@ export type {
 } from './events.ts';
 
 export { canonicalJson } from './canonical-json.ts';
+export { parseStrictJson } from './strict-json.ts';
+export { requestError } from './request-error.ts';
 
 // Tracing
 export { childTraceparent, parseTraceparent } from './trace-context.ts';

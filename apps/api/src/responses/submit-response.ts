@@ -81,7 +81,7 @@ function classOf({ background = false, service_tier: tier }: ResponseRequest): J
   return background ? 'standard' : (classOfServiceTier(tier) ?? 'interactive');
 }
 
-function storedResponse(body: ResponseRequest, inputMessages: number): StoredResponse {
+export function storedResponse(body: ResponseRequest, inputMessages: number): StoredResponse {
   return {
     background: body.background ?? false,
     stream: body.stream ?? false,

@@ -2,6 +2,7 @@
 import type { ProducerStore, QueuePlace } from '@qarr/job-store';
 import { QarrError, isTerminalState } from '@qarr/router-core';
 import type { JobEvent, LoggedEvent } from '@qarr/router-core';
+import { answerOf } from '../job-answer.ts';
 import { ALL, createResponseEvents } from './response-events.ts';
 import type { ResponseEvents } from './response-events.ts';
 import { responseHead, responseObject } from './response-object.ts';
@@ -33,6 +34,17 @@ async function endedResponse(
 ): Promise<ResponseObject> {
   const { response } = (await replayed(record, deps)) ?? ofResult(record) ?? {};
   if (!response || !hasEnded(response)) throw new QarrError('queue_unavailable');
+  return response;
+}
+
+/**
+ * As it is without its log, in which all of one kind is one item. Throws the error of one that did not
+ * complete.
+ */
+export function responseOfResult(record: ResponseRecord): ResponseObject {
+  answerOf(record);
+  const { response } = ofResult(record) ?? {};
+  if (!response) throw new QarrError('internal_error');
   return response;
 }
 

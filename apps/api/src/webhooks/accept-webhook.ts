@@ -1,4 +1,4 @@
-/** Whether the end of a job may be announced where its client asks for it. */
+/** Whether the end of a job or a batch may be announced where its client asks for it. */
 import { QarrError, webhookOf } from '@qarr/router-core';
 import type { JobRequest, JobWebhook } from '@qarr/router-core';
 import type { WebhookConfig } from './webhook-config.ts';

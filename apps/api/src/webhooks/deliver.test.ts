@@ -39,7 +39,8 @@ async function deliveriesTo(listener: RequestListener, { allowPrivate = true } =
     log: createLogger({ name: 'test', level: 'silent' }),
   });
   const webhook = (fields: Partial<DueWebhook> = {}): DueWebhook => ({
-    job: {
+    ended: {
+      kind: 'job',
       id: 'job_1',
       eventId: 'evt_1',
       url: `http://127.0.0.1:${port}/`,

@@ -18,7 +18,7 @@ const THROTTLE_MS = 5_000;
 
 /**
  * What has become of an entry or of a delivery: `forbidden` would have led to a private address,
- * `retired` was answered 410, `gone` has no job any more.
+ * `retired` was answered 410, `gone` has no record any more.
  */
 export type WebhookOutcome =
   | 'delivered'
@@ -42,11 +42,11 @@ export function createDeliver(deps: DeliverDeps): (webhook: DueWebhook) => Promi
   const { config, hosts, count, log } = deps;
 
   return async (webhook) => {
-    const { job } = webhook;
+    const { ended } = webhook;
     // The settings may have changed since it was accepted.
-    const checked = checkWebhookUrl(job.url, config);
+    const checked = checkWebhookUrl(ended.url, config);
     if (checked.kind === 'refused') {
-      log.warn({ job: job.id, reason: checked.reason }, 'webhook given up');
+      log.warn({ [ended.kind]: ended.id, reason: checked.reason }, 'webhook given up');
       count('given_up');
       return { kind: 'done' };
     }
@@ -62,29 +62,29 @@ export function createDeliver(deps: DeliverDeps): (webhook: DueWebhook) => Promi
 }
 
 async function send(
-  { job, now, signal }: DueWebhook,
+  { ended, now, signal }: DueWebhook,
   url: URL,
   { config, post }: DeliverDeps,
 ): Promise<PostOutcome> {
-  const body = webhookBody(job);
+  const body = webhookBody(ended);
   const timestampS = Math.floor(now / 1_000);
   const headers = {
     'content-type': 'application/json',
     'content-length': String(Buffer.byteLength(body)),
     'user-agent': 'QARR-Webhooks',
-    ...signatureHeaders({ id: job.eventId, timestampS, body, keys: config.keys }),
+    ...signatureHeaders({ id: ended.eventId, timestampS, body, keys: config.keys }),
   };
   return guardedPost({ url, headers, body, signal }, post);
 }
 
 function conclude(
-  { job, failures, keptMs }: DueWebhook,
+  { ended, failures, keptMs }: DueWebhook,
   { outcome, host }: { outcome: PostOutcome; host: string },
   { config, random, count, log }: DeliverDeps,
 ): WebhookVerdict {
   // Stopped, or another replica has it: it is not the receiver's failure.
   if (outcome.kind === 'aborted') return { kind: 'again', delayMs: 0, hasFailed: false };
-  const about = { job: job.id, host, delivery: failures + 1, ...resultOf(outcome) };
+  const about = { [ended.kind]: ended.id, host, delivery: failures + 1, ...resultOf(outcome) };
   if (isSuccess(outcome)) {
     log.debug(about, 'webhook delivered');
     count('delivered');
@@ -97,7 +97,7 @@ function conclude(
   }
   count(outcome.kind === 'forbidden' ? 'forbidden' : 'failed');
   const delayMs = retryDelayMs({ failures, outcome, retriesMs: config.retriesMs, random });
-  // Nothing is left to announce when the job is deleted.
+  // Nothing is left to announce when its record is gone.
   if (delayMs === null || delayMs >= keptMs) {
     log.warn(about, 'webhook given up');
     count('given_up');

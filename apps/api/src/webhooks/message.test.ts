@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { webhookBody } from './message.ts';
 
 const JOB = {
+  kind: 'job',
   id: 'job_1',
   eventId: 'evt_1',
   url: 'https://example.com/?secret',
@@ -29,6 +30,40 @@ it('says that a job has ended, for both kinds of receivers, and nothing of where
       finished_at: 1_790_000_002,
       error: null,
       metadata: { order: '7' },
+    },
+  });
+});
+
+it('says that a batch is over, with its counts and none of its lines', () => {
+  const batch = {
+    kind: 'batch',
+    id: 'batch_1',
+    eventId: 'evt_1',
+    url: 'https://example.com/?secret',
+    state: 'expired',
+    endpoint: '/v1/responses',
+    metadata: null,
+    total: 3,
+    completed: 2,
+    failed: 1,
+    createdAt: 1_790_000_000_500,
+    finishedAt: 1_790_000_002_999,
+  } as const;
+  expect(JSON.parse(webhookBody(batch))).toEqual({
+    id: 'evt_1',
+    object: 'event',
+    type: 'batch.expired',
+    created_at: 1_790_000_002,
+    timestamp: '2026-09-21T14:13:22.999Z',
+    data: {
+      id: 'batch_1',
+      object: 'batch',
+      status: 'expired',
+      endpoint: '/v1/responses',
+      created_at: 1_790_000_000,
+      finished_at: 1_790_000_002,
+      request_counts: { total: 3, completed: 2, failed: 1 },
+      metadata: null,
     },
   });
 });

@@ -1,42 +1,48 @@
 /**
- * What a webhook says: that a job has ended, and how. It is thin: what the job made is for whoever
- * may look it up.
+ * What a webhook says: that a job or a batch has ended, and how. It is thin: what it made is for
+ * whoever may look it up.
  *
  * Standard Webhooks asks for `type`, `timestamp` and `data`, OpenAI's clients know `id`, `object`,
  * `type`, `created_at` and `data`: it has all of them.
  */
-import type { EndedJob } from '@qarr/job-store';
+import type { EndedBatch, EndedJob } from '@qarr/job-store';
 
 /** The specification's limit is 20 KB; metadata that would pass it is left out. */
 const BODY_BYTES_MAX = 20_000;
 
-export function webhookBody(job: EndedJob): string {
-  const whole = JSON.stringify(messageOf(job));
+type Ended = EndedJob | EndedBatch;
+
+export function webhookBody(ended: Ended): string {
+  const whole = JSON.stringify(messageOf(ended, ended.metadata));
   if (Buffer.byteLength(whole) < BODY_BYTES_MAX) return whole;
-  return JSON.stringify(messageOf({ ...job, metadata: null }));
+  return JSON.stringify(messageOf(ended, null));
 }
 
-function messageOf(job: Omit<EndedJob, 'metadata'> & Pick<NullableMetadata, 'metadata'>) {
-  const endedAt = job.finishedAt ?? job.createdAt;
+function messageOf(ended: Ended, metadata: Ended['metadata']) {
+  const endedAt = ended.finishedAt ?? ended.createdAt;
   return {
-    id: job.eventId,
+    id: ended.eventId,
     object: 'event',
-    type: `job.${job.state}`,
+    type: `${ended.kind}.${ended.state}`,
     created_at: Math.floor(endedAt / 1_000),
     timestamp: new Date(endedAt).toISOString(),
     data: {
-      id: job.id,
-      object: 'job',
-      status: job.state,
-      tier: job.tier,
-      created_at: Math.floor(job.createdAt / 1_000),
+      id: ended.id,
+      object: ended.kind,
+      status: ended.state,
+      ...(ended.kind === 'job' ? { tier: ended.tier } : { endpoint: ended.endpoint }),
+      created_at: Math.floor(ended.createdAt / 1_000),
       finished_at: Math.floor(endedAt / 1_000),
-      error: job.errorCode === null ? null : { code: job.errorCode },
-      metadata: job.metadata,
+      ...(ended.kind === 'job' ? { error: errorOf(ended) } : { request_counts: countsOf(ended) }),
+      metadata,
     },
   };
 }
 
-interface NullableMetadata {
-  metadata: Readonly<Record<string, string>> | null;
+function errorOf({ errorCode }: EndedJob): object | null {
+  return errorCode === null ? null : { code: errorCode };
+}
+
+function countsOf({ total, completed, failed }: EndedBatch): object {
+  return { total, completed, failed };
 }

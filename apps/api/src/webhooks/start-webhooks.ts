@@ -40,8 +40,8 @@ export async function startWebhooks({
       count,
       log,
     }),
-    onDrop(jobId, why) {
-      log.info({ job: jobId, why }, 'webhook dropped');
+    onDrop(id, why) {
+      log.info({ id, why }, 'webhook dropped');
       count(why);
     },
     onError: createErrorLog(log, 'webhook queue'),

@@ -43,6 +43,7 @@ export function startApi({
       QARR_DRAIN_MS: String(DRAIN_MS.api),
       ...(config.webhookSecrets === null ? {} : { QARR_WEBHOOK_SECRETS: config.webhookSecrets }),
       ...config.keySecrets,
+      ...config.fileStoreSecrets,
     },
     whenItEnds: 'restart',
   });

@@ -4,14 +4,15 @@
  */
 
 /** How long they are told to finish or hand over what runs. */
-export const DRAIN_MS = { api: 3000, worker: 4000 } as const;
+export const DRAIN_MS = { api: 3000, batchRunner: 500, worker: 4000 } as const;
 
 /** After its drain, a process is given this moment to end by itself. */
 const AFTER_DRAIN_MS = 250;
 
-/** When they are killed. Their sum is 8.6 s. */
+/** When they are killed. Their sum is 9.4 s. */
 export const STOP_SHARES_MS = {
   api: DRAIN_MS.api + AFTER_DRAIN_MS,
+  batchRunner: DRAIN_MS.batchRunner + AFTER_DRAIN_MS,
   worker: DRAIN_MS.worker + AFTER_DRAIN_MS,
   simulator: 300,
   redis: 800,

@@ -4,9 +4,9 @@
  */
 
 /** A conversation nests 5 deep, the deepest schema of a tool 26. */
-export const DEPTH_MAX = 32;
+const DEPTH_MAX = 32;
 /** A very long conversation has some 12,000; checking millions would stop the server for seconds. */
-export const VALUES_MAX = 100_000;
+const VALUES_MAX = 100_000;
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -15,8 +15,19 @@ const OPENERS: ReadonlySet<number> = new Set([0x5b, 0x7b]);
 const CLOSERS: ReadonlySet<number> = new Set([0x5d, 0x7d]);
 const SPACES: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);
 
+export interface JsonLimits {
+  readonly depthMax: number;
+  readonly valuesMax: number;
+}
+
+/** Of the body of a request. */
+export const BODY_LIMITS: JsonLimits = { depthMax: DEPTH_MAX, valuesMax: VALUES_MAX };
+
 /** Reads no further than to the limit. Of a text that is no JSON the parser says so. */
-export function isWithinLimits(json: string): boolean {
+export function isWithinLimits(
+  json: string,
+  { depthMax, valuesMax }: JsonLimits = BODY_LIMITS,
+): boolean {
   let depth = 0;
   let values = 1;
   /** A list or an object has begun, and holds nothing so far. */
@@ -34,7 +45,7 @@ export function isWithinLimits(json: string): boolean {
     if (isEmpty || unit === COMMA) values += 1;
     isEmpty = OPENERS.has(unit);
     if (isEmpty) depth += 1;
-    if (depth > DEPTH_MAX || values > VALUES_MAX) return false;
+    if (depth > depthMax || values > valuesMax) return false;
     if (unit === QUOTE) index = endOfText(json, index + 1);
   }
   return true;

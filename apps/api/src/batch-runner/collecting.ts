@@ -1,0 +1,114 @@
+/**
+ * Finished lines on their way to being durable: they are collected until there are enough of them, then
+ * written as a segment, which counts once it is committed.
+ */
+import { FileStoreError } from '@qarr/file-store';
+import type { BatchUsage } from '@qarr/router-core';
+import { written } from './batch-run.ts';
+import type { BatchRun } from './batch-run.ts';
+import { NO_USAGE } from './outcome-line.ts';
+import type { LineOutcome } from './outcome-line.ts';
+import { encodeSegment, segmentName } from './segments.ts';
+
+/** The first lines of a batch are seen soon, and one that takes a day has not a segment for each. */
+const WAIT_MS_MIN = 500;
+const WAIT_SHARE = 0.01;
+/** While they cannot be written, so many commits' worth of lines are waited for, and no more. */
+const COMMITS_HELD = 4;
+/** The file store has no room, or does not answer. */
+const RETRY_MS = 2_000;
+
+export interface Collector {
+  add(outcome: LineOutcome): void;
+  /** More shall not come in until some are durable. */
+  isFull(): boolean;
+  /** It is time to commit them. */
+  isDue(options: { hasMore: boolean }): boolean;
+  /** Returns the lines that are durable now; none where they could not be written, which is tried again. */
+  commit(): Promise<number[]>;
+}
+
+export function createCollector(
+  { batchId, term, deps, log }: BatchRun,
+  { beganAt }: { beganAt: number },
+): Collector {
+  const { commit: options } = deps.config;
+  let outcomes: LineOutcome[] = [];
+  let bytes = 0;
+  let firstAt = 0;
+  let retryAtMs = 0;
+  let isHeld = false;
+
+  function waitMs(): number {
+    const share = (term.now() - beganAt) * WAIT_SHARE;
+    return Math.min(options.waitMsMax, Math.max(WAIT_MS_MIN, share));
+  }
+
+  /** Returns false where the file store does not take it now. */
+  async function write(name: string, content: Uint8Array): Promise<boolean> {
+    try {
+      await deps.files.write(name, whole(content), { bytesMax: content.byteLength });
+    } catch (error) {
+      if (!(error instanceof FileStoreError)) throw error;
+      retryAtMs = performance.now() + RETRY_MS;
+      if (!isHeld) log.warn({ cause: error.problem }, 'finished lines wait for the file store');
+      isHeld = true;
+      return false;
+    }
+    if (isHeld) log.info('the file store takes finished lines again');
+    isHeld = false;
+    return true;
+  }
+
+  return {
+    add(outcome) {
+      if (outcomes.length === 0) firstAt = term.now();
+      outcomes.push(outcome);
+      bytes += outcome.text.length;
+    },
+
+    isFull: () =>
+      outcomes.length >= COMMITS_HELD * options.lines || bytes >= COMMITS_HELD * options.bytes,
+
+    isDue({ hasMore }) {
+      if (outcomes.length === 0 || performance.now() < retryAtMs) return false;
+      const isEnough = outcomes.length >= options.lines || bytes >= options.bytes;
+      return isEnough || !hasMore || term.now() - firstAt >= waitMs();
+    },
+
+    async commit() {
+      const begunAtMs = performance.now();
+      const lines = outcomes.map(({ line }) => line);
+      // No other content ever has this name: what no list names may be removed at any time.
+      const name = segmentName(batchId, { epoch: term.epoch, n: term.nextNumber() });
+      const { segment, content } = encodeSegment(name, outcomes);
+      if (!(await write(name, content))) return [];
+      const usage = outcomes.reduce((sum, outcome) => added(sum, outcome.usage), NO_USAGE);
+      written(
+        await deps.store.batchRuns.commit(batchId, term.epoch, {
+          segment,
+          lines,
+          usage,
+          cursors: {},
+        }),
+      );
+      deps.metrics.committed({ lines: lines.length, tookMs: performance.now() - begunAtMs });
+      outcomes = [];
+      bytes = 0;
+      return lines;
+    },
+  };
+}
+
+function added(sum: BatchUsage, usage: BatchUsage): BatchUsage {
+  return {
+    promptTokens: sum.promptTokens + usage.promptTokens,
+    cachedTokens: sum.cachedTokens + usage.cachedTokens,
+    completionTokens: sum.completionTokens + usage.completionTokens,
+    reasoningTokens: sum.reasoningTokens + usage.reasoningTokens,
+  };
+}
+
+async function* whole(content: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield content;
+}

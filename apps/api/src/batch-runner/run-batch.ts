@@ -1,0 +1,129 @@
+/**
+ * The life of one batch, as its runner sees it. Read this first.
+ *
+ * 1. *Opened.* From now on nothing that an earlier runner wrote late is taken. What the batch has come
+ *    to is in Redis and in the file store, and nowhere else: whoever opens it goes on from there, after
+ *    a crash as after any error.
+ * 2. *Validated.* Its file is read once: the batch fails, or has an index of its lines.
+ * 3. *Worked off* (`work-off.ts`). Lines are fed as jobs (`feeding.ts`, `feed-line.ts`); those that
+ *    have ended are collected and made durable (`collecting.ts`), until each line has its outcome. Where
+ *    it is cancelled, or its time is up, nothing more is fed, what is in the system is cancelled, and
+ *    each line that is left has that for its outcome.
+ * 4. *Finalized.* The two files are written; then the batch is over, and what it was made of can go.
+ *
+ * Every write for a batch names the epoch of the term. One that is refused ends the run.
+ */
+import type { OpenedBatch } from '@qarr/job-store';
+import { contentOf, isBatchOver } from '@qarr/router-core';
+import type { BatchRecord } from '@qarr/router-core';
+import { BatchLost, written } from './batch-run.ts';
+import type { BatchRun } from './batch-run.ts';
+import { finalizeBatch } from './finalize-batch.ts';
+import { readLineIndex, writeLineIndex } from './line-index.ts';
+import type { LineIndex } from './line-index.ts';
+import { removeLeftovers } from './tidy.ts';
+import { validateBatch } from './validate-batch.ts';
+import { workOff } from './work-off.ts';
+
+/** A client that sees this many corrects its file and tries again. */
+const ERRORS_MAX = 100;
+
+/** Resolves when the batch is over, or its run's signal is aborted. Throws a BatchLost, or what went wrong. */
+export async function runBatch(run: BatchRun): Promise<void> {
+  let opened = await open(run);
+  if (opened.record.state === 'validating') {
+    const done = await run.deps.validations.take(run.signal);
+    if (done === null) return;
+    await validate(opened.record, run).finally(done);
+    opened = await open(run);
+  }
+  const { record } = opened;
+  if (isBatchOver(record.state)) return;
+  if (record.completed + record.failed < record.total) {
+    const index =
+      (await readLineIndex(run.deps.files, run.batchId)) ?? (await indexAgain(record, run));
+    await workOff(opened, index, run);
+    if (run.signal.aborted) return;
+  }
+  await finalize(run);
+}
+
+async function open({ batchId, term, deps }: BatchRun): Promise<OpenedBatch> {
+  const opened = await deps.store.batchRuns.open(batchId, term.epoch);
+  if (opened === 'fenced' || opened === 'gone') throw new BatchLost(opened);
+  return opened;
+}
+
+async function validate(record: BatchRecord, run: BatchRun): Promise<void> {
+  const { batchId, term, deps, log } = run;
+  const found = await readInput(record, run);
+  if (found.kind === 'invalid') {
+    const { errors } = found;
+    written(await deps.store.batchRuns.validated(batchId, term.epoch, { errors }));
+    log.info({ errors: errors.length }, 'batch failed: its file is not valid');
+    return;
+  }
+  const { total, model, index } = found;
+  // Before the batch has lines that would be looked up in it.
+  await writeLineIndex(deps.files, { batchId, index, signal: run.signal });
+  written(await deps.store.batchRuns.validated(batchId, term.epoch, { total, model }));
+  log.info({ lines: total }, 'batch validated');
+}
+
+/** The index is gone or damaged. */
+async function indexAgain(record: BatchRecord, run: BatchRun): Promise<LineIndex | null> {
+  const found = await readInput(record, run);
+  // Its file is not the one that was validated, or is gone as well.
+  if (found.kind === 'invalid' || found.total !== record.total) return null;
+  await writeLineIndex(run.deps.files, {
+    batchId: run.batchId,
+    index: found.index,
+    signal: run.signal,
+  });
+  run.log.warn('the index of the batch was made again');
+  return found.index;
+}
+
+async function readInput(
+  { inputFileId, endpoint }: BatchRecord,
+  { signal, deps: { files, watch, config } }: BatchRun,
+): ReturnType<typeof validateBatch> {
+  const stored = await files.read(contentOf(inputFileId));
+  if (stored === null) return { kind: 'invalid', errors: [INPUT_GONE] };
+  try {
+    return await validateBatch(stored.content, {
+      endpoint,
+      policy: watch.policy(),
+      servedModels: watch.servedModels(),
+      limits: { ...config.limits, errorsMax: ERRORS_MAX },
+      signal,
+    });
+  } finally {
+    stored.content.destroy();
+  }
+}
+
+const INPUT_GONE = {
+  code: 'file_not_found',
+  message: 'The input file is gone.',
+  param: 'input_file_id',
+  line: null,
+};
+
+async function finalize(run: BatchRun): Promise<void> {
+  const { batchId, term, deps, log, signal } = run;
+  const runs = deps.store.batchRuns;
+  written(await runs.finalizing(batchId, term.epoch));
+  const { record, segments } = await open(run);
+  const files = await finalizeBatch(record, segments, {
+    store: deps.files,
+    files: deps.store.files,
+    signal,
+  });
+  written(await runs.finish(batchId, term.epoch, files));
+  const end = await runs.get(batchId);
+  const { completed, failed } = record;
+  log.info({ state: end?.state, completed, failed }, 'batch over');
+  // What is left now is removed later.
+  await removeLeftovers(batchId, deps.files).catch(() => {});
+}
