@@ -16,6 +16,9 @@ const localNode = path.join(root, 'node_modules', '.bin', 'node');
 /** Any command of the CLI. What it prints may be for a program, and it asks what runs already. */
 const CLI = 'qarr';
 
+/** What starts systems of its own. */
+const TESTS = ['test', 'conformance', 'chaos', 'soak', 'fuzz', 'overload', 'batches'];
+
 /**
  * What runs at the end of each command; null: nothing.
  *
@@ -32,6 +35,7 @@ const COMMANDS = {
   soak: { args: ['test/soak/main.ts'], stopIsSuccess: false },
   fuzz: { args: ['test/fuzz/main.ts'], stopIsSuccess: false },
   overload: { args: ['test/overload/main.ts'], stopIsSuccess: false },
+  batches: { args: ['test/batch/main.ts'], stopIsSuccess: false },
   setup: { args: null, stopIsSuccess: false },
   [CLI]: { args: ['apps/cli/src/main.ts'], stopIsSuccess: false },
 };
@@ -73,7 +77,7 @@ async function runSteps({ name, command, extra, env, stops }) {
   const progress = createProgress(isCli ? process.stderr : process.stdout);
   const dependencies = await ensureDependencies({ root, localNode, env, stops, progress });
   const nodeVersion = checkLocalNode(localNode);
-  const isTest = ['test', 'conformance', 'chaos', 'soak', 'fuzz', 'overload'].includes(name);
+  const isTest = TESTS.includes(name);
   const redis = isCli
     ? needsNothing('')
     : await provideRedis({ root, isTest, env, stops, progress });

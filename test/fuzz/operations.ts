@@ -30,6 +30,8 @@ export interface Operation {
   readonly parameters: readonly Parameter[];
   /** Null: it takes none. */
   readonly body: JsonSchema | null;
+  /** The parts of a form, where it takes one in place of a body. */
+  readonly form: JsonSchema | null;
   /** Of a JSON answer with this status; null where nothing is said of it. */
   answerSchema(status: number): JsonSchema | null;
 }
@@ -42,6 +44,7 @@ export function operationsOf(api: OpenApi): Operation[] {
       path,
       parameters,
       body: schemaIn(requestBody?.content),
+      form: requestBody?.content['multipart/form-data']?.schema ?? null,
       answerSchema(status: number) {
         const answer = responses[String(status)] ?? responses[`${Math.floor(status / 100)}XX`];
         return schemaIn(answer?.content);

@@ -5,6 +5,7 @@
 import { METHODS } from 'node:http';
 import fc from 'fast-check';
 import type { Arbitrary } from 'fast-check';
+import { FORM_TYPE, formOf } from '../harness/multipart.ts';
 import { valuesOf } from './json-schema.ts';
 import type { Resolve } from './json-schema.ts';
 import type { Operation, Parameter } from './operations.ts';
@@ -29,6 +30,7 @@ export interface FuzzRequest {
 /** All that Node's parser knows but that of tunnels, to which it closes; and one that it does not. */
 const METHODS_SENT = [...METHODS.filter((method) => method !== 'CONNECT'), 'get'];
 const JSON_TYPE = 'content-type: application/json';
+const FORM_HEADER = `content-type: ${FORM_TYPE}`;
 /** Stands in a body where something is to be put that no JSON writer writes. */
 const PLACE = '@@hostile@@';
 
@@ -37,12 +39,12 @@ export function requestsFor(operation: Operation, resolve: Resolve): Arbitrary<F
   return fc.oneof(
     { weight: 4, arbitrary: valid },
     { weight: 4, arbitrary: nearlyValid(operation, valid, resolve) },
-    { weight: 2, arbitrary: garbage(valid) },
+    { weight: 2, arbitrary: garbage(operation, valid) },
   );
 }
 
 function validRequest(operation: Operation, resolve: Resolve): Arbitrary<FuzzRequest> {
-  const { method, path, parameters, body } = operation;
+  const { method, path, parameters } = operation;
   const values = (place: Parameter['in']) => {
     const here = parameters.filter((parameter) => parameter.in === place);
     const required = here.filter((parameter) => parameter.required).map(({ name }) => name);
@@ -56,10 +58,7 @@ function validRequest(operation: Operation, resolve: Resolve): Arbitrary<FuzzReq
       path: values('path'),
       query: values('query'),
       header: values('header'),
-      body:
-        body === null
-          ? fc.constant(null)
-          : valuesOf(body, resolve).map((value) => JSON.stringify(value)),
+      body: bodyOf(operation, resolve),
     })
     .map(({ path: inPath, query, header, body: text }) => {
       const filled = path.replaceAll(/\{(\w+)\}/g, (_whole, name: string) => inPath[name] ?? '');
@@ -73,12 +72,30 @@ function validRequest(operation: Operation, resolve: Resolve): Arbitrary<FuzzReq
         target: search.length === 0 ? filled : `${filled}?${search.join('&')}`,
         headers: [
           ...Object.entries(header).map(([name, value]) => `${name}: ${value}`),
-          ...(text === null ? [] : [JSON_TYPE]),
+          ...(text === null ? [] : [typeOf(operation)]),
         ],
         body: text,
         raw: null,
       };
     });
+}
+
+function bodyOf({ body, form }: Operation, resolve: Resolve): Arbitrary<string | null> {
+  if (body !== null) return valuesOf(body, resolve).map((value) => JSON.stringify(value));
+  if (form === null) return fc.constant(null);
+  return valuesOf(form, resolve).map((value) =>
+    formOf(
+      ...Object.entries(value as object).map(([name, content]) =>
+        name === 'file'
+          ? { name, filename: 'in.jsonl', content: String(content) }
+          : { name, value: String(content) },
+      ),
+    ).toString(),
+  );
+}
+
+function typeOf({ form }: Operation): string {
+  return form === null ? JSON_TYPE : FORM_HEADER;
 }
 
 /** Of a parameter: an id is mostly one that there is. */
@@ -124,7 +141,7 @@ function nearlyValid(
   );
 }
 
-function garbage(valid: Arbitrary<FuzzRequest>): Arbitrary<FuzzRequest> {
+function garbage(operation: Operation, valid: Arbitrary<FuzzRequest>): Arbitrary<FuzzRequest> {
   const text = ({ body }: FuzzRequest) => (typeof body === 'string' ? body : '{"prompt":"Hello"}');
   const wrongType = fc.tuple(valid, hostileType).map(([request, type]) => ({
     ...request,
@@ -133,12 +150,12 @@ function garbage(valid: Arbitrary<FuzzRequest>): Arbitrary<FuzzRequest> {
   }));
   const cut = fc.tuple(valid, fc.nat()).map(([request, at]) => ({
     ...request,
-    headers: [JSON_TYPE],
+    headers: [typeOf(operation)],
     body: text(request).slice(0, at % (text(request).length + 1)),
   }));
   const bytes = fc
     .tuple(valid, fc.uint8Array({ maxLength: 64 }))
-    .map(([request, body]) => ({ ...request, headers: [JSON_TYPE], body }));
+    .map(([request, body]) => ({ ...request, headers: [typeOf(operation)], body }));
   const method = fc
     .tuple(valid, fc.constantFrom(...METHODS_SENT))
     .map(([request, other]) => ({ ...request, method: other }));

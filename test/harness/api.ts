@@ -51,8 +51,8 @@ export interface ApiWorld {
   readonly filesFolder: string;
   readonly redisServer: Awaited<ReturnType<typeof startRedisServer>>;
   readonly redis: Redis;
-  /** Another replica. */
-  startApi(environment?: Environment): Promise<ApiProcess>;
+  /** Another replica. `within`: a command that runs it, and keeps its process id. */
+  startApi(environment?: Environment, within?: readonly string[]): Promise<ApiProcess>;
   /** Of the jobs of class batch it takes none, unless it is told to. */
   startWorker(
     tier: string,
@@ -77,9 +77,9 @@ export async function startApiWorld(
   stops.push(() => rm(filesFolder, { recursive: true, force: true }));
   stops.push(async () => redis.disconnect());
 
-  async function startApi(more: Environment = {}): Promise<ApiProcess> {
+  async function startApi(more: Environment = {}, within: readonly string[] = []) {
     const own = { REDIS_URL: redisServer.url, QARR_FILES_DIR: filesFolder };
-    const api = await spawnApi({ ...own, ...environment, ...more });
+    const api = await spawnApi({ ...own, ...environment, ...more }, within);
     stops.push(() => api.stop());
     return api;
   }
@@ -105,8 +105,9 @@ export async function startApiWorld(
   };
 }
 
-async function spawnApi(environment: Environment): Promise<ApiProcess> {
-  const child = spawn(process.execPath, [MAIN], {
+async function spawnApi(environment: Environment, within: readonly string[]): Promise<ApiProcess> {
+  const command: readonly string[] = [...within, process.execPath, MAIN];
+  const child = spawn(command[0] ?? '', command.slice(1), {
     // Nothing of this machine's settings: neither variables nor a configuration file.
     cwd: tmpdir(),
     env: { PORT: '0', OPS_PORT: '0', QARR_DRAIN_MS: '200', ...environment },

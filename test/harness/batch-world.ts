@@ -208,7 +208,7 @@ export function chatLine(custom_id: string, body: object = {}): TestLine {
   return { custom_id, body: { messages, model: 'fast', max_tokens: 4, ...body } };
 }
 
-function inputOf(lines: readonly TestLine[], url: string): string {
+export function inputOf(lines: readonly TestLine[], url: string): string {
   return lines.map((line) => `${JSON.stringify({ method: 'POST', url, ...line })}\n`).join('');
 }
 

@@ -176,6 +176,7 @@ describe('looking a job up', () => {
       class: 'standard',
       fallback: 'up',
       rerouted: null,
+      batch: null,
       position: null,
       estimated_wait_ms: null,
       attempt: 1,

@@ -254,6 +254,16 @@ describe('the routes', () => {
     'delete /v1/responses/{id}': 'cancel',
     'post /v1/jobs/{id}/cancel': 'cancel',
     'delete /v1/jobs/{id}': 'cancel',
+    'get /v1/batches': 'batch',
+    'post /v1/batches': 'batch',
+    'get /v1/batches/{id}': 'batch',
+    'get /v1/batches/{id}/results': 'batch',
+    'post /v1/batches/{id}/cancel': 'batch',
+    'post /v1/files': 'batch',
+    'get /v1/files': 'batch',
+    'get /v1/files/{id}': 'batch',
+    'get /v1/files/{id}/content': 'batch',
+    'delete /v1/files/{id}': 'batch',
   };
 
   it('each ask for the scope that they say, and take no other for it', async () => {

@@ -1,6 +1,9 @@
+import { createProducerStore } from '@qarr/job-store';
+import { lineJobId } from '@qarr/router-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { postJson, startApiWorld } from '../harness/api.ts';
 import type { ApiWorld, TestWorker } from '../harness/api.ts';
+import { feed, newBatch } from '../harness/batches.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
 const STATES = ['queued', 'running', 'completed', 'failed', 'cancelled', 'expired'] as const;
@@ -141,6 +144,36 @@ describe('the list of jobs', () => {
     expect(seen).toEqual([newest, ...[...ids.values()].toReversed()]);
     await world.redis.zrem(index, ...gone);
     await fetch(`${world.api.url}/v1/jobs/${newest}`, { method: 'DELETE' });
+  });
+
+  it('has the lines of a batch where that is asked for, and of no other', async () => {
+    const store = await createProducerStore({
+      redisUrl: world.redisServer.url,
+      tiers: ['precise'],
+      replicaId: 'batches',
+      onError: () => {},
+    });
+    const [mine, other] = [newBatch({ owner: 'anonymous' }), newBatch({ owner: 'bob' })];
+    for (const batch of [mine, other]) {
+      await store.batches.create(batch, { openMax: 1 });
+      for (const line of [0, 1]) await feed(store, batch, line, { tier: 'precise' });
+    }
+    const page = await list(`?batch=${mine.id}&limit=1`);
+    expect(page.data).toMatchObject([{ batch: { id: mine.id, custom_id: 'line-1' } }]);
+    const rest = await list(`?batch=${mine.id}&status=queued&after=${page.next_cursor}`);
+    expect(rest.data).toMatchObject([{ batch: { custom_id: 'line-0' }, status: 'queued' }]);
+    expect(rest.next_cursor).toBeNull();
+    expect((await list(`?batch=${mine.id}&status=running`)).data).toEqual([]);
+    expect((await list()).data.map(({ id }) => id)).toEqual([...ids.values()].toReversed());
+    for (const id of [other.id, 'batch_none', 'x'.repeat(65)]) {
+      const response = await fetch(`${world.api.url}/v1/jobs?batch=${id}`);
+      expect(response.status).toBe(404);
+      expect(await response.json()).toMatchObject({ error: { code: 'batch_not_found' } });
+    }
+    for (const batch of [mine, other]) {
+      for (const line of [0, 1]) await store.delete(lineJobId(batch.id, line));
+    }
+    await store.stop();
   });
 
   it.each([

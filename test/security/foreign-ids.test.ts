@@ -15,8 +15,8 @@ import type { ApiWorld, TestWorker } from '../harness/api.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
 const STATES = ['queued', 'running', 'completed'] as const;
-/** By any of its names: a response is a job. */
-const FORMS = ['job_', 'resp_', 'chatcmpl-', ''];
+/** By any of its names: a response is a job. No id of a job is one of a file. */
+const FORMS = ['job_', 'resp_', 'chatcmpl-', 'file-', ''];
 const WAIT_MS = 20_000;
 /** What differs from answer to answer. */
 const OWN_HEADERS = new Set(['date', 'x-request-id']);
@@ -25,6 +25,7 @@ let world: ApiWorld;
 let worker: TestWorker;
 let keys: TestKeys;
 let reader: TestKey;
+let somebodyElse: TestKey;
 let operations: Operation[];
 /** One that is somebody else's, and one that is the reader's own, in each state. */
 const foreign = new Map<string, string>();
@@ -34,7 +35,7 @@ beforeAll(async () => {
   world = await startApiWorld({ QARR_HEARTBEAT_MS: '100', QARR_KEY_SECRETS: KEY_SECRET });
   keys = await openKeys(world.redisServer.url);
   reader = await keys.make({ owner: 'reader' });
-  const somebodyElse = await keys.make({ owner: 'somebody-else' });
+  somebodyElse = await keys.make({ owner: 'somebody-else' });
   worker = await world.startWorker('fast');
   for (const state of STATES) {
     own.set(state, await bring(state, reader));
@@ -115,6 +116,29 @@ describe.each(STATES)('a job of somebody else that is %s', (state) => {
   });
 });
 
+describe('a batch of somebody else', () => {
+  it('is answered as one that never was, on every route, and is in no list', async () => {
+    const body = {
+      endpoint: '/v1/chat/completions',
+      requests: [{ custom_id: 'secret', body: { prompt: 'secret' } }],
+    };
+    const init = { headers: { 'content-type': 'application/json', ...somebodyElse.headers } };
+    const response = await postJson(`${world.api.url}/v1/batches`, body, init);
+    const batch = (await response.json()) as { id: string };
+    const routes = operations.filter(({ path }) => path.startsWith('/v1/batches/'));
+    for (const operation of routes) {
+      const unknown = `batch_${randomBytes(16).toString('hex')}`;
+      const answer = await seen(operation, batch.id);
+      expect([operation.name, answer]).toEqual([operation.name, await seen(operation, unknown)]);
+      expect(answer).toMatchObject({ status: 404 });
+    }
+    expect(routes.map(({ name }) => name)).toContain('POST /v1/batches/{id}/cancel');
+    expect(await (await asReader('/v1/batches')).json()).toMatchObject({ data: [] });
+    const found = await fetch(`${world.api.url}/v1/batches/${batch.id}`, init);
+    expect(await found.json()).toMatchObject({ id: batch.id, status: 'validating' });
+  });
+});
+
 it('is told on each of these routes of its own, else nothing was tested', async () => {
   const routes = operations.filter(({ path }) => !path.startsWith('/v1/models/'));
   expect(routes.map(({ name }) => name)).toContain('DELETE /v1/jobs/{id}');
@@ -131,6 +155,30 @@ it('is told on each of these routes of its own, else nothing was tested', async 
     }
   }
 });
+
+it('also of files, in the same way', async () => {
+  const somebodyElse = await keys.make({ owner: 'somebody-else' });
+  const theirs = await upload(somebodyElse);
+  const mine = await upload(reader);
+  const routes = operations.filter(({ path }) => path.startsWith('/v1/files/'));
+  expect(routes).toHaveLength(3);
+  for (const operation of routes.toSorted(byDeletion)) {
+    const unknown = await seen(operation, `file-${randomBytes(16).toString('hex')}`);
+    expect(unknown.status).toBe(404);
+    expect(await seen(operation, theirs)).toEqual(unknown);
+    expect((await seen(operation, mine)).status).toBe(200);
+  }
+  const url = `${world.api.url}/v1/files/${theirs}`;
+  expect((await fetch(url, { headers: somebodyElse.headers })).status).toBe(200);
+});
+
+async function upload({ headers }: TestKey): Promise<string> {
+  const body = new FormData();
+  body.set('purpose', 'user_data');
+  body.set('file', new File(['secret'], 'secret.txt'));
+  const response = await fetch(`${world.api.url}/v1/files`, { method: 'POST', headers, body });
+  return ((await response.json()) as { id: string }).id;
+}
 
 function asReader(path: string): Promise<Response> {
   return fetch(world.api.url + path, { headers: reader.headers });

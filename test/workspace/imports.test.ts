@@ -19,7 +19,7 @@ const PROCESS = ['zod', 'node:'];
 const RULES: Readonly<Record<string, Rule>> = {
   'packages/router-core': { ours: [], outside: ['zod'] },
   'packages/job-store': { ours: ['@qarr/router-core'], outside: ['bullmq', 'ioredis', 'node:'] },
-  'packages/file-store': { ours: [], outside: ['node:', 's3mini'] },
+  'packages/file-store': { ours: [], outside: ['node:', 'aws4fetch'] },
   'packages/client': { ours: ['@qarr/router-core'], outside: ['eventsource-parser'] },
   'packages/process': {
     ours: ['@qarr/router-core'],
@@ -46,7 +46,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'apps/vllm-sim': { ours: [], outside: ['fastify', 'node:'] },
   'apps/cli': {
     ours: ['@qarr/router-core', '@qarr/client'],
-    outside: ['node:', 'commander', 'yaml'],
+    outside: ['node:', 'commander', 'csv-parse', 'yaml'],
   },
 };
 

@@ -21,6 +21,7 @@ import { guardRoutes } from './keys/guard.ts';
 import type { Keys } from './keys/guard.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { OwedCancels } from './owed-cancels.ts';
+import { registerBatchRoutes } from './routes/batches.ts';
 import { registerChatRoutes } from './routes/chat.ts';
 import { registerCompletionRoutes } from './routes/completions.ts';
 import { registerFileRoutes } from './routes/files.ts';
@@ -134,6 +135,7 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   registerCompletionRoutes(app, deps);
   registerTierRoutes(app, deps);
   await registerFileRoutes(app, { ...deps, connections });
+  registerBatchRoutes(app, deps);
   app.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async () =>
     app.swagger(),
   );

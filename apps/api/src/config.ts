@@ -10,6 +10,8 @@ import {
 } from '@qarr/process';
 import type { AdmissionOptions, Deployment } from '@qarr/router-core';
 import { z } from 'zod';
+import { batchConfig, batchVariables } from './batches/batch-config.ts';
+import type { BatchConfig } from './batches/batch-config.ts';
 import { fileConfig, fileVariables } from './files/file-config.ts';
 import type { FileConfig } from './files/file-config.ts';
 import { corsOrigins, keyConfig, keyVariables, requireLoopback } from './keys/key-config.ts';
@@ -93,6 +95,7 @@ export const environmentSchema = z.object({
   QARR_LOG_TTL_MS: milliseconds(1_000, 2_592_000_000)
     .default(3_600_000)
     .describe('How long its events are kept, in ms'),
+  ...batchVariables,
   ...keyVariables,
   ...webhookVariables,
   ...fileVariables,
@@ -120,6 +123,7 @@ export interface ApiConfig {
   readonly owedCancelsMax: number;
   readonly idempotencyTtlMs: number;
   readonly retention: { readonly resultMs: number; readonly logMs: number };
+  readonly batches: BatchConfig;
   readonly keys: KeyConfig;
   /** Null: no pages of other origins. */
   readonly corsOrigins: readonly string[] | '*' | null;
@@ -183,6 +187,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
     owedCancelsMax: variables.QARR_OWED_CANCELS_MAX,
     idempotencyTtlMs: variables.QARR_IDEMPOTENCY_TTL_MS,
     retention: { resultMs: variables.QARR_RESULT_TTL_MS, logMs: variables.QARR_LOG_TTL_MS },
+    batches: batchConfig(variables),
     keys,
     corsOrigins: corsOrigins(variables),
     webhooks: webhookConfig(variables),

@@ -51,7 +51,11 @@ describe('a job as clients see it', () => {
     const job = await answer(
       (request) =>
         jobObject(
-          { ...record, rerouted: { from: 'fast', reason: 'depth_alert' } },
+          {
+            ...record,
+            rerouted: { from: 'fast', reason: 'depth_alert' },
+            batch: { batchId: 'batch_1', line: 0, customId: 'first' },
+          },
           { request, place: { position: 3, estimatedWaitMs: 40 } },
         ),
       { host: 'api.example' },
@@ -63,6 +67,7 @@ describe('a job as clients see it', () => {
       finished_at: null,
       fallback: 'up',
       rerouted: { from: 'fast', reason: 'depth_alert' },
+      batch: { id: 'batch_1', custom_id: 'first' },
       position: 3,
       estimated_wait_ms: 40,
     });
@@ -76,6 +81,7 @@ describe('a job as clients see it', () => {
     });
     expect(jobSummarySchema.strict().parse(job)).toEqual(job);
     expect(Object.keys(job)).not.toContain('result');
+    expect(job.batch).toBeNull();
   });
 
   it('has absolute URLs under the name that the client used', async () => {

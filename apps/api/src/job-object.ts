@@ -17,6 +17,8 @@ export const jobObjectSchema = z.object({
   fallback: z.enum(['none', 'up', 'down', 'any']),
   /** Where it was routed to, if another tier has it. */
   rerouted: z.object({ from: z.string(), reason: z.string() }).nullable(),
+  /** The line of a batch that it runs. */
+  batch: z.object({ id: z.string(), custom_id: z.string() }).nullable(),
   /** While it waits; 1 is next. */
   position: z.int().nullable(),
   estimated_wait_ms: z.number().nullable(),
@@ -67,6 +69,10 @@ export function jobSummary(
     class: record.class,
     fallback: record.fallback,
     rerouted: record.rerouted,
+    batch:
+      record.batch === undefined
+        ? null
+        : { id: record.batch.batchId, custom_id: record.batch.customId },
     attempt: record.attempt,
     created_at: seconds(record.createdAt),
     started_at: record.startedAt === null ? null : seconds(record.startedAt),

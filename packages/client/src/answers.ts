@@ -47,6 +47,8 @@ export interface Job extends AcceptedJob {
   /** The tier that was asked for; null where the router chose. */
   requested_tier: string | null;
   class: string;
+  /** The line of a batch that it runs. */
+  batch: { id: string; custom_id: string } | null;
   fallback: Fallback;
   attempt: number;
   created_at: number;

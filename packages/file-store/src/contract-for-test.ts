@@ -4,17 +4,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { FileStore } from './file-store.ts';
 
-/** More than a store sends at once, so that it is written in several parts. */
-const LARGE_BYTES = 12_000_000;
 const ROOM = { bytesMax: 100_000_000 };
 
 /** @param open a store on the same place each time; @param leftovers what cut writes have left there */
 export function itKeepsFiles({
   open,
   leftovers,
+  largeBytes,
 }: {
   open: () => FileStore;
   leftovers: () => Promise<number>;
+  /** More than the store sends at once, so that it is written in several parts; whole hundreds. */
+  largeBytes: number;
 }): void {
   it('gives back what was written, and says how much and what it was', async () => {
     const store = open();
@@ -84,21 +85,20 @@ export function itKeepsFiles({
 
   it('writes what is larger than one part, whole and in order', async () => {
     const store = open();
-    const text = Array.from({ length: LARGE_BYTES / 100 }, (_, line) => `${line}`.padEnd(99))
+    const text = Array.from({ length: largeBytes / 100 }, (_, line) => `${line}`.padEnd(99))
       .map((line) => `${line}\n`)
       .join('');
-    const pieces = Array.from({ length: 240 }, (_, at) =>
-      text.slice(at * 50_000, at * 50_000 + 50_000),
-    );
+    const size = largeBytes / 40;
+    const pieces = Array.from({ length: 40 }, (_, at) => text.slice(at * size, (at + 1) * size));
     const written = await store.write('files/large', chunks(...pieces), ROOM);
-    expect(written).toEqual({ bytes: LARGE_BYTES, sha256: sha256(text) });
+    expect(written).toEqual({ bytes: largeBytes, sha256: sha256(text) });
     expect(sha256(await textOf(store, 'files/large'))).toBe(sha256(text));
     expect(await textOf(store, 'files/large', { start: 100, end: 102 })).toBe('1 ');
   });
 
   it.each([
     ['small', 1],
-    ['of several parts', LARGE_BYTES],
+    ['of several parts', largeBytes],
   ])('leaves nothing of a %s write that was too large', async (_size, bytes) => {
     const store = open();
     const writing = store.write('files/too-large', endless(bytes), { bytesMax: bytes * 2 });
@@ -109,7 +109,7 @@ export function itKeepsFiles({
 
   it.each([
     ['at once', 1],
-    ['after some parts', LARGE_BYTES],
+    ['after some parts', largeBytes],
   ])('leaves nothing of what a source breaks off %s', async (_when, bytes) => {
     const store = open();
     await store.write('files/broken', chunks('before'), ROOM);
@@ -121,7 +121,7 @@ export function itKeepsFiles({
 
   it.each([
     ['at once', 1],
-    ['after some parts', LARGE_BYTES],
+    ['after some parts', largeBytes],
   ])('gives up a silent source %s when it is told', async (_when, bytes) => {
     const store = open();
     const given = new AbortController();
@@ -160,7 +160,7 @@ export function itKeepsFiles({
     const store = open();
     const go = Promise.withResolvers<void>();
     async function* slow() {
-      yield Buffer.alloc(LARGE_BYTES, 'a');
+      yield Buffer.alloc(largeBytes, 'a');
       await go.promise;
       yield Buffer.from('b');
     }
@@ -168,7 +168,7 @@ export function itKeepsFiles({
     await sleep(50);
     await store.tidy(60_000);
     go.resolve();
-    expect((await writing).bytes).toBe(LARGE_BYTES + 1);
+    expect((await writing).bytes).toBe(largeBytes + 1);
   });
 
   it.each([

@@ -14,7 +14,11 @@ describe('a folder store', () => {
   const open = () => createFolderStore({ folder: folder() });
   const temporary = () => join(folder(), '.incoming');
 
-  itKeepsFiles({ open, leftovers: async () => (await readdir(temporary())).length });
+  itKeepsFiles({
+    open,
+    leftovers: async () => (await readdir(temporary())).length,
+    largeBytes: 1_200_000,
+  });
 
   it('removes what cut writes have left, once it is old', async () => {
     const store = open();

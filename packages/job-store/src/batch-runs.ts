@@ -44,7 +44,10 @@ export interface OpenedBatch {
 
 export interface Commit {
   readonly segment: Segment;
-  /** Each must be without a durable outcome: it is refused as a whole where one has it. */
+  /**
+   * Each must be without a durable outcome: it is refused as a whole where one has it. Some thousand at
+   * most, as Redis does nothing else meanwhile.
+   */
   readonly lines: readonly number[];
   /** Of those lines, the completed ones. */
   readonly usage: BatchUsage;
@@ -140,6 +143,8 @@ export function createBatchRuns({
 
   /** Until all of this is done it is in the list of those that are not over: then it is done again. */
   async function close(batch: BatchRecord): Promise<void> {
+    // Closed before: nothing is announced once more.
+    if ((await redis.zscore(keys.batches, batch.id)) === null) return;
     await lines.forgetAll(batch.id);
     if (batch.webhookUrl !== null) await webhooks.add(batch.id);
     await index.closed(batch);
@@ -165,7 +170,8 @@ export function createBatchRuns({
     if (isBatchOver(record.state)) await close(record);
     else {
       await lines.forgetAll(batchId);
-      await index.entered(record);
+      // A Redis that is full refuses it, and is made room in by what a runner does.
+      await index.entered(record).catch(onError);
     }
     return {
       record,

@@ -1,13 +1,14 @@
 /**
- * An owner's jobs, newest first, a page at a time.
+ * An owner's jobs, newest first, a page at a time; or those of a batch, its last line first.
  *
  * The indexes only propose: each job is shown in the state of its record, and one that has left its
  * state or has gone meanwhile is passed over. A page costs the same whatever there is besides: so
  * many candidates are looked at and no more, and a page may therefore be short though more follow.
  */
-import { TERMINAL_STATES, isTerminalState } from '@qarr/router-core';
+import { TERMINAL_STATES, isTerminalState, lineJobId } from '@qarr/router-core';
 import type { JobState, JobSummary } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
+import type { BatchLines } from './batch-lines.ts';
 import type { Keys } from './keys.ts';
 import { SUMMARY_FIELDS, parseSummary } from './record.ts';
 
@@ -26,6 +27,8 @@ export interface ListCursor {
 
 export interface ListOptions {
   readonly owner: string;
+  /** Those of its lines that are in the system; not said: the owner's other jobs. */
+  readonly batchId?: string | undefined;
   /** Null for all of them. */
   readonly state: JobState | null;
   readonly limit: number;
@@ -58,10 +61,12 @@ type Candidate = ListCursor & { readonly index: string };
 export function createListing({
   redis,
   keys,
+  lines,
   onError,
 }: {
   redis: Redis;
   keys: Keys;
+  lines: Pick<BatchLines, 'inSystem'>;
   onError: (error: Error) => void;
 }): Listing {
   function indexesFor(owner: string, state: JobState | null): string[] {
@@ -104,6 +109,16 @@ export function createListing({
     return { found, isAll: horizon === undefined };
   }
 
+  /** As many lines as a batch has in the system are no more than its window. */
+  async function linesOf(batchId: string, after: ListCursor | null): Promise<Part> {
+    const inSystem = (await lines.inSystem(batchId)).toReversed();
+    const last = after === null ? Infinity : lineOf(after.jobId);
+    const found = inSystem
+      .filter((line) => line < last)
+      .map((line) => ({ index: '', jobId: lineJobId(batchId, line), createdAt: 0 }));
+    return { found, isAll: true };
+  }
+
   async function read(jobIds: readonly string[]): Promise<(JobSummary | null)[]> {
     const pipeline = redis.pipeline();
     for (const jobId of jobIds) pipeline.hmget(keys.job(jobId), ...SUMMARY_FIELDS);
@@ -121,13 +136,13 @@ export function createListing({
   }
 
   return {
-    async list({ owner, state, limit, after }) {
+    async list({ owner, batchId, state, limit, after }) {
       const open = keys.jobsOf(owner, 'open');
       const isMixed = state === 'queued' || state === 'running';
-      const { found, isAll } = await candidates(indexesFor(owner, state), {
-        after,
-        count: isMixed ? LOOKS_MAX : limit + 1,
-      });
+      const count = isMixed ? LOOKS_MAX : limit + 1;
+      const { found, isAll } = await (batchId === undefined
+        ? candidates(indexesFor(owner, state), { after, count })
+        : linesOf(batchId, after));
       const jobs = new Map<string, JobSummary>();
       const gone: string[] = [];
       let looked = 0;
@@ -149,6 +164,11 @@ export function createListing({
       return { jobs: [...jobs.values()], next: hasMore ? (found[looked - 1] ?? null) : null };
     },
   };
+}
+
+/** The number behind its last underscore: see `lineJobId`. Nothing follows another job. */
+function lineOf(jobId: string): number {
+  return Number(/_(\d+)$/.exec(jobId)?.[1] ?? 0);
 }
 
 /** Members and scores, one after another. */

@@ -177,7 +177,7 @@ export async function createProducerStore({
   const lines = createBatchLines({ redis, keys });
   const closing = createClosing({ redis, keys, index, lines, queues, ledger, quotas, webhooks });
   const deletion = createDeletion({ redis, keys, closing, onError });
-  const listing = createListing({ redis, keys, onError });
+  const listing = createListing({ redis, keys, lines, onError });
   const replicas = createReplicas({
     redis,
     keys,

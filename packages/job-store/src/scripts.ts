@@ -78,6 +78,7 @@ const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'ledger-read',
   'ledger-return',
   'ledger-start',
+  'owner-batch',
   'probe-lease',
   'quota-count',
   'quota-give-up',

@@ -18,7 +18,7 @@ type LineReading =
   | ({ readonly kind: 'line' } & BatchLine)
   | { readonly kind: 'wrong'; readonly error: BatchError };
 
-const CUSTOM_ID_CHARS_MAX = 512;
+export const CUSTOM_ID_CHARS_MAX = 512;
 
 /** A body may hold as much as one that comes by HTTP; here it lies in an object with a few fields. */
 const LINE_LIMITS = {

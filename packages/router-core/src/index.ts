@@ -67,6 +67,8 @@ export type {
   NewBatch,
   Segment,
 } from './batch.ts';
+export { batchRequestSchema, windowMsOf } from './batch-request.ts';
+export type { BatchRequest, InlineRequest } from './batch-request.ts';
 export { createBatchChecker } from './batch-checker.ts';
 export type { BatchChecker, BatchLimits } from './batch-checker.ts';
 export { parseBatchLine } from './batch-line.ts';

@@ -12,7 +12,8 @@
 import { z } from 'zod';
 import { fallbackSchema, jobClassSchema, onInterruptSchema } from './job.ts';
 import { PLACEHOLDER_ERROR, holdsPlaceholder } from './media-placeholders.ts';
-import { flag, name, text, wholeNumber } from './request-fields.ts';
+import { metadataSchema } from './metadata.ts';
+import { flag, name, wholeNumber } from './request-fields.ts';
 import { messagesSchema, textOf } from './request-messages.ts';
 import type { RequestMessage } from './request-messages.ts';
 import { responseFormatSchema } from './response-format.ts';
@@ -28,10 +29,6 @@ import type { ToolRequest } from './tools.ts';
 import { jobsOnlyFields, unsupportedFields } from './unsupported-fields.ts';
 import { checkWebhook, webhookFields } from './webhook-fields.ts';
 
-/** OpenAI's limits of `metadata`. */
-const METADATA_PAIRS_MAX = 16;
-const METADATA_KEY_CHARS_MAX = 64;
-const METADATA_VALUE_CHARS_MAX = 512;
 const generationFields = {
   messages: messagesSchema.optional(),
   prompt: plainText().min(1, 'must not be empty').optional(),
@@ -58,18 +55,7 @@ const runFields = {
   on_interrupt: onInterruptSchema.optional(),
   queue_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
   run_timeout_ms: wholeNumber(1, TIMEOUT_MS_MAX).optional(),
-  metadata: z
-    .record(z.string().max(METADATA_KEY_CHARS_MAX), text(METADATA_VALUE_CHARS_MAX), {
-      error: (issue) =>
-        issue.code === 'invalid_key'
-          ? `must have keys of at most ${METADATA_KEY_CHARS_MAX} characters`
-          : 'must be an object of strings',
-    })
-    .refine((value) => Object.keys(value).length <= METADATA_PAIRS_MAX, {
-      error: `must hold at most ${METADATA_PAIRS_MAX} pairs`,
-    })
-    .meta({ maxProperties: METADATA_PAIRS_MAX })
-    .optional(),
+  metadata: metadataSchema.optional(),
 };
 
 /** `POST /v1/route`: any request; only what routing looks at counts. */

@@ -106,7 +106,9 @@ function strike(
   random: Random,
   plan: (member: Member) => Strike,
 ): Strike | null {
-  const members = { api: world.apis, worker: world.workers, engine: world.engines }[kind];
+  const members = { api: world.apis, runner: [], worker: world.workers, engine: world.engines }[
+    kind
+  ];
   const member = pickOne(members, random);
   return member === null ? null : plan(member);
 }

@@ -20,7 +20,7 @@ const START_TIMEOUT_MS = 60_000;
 /** Beyond every drain time that the world sets. */
 const STOP_TIMEOUT_MS = 15_000;
 
-export type MemberKind = 'api' | 'worker' | 'engine';
+export type MemberKind = 'api' | 'runner' | 'worker' | 'engine';
 
 export interface Member {
   readonly name: string;

@@ -2,7 +2,7 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { createFolderStore, createS3Store } from '@qarr/file-store';
-import type { FileStore, S3Options } from '@qarr/file-store';
+import type { FileStore, S3StoreOptions } from '@qarr/file-store';
 import type { FileLimits } from '@qarr/job-store';
 import { ConfigurationError, flag, milliseconds, wholeNumber } from '@qarr/process';
 import type { Logger } from '@qarr/process';
@@ -80,7 +80,7 @@ export const fileVariables = {
 export interface FileConfig {
   readonly place:
     | { readonly kind: 'folder'; readonly folder: string }
-    | { readonly kind: 's3'; readonly options: S3Options };
+    | { readonly kind: 's3'; readonly options: S3StoreOptions };
   readonly fileBytesMax: number;
   readonly batchFileBytesMax: number;
   /** Of one owner. */

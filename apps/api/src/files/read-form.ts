@@ -72,7 +72,11 @@ export async function readForm<Stored>(
     'file',
     (name: string | undefined, content: Readable, givenName: string | undefined) => {
       const filename = givenName ?? '';
-      content.on('error', fail);
+      // The parser says here that the form ends in the middle of the file. Whoever stores the file lets go
+      // of it by an abort, and says why by itself.
+      content.on('error', (error: Error) => {
+        if (error.name !== 'AbortError') fail(malformed('is not valid multipart/form-data'));
+      });
       if (name !== 'file') {
         content.resume();
         fail(

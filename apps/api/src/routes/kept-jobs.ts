@@ -10,8 +10,12 @@ const PAGE_DEFAULT = 20;
 /** A page of these is some 100 KB at most. */
 const PAGE_MAX = 100;
 
+/** Ours are shorter. Nothing longer is looked for. */
+const ID_CHARS_MAX = 64;
+
 const listQuery = z.strictObject({
   status: jobStateSchema.optional(),
+  batch: z.string('must be given once').optional(),
   limit: z
     .string('must be given once')
     .regex(/^([1-9]\d?|100)$/, `must be a whole number from 1 to ${PAGE_MAX}`)
@@ -33,20 +37,29 @@ const deletedSchema = z.object({
 });
 
 export function registerKeptJobRoutes(app: Api, { store }: ApiDeps): void {
+  /** One of somebody else is as unknown as one that never was. */
+  async function findBatch(id: string, owner: string): Promise<void> {
+    const batch = id.length > ID_CHARS_MAX ? null : await store.batches.get(id);
+    if (batch?.owner !== owner) throw new QarrError('batch_not_found', { param: 'batch' });
+  }
+
   app.get(
     '/v1/jobs',
     {
       config: { access: 'read' },
       schema: {
-        summary: 'List jobs, newest first, without their results',
+        summary: 'List jobs, newest first, without their results: all, or those of a batch',
         querystring: listQuery,
         response: { 200: listSchema },
       },
     },
     async (request) => {
-      const { status, limit, after } = request.query;
+      const { status, batch, limit, after } = request.query;
+      const { owner } = request.caller;
+      if (batch !== undefined) await findBatch(batch, owner);
       const { jobs, next } = await store.list({
-        owner: request.caller.owner,
+        owner,
+        batchId: batch,
         state: status ?? null,
         limit: limit === undefined ? PAGE_DEFAULT : Number(limit),
         after: after === undefined ? null : cursorFrom(after),

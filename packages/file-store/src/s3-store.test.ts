@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { chunks, itKeepsFiles, textOf } from './contract-for-test.ts';
+import { startS3Server } from './s3-server-for-test.ts';
+import type { S3Server } from './s3-server-for-test.ts';
+import { createS3Store } from './s3-store.ts';
+
+const ROOM = { bytesMax: 100_000_000 };
+/** Two parts. */
+const LARGE = 'x'.repeat(90_000);
+
+let server: S3Server;
+beforeAll(async () => void (server = await startS3Server()));
+afterAll(() => server.stop());
+
+const open = () => createS3Store(server.options);
+const isFor = (name: string, part: string) => (request: string) =>
+  request.includes(name) && request.includes(part);
+
+describe('a store that speaks S3', () => {
+  itKeepsFiles({ open, leftovers: async () => server.uploads.size, largeBytes: 120_000 });
+
+  it('puts all keys behind the prefix', async () => {
+    await open().write('files/prefixed', chunks('x'), ROOM);
+    expect([...server.objects.keys()]).toContain('qarr/files/prefixed');
+    expect([...server.objects.keys()].filter((key) => !key.startsWith('qarr/'))).toEqual([]);
+  });
+
+  it.each(['cut', 'lose the answer', 500, 503] as const)('tries again after: %s', async (fault) => {
+    for (const part of ['PUT', 'uploads', 'partNumber', 'POST', 'GET']) {
+      server.fail(fault, { times: 1, when: isFor('again', part) });
+    }
+    await open().write('files/again', chunks('text'), ROOM);
+    expect(await textOf(open(), 'files/again')).toBe('text');
+    await open().write('files/again-large', chunks(LARGE), ROOM);
+    expect((await textOf(open(), 'files/again-large')).length).toBe(LARGE.length);
+    const [left] = [...server.uploads];
+    // One whose id was lost with the answer is tidied up.
+    if (left !== undefined) expect(fault).toBe('lose the answer');
+    server.age(60_000);
+    await open().tidy(30_000);
+    expect(server.uploads.size).toBe(0);
+  });
+
+  it('gives up after a few tries', async () => {
+    const before = server.requests.length;
+    server.fail(503, { times: 1_000, when: isFor('never', '') });
+    await expect(open().write('files/never', chunks('x'), ROOM)).rejects.toMatchObject({
+      problem: 'unavailable',
+    });
+    expect(server.requests.length - before).toBe(4);
+  });
+
+  it('does not wait for ever', async () => {
+    server.fail('hang', { times: 1_000, when: isFor('silent-store', '') });
+    const store = createS3Store({ ...server.options, timeoutMs: 20 });
+    await expect(store.read('files/silent-store')).rejects.toMatchObject({
+      problem: 'unavailable',
+    });
+  });
+
+  it('stops at once when it is told, also while the store is silent', async () => {
+    server.fail('hang', { times: 1, when: isFor('told', '') });
+    const given = new AbortController();
+    const writing = open().write('files/told', chunks('x'), { ...ROOM, signal: given.signal });
+    const reason = new Error('told');
+    setTimeout(() => given.abort(reason), 20);
+    await expect(writing).rejects.toBe(reason);
+  });
+
+  it('says that there is no room', async () => {
+    server.fail(507, { times: 1, when: isFor('no-room', 'partNumber') });
+    await expect(open().write('files/no-room', chunks(LARGE), ROOM)).rejects.toMatchObject({
+      problem: 'full',
+    });
+    expect(await open().read('files/no-room')).toBeNull();
+    expect(server.uploads.size).toBe(0);
+  });
+
+  it('believes no success that has an error in it', async () => {
+    server.fail('fail with 200', { times: 1, when: isFor('no-success', 'POST files') });
+    server.fail('fail with 200', {
+      times: 1,
+      when: (request) => request.startsWith('POST') && /no-success uploadId/.test(request),
+    });
+    await expect(open().write('files/no-success', chunks(LARGE), ROOM)).rejects.toMatchObject({
+      problem: 'unavailable',
+    });
+    expect(await open().read('files/no-success')).toBeNull();
+    expect(server.uploads.size).toBe(0);
+  });
+
+  it('tells nothing of its keys or of what the store says', async () => {
+    const store = createS3Store({ ...server.options, accessKeyId: 'wrong-access-key' });
+    const error: unknown = await store.check().catch((problem: unknown) => problem);
+    const told = JSON.stringify([String(error), String((error as Error).cause)]);
+    expect(told).toContain('SignatureDoesNotMatch');
+    expect(told).not.toMatch(/wrong-access-key|secret/);
+  });
+
+  it('does not know how much room there is', async () => {
+    expect(await open().room()).toBeNull();
+  });
+});

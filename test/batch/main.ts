@@ -1,0 +1,91 @@
+/**
+ * `npm run batches`: a batch through the whole system while people stream and processes are killed, and
+ * whether each line has its outcome once. Read this first, then `run.ts` (one run), `check.ts` (what is
+ * checked) and `docs/batches.md`.
+ */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { createRandom } from '../chaos/random.ts';
+import { drawKills } from './kills.ts';
+import { USAGE, readOptions } from './options.ts';
+import type { BatchOptions } from './options.ts';
+import { formatReport, jsonReport, verdictOf } from './report.ts';
+import { runBatch } from './run.ts';
+import { worldFor } from './shape.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const EXIT_FAILED = 1;
+const EXIT_MISUSED = 2;
+/** As a shell reports it. */
+const EXIT_STOPPED = { SIGINT: 130, SIGTERM: 143 } as const;
+const POLL_MS = 100;
+const TOKENS = [8, 32] as const;
+
+// By the exit, which takes the processes of the run along.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => process.exit(EXIT_STOPPED[signal]));
+}
+const parsed = readOptions(process.argv.slice(2), () => randomBytes(4).toString('hex'));
+switch (parsed.kind) {
+  case 'help':
+    say(USAGE);
+    break;
+  case 'refused':
+    process.stderr.write(`batches: ${parsed.message}; see --help\n`);
+    process.exitCode = EXIT_MISUSED;
+    break;
+  case 'run':
+    process.exitCode = await run(parsed.options);
+    break;
+  default:
+    parsed satisfies never;
+}
+
+async function run(options: BatchOptions): Promise<number> {
+  const { seed, flags, folder, lines, kills, streams, baselineMs, engines } = options;
+  const head = {
+    seed,
+    commit: await commitOf(ROOT),
+    command: `npm run batches -- ${[...flags, `--seed ${seed}`].join(' ')}`,
+  };
+  say(`seed ${head.seed}, commit ${head.commit}`);
+  const plan = {
+    seed,
+    lines,
+    streams,
+    baselineMs,
+    tokens: TOKENS,
+    pollEveryMs: POLL_MS,
+    shape: worldFor(engines),
+    kills: drawKills(kills, createRandom(`${seed}/plan`)),
+  };
+  const result = await runBatch(plan, say);
+  const report = formatReport(result, head);
+  say(report);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'batches-report.md'), `# Report of a run of a batch\n\n${report}`);
+  await writeFile(join(folder, 'batches-report.json'), jsonReport(result, head));
+  say(`written: ${join(folder, 'batches-report.md')} and .json`);
+  if (result.folder !== null) say(`logs of the processes: ${result.folder}`);
+  say(verdictOf(result));
+  return result.violations.length === 0 ? 0 : EXIT_FAILED;
+}
+
+async function commitOf(root: string): Promise<string> {
+  const git = (...args: string[]) => promisify(execFile)('git', ['-C', root, ...args]);
+  try {
+    const { stdout: commit } = await git('rev-parse', '--short', 'HEAD');
+    const { stdout: changes } = await git('status', '--porcelain', '--', 'apps', 'packages');
+    return commit.trim() + (changes === '' ? '' : ' and changes');
+  } catch {
+    // Not a clone.
+    return 'unknown';
+  }
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
