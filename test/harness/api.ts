@@ -106,8 +106,8 @@ export async function startApiWorld(
 }
 
 async function spawnApi(environment: Environment, within: readonly string[]): Promise<ApiProcess> {
-  const [command = '', ...args] = [...within, process.execPath, MAIN];
-  const child = spawn(command, args, {
+  const command: readonly string[] = [...within, process.execPath, MAIN];
+  const child = spawn(command[0] ?? '', command.slice(1), {
     // Nothing of this machine's settings: neither variables nor a configuration file.
     cwd: tmpdir(),
     env: { PORT: '0', OPS_PORT: '0', QARR_DRAIN_MS: '200', ...environment },

@@ -4,7 +4,7 @@ export type FormPart =
   | { readonly name: string; readonly value: string }
   | { readonly name: string; readonly filename: string; readonly content: string | Buffer };
 
-export const BOUNDARY = 'the-boundary';
+const BOUNDARY = 'the-boundary';
 export const FORM_TYPE = `multipart/form-data; boundary=${BOUNDARY}`;
 export const FORM_END = `--${BOUNDARY}--\r\n`;
 
@@ -12,7 +12,7 @@ export function formOf(...parts: readonly FormPart[]): Buffer {
   return Buffer.concat([...parts.map(partOf), Buffer.from(FORM_END)]);
 }
 
-export function partOf(part: FormPart): Buffer {
+function partOf(part: FormPart): Buffer {
   return Buffer.concat([Buffer.from(headOf(part)), contentOf(part), Buffer.from('\r\n')]);
 }
 

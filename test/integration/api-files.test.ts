@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { readdir, readlink } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { createFolderStore } from '@qarr/file-store';
@@ -68,7 +68,7 @@ async function upload(
     headers: { ...key.headers, 'content-type': type },
     body,
     ...(body instanceof ReadableStream ? { duplex: 'half' } : {}),
-  } as RequestInit);
+  });
   const { status, headers } = response;
   return { status, headers, body: (await response.json()) as Answer['body'] };
 }
@@ -209,14 +209,6 @@ describe('an upload', () => {
 
   const large = Buffer.alloc(BATCH_BYTES_MAX + 1, 'x');
   const largest = Buffer.alloc(2_000_001, 'x');
-  const expiry = (anchor: string, seconds: string): FormPart[] => [
-    { name: 'expires_after[anchor]', value: anchor },
-    { name: 'expires_after[seconds]', value: seconds },
-  ];
-  const form = (content: Buffer | string, type = FORM_TYPE) => ({
-    body: Buffer.from(content),
-    type,
-  });
   const whole = formOf(PURPOSE, FILE);
 
   it.each([
@@ -397,11 +389,6 @@ describe('an upload', () => {
     expect(await stored()).toEqual([]);
     await world.redis.del('{qarr:_files}:due');
   });
-
-  async function namesOf(name: string): Promise<string[]> {
-    const ids = await world.redis.zrange(`{qarr:_files}:${name}`, '0', '-1');
-    return ids.map((id) => `files/${id}`);
-  }
 });
 
 describe('the limits of an owner', () => {
@@ -462,7 +449,7 @@ describe('a reader', () => {
       raw.socket.pause();
       return raw;
     });
-    await waitUntil('they are gone', async () => (await openConnections()) === 0);
+    await waitUntil('they are gone', async () => (await openFiles()) === 0);
     for (const { socket } of stuck) socket.destroy();
     await forgetAll();
   });
@@ -511,22 +498,20 @@ describe('a disk', () => {
     await raw.until('"code":"files_full"');
     expect(raw.text).toMatch(/^HTTP\/1.1 507 /);
     raw.socket.destroy();
-    const of = (bytes: number) =>
-      formOf({ name: 'purpose', value: 'user_data' }, { ...FILE, content: randomBytes(bytes) });
     // Nobody can tell how much will come.
-    const streamed = () => new Blob([of(6_000_000)]).stream() as unknown as ReadableStream;
-    const { body } = await upload(of(3_000_000), { url });
+    const streamed = () => new Blob([fileOf(6_000_000)]).stream() as unknown as ReadableStream;
+    const { body } = await upload(fileOf(3_000_000), { url });
     for (let time = 0; time < 2; time += 1) {
       const answer = await upload(streamed(), { url });
       expect([answer.status, answer.body.error?.code]).toEqual([507, 'files_full']);
     }
     expect((await openai.files.list()).data.map(({ id }) => id)).toEqual([body.id]);
     // What was cut off takes no room.
-    const second = await upload(of(600_000), { url });
+    const second = await upload(fileOf(600_000), { url });
     expect(second.status).toBe(200);
-    expect((await upload(of(3_000_000), { url })).status).toBe(507);
+    expect((await upload(fileOf(3_000_000), { url })).status).toBe(507);
     await openai.files.delete(body.id);
-    const third = await upload(of(3_000_000), { url });
+    const third = await upload(fileOf(3_000_000), { url });
     expect(third.status).toBe(200);
     for (const { id } of [second.body, third.body]) {
       const { bytes } = await openai.files.retrieve(id);
@@ -542,12 +527,31 @@ function headFor(length: number): string {
   return `POST /v1/files HTTP/1.1\r\nhost: localhost\r\nauthorization: ${key.headers.authorization}\r\ncontent-type: ${FORM_TYPE}\r\ncontent-length: ${length}\r\n\r\n`;
 }
 
-/** Of answers that are on their way. */
-async function openConnections(): Promise<number> {
+/** Of files that are being read. */
+async function openFiles(): Promise<number> {
   const fds = await readdir(`/proc/${world.api.pid}/fd`);
-  const { readlink } = await import('node:fs/promises');
   const links = await Promise.all(
     fds.map((fd) => readlink(`/proc/${world.api.pid}/fd/${fd}`).catch(() => '')),
   );
   return links.filter((link) => link.startsWith(join(world.filesFolder, 'files'))).length;
+}
+
+function expiry(anchor: string, seconds: string): FormPart[] {
+  return [
+    { name: 'expires_after[anchor]', value: anchor },
+    { name: 'expires_after[seconds]', value: seconds },
+  ];
+}
+
+function form(content: Buffer | string, type = FORM_TYPE): { body: Buffer; type: string } {
+  return { body: Buffer.from(content), type };
+}
+
+function fileOf(bytes: number): Buffer {
+  return formOf({ name: 'purpose', value: 'user_data' }, { ...FILE, content: randomBytes(bytes) });
+}
+
+async function namesOf(name: string): Promise<string[]> {
+  const ids = await world.redis.zrange(`{qarr:_files}:${name}`, '0', '-1');
+  return ids.map((id) => `files/${id}`);
 }

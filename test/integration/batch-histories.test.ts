@@ -16,7 +16,10 @@ const LINES = 4;
 const HISTORIES = 60;
 const NO_FILES = { outputFileId: null, errorFileId: null };
 
-const runner = fc.nat(1);
+const runner = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(0) },
+  { weight: 1, arbitrary: fc.constant(1) },
+);
 /** Also one that there is not. */
 const line = fc.nat(LINES);
 const of = <Kind extends string>(kind: Kind) => ({ kind: fc.constant(kind) });

@@ -54,12 +54,14 @@ describe('a batch', () => {
     const job = { state: 'completed', result: { text: 'Hi' }, batch: { customId: 'line-1' } };
     expect(await untilEnded(runs, batch, [1])).toMatchObject([{ line: 1, job }]);
     expect(await runs.ended(batch.id, { limit: 9, except: new Set([1]) })).toEqual([]);
+    // Only what is committed is forgotten.
+    await runs.forget(batch.id, [0, 1]);
+    expect(await untilEnded(runs, batch, [1])).toMatchObject([{ job }]);
     const first = commitOf([1]);
     expect(await runs.commit(batch.id, epoch, first)).toBe('ok');
     expect(await runs.finalizing(batch.id, epoch)).toBe('conflict');
     expect(await runs.finish(batch.id, epoch, NO_FILES)).toBe('conflict');
     await runs.forget(batch.id, [0, 1]);
-    // Only what is committed is forgotten.
     expect(await store.get(lineJobId(batch.id, 0))).not.toBeNull();
     expect(await store.get(lineJobId(batch.id, 1))).toBeNull();
     await runLine(worker, batch, 0);
@@ -105,6 +107,18 @@ describe('a batch', () => {
       cursors: { fast: 1 },
       segments: commits.map(({ segment }) => segment),
     });
+  });
+
+  it('is rid of the jobs that a runner had committed and not forgotten', async () => {
+    const { runs, store, worker, started } = await world();
+    const { batch, epoch } = await started(2);
+    for (const line of [0, 1]) await feed(store, batch, line);
+    await runLine(worker, batch, 0);
+    await untilEnded(runs, batch, [0]);
+    await runs.commit(batch.id, epoch, commitOf([0]));
+    await runs.open(batch.id, epoch);
+    expect(await store.get(lineJobId(batch.id, 0))).toBeNull();
+    expect(await store.get(lineJobId(batch.id, 1))).not.toBeNull();
   });
 
   it('takes no write of a runner after a later one has opened it', async () => {
@@ -251,6 +265,25 @@ describe('the states of a batch', () => {
     }
   });
 
+  it('do not end before each line has its outcome, also where it is cancelled', async () => {
+    const { runs, batches, started } = await world();
+    const { batch, epoch } = await started(2);
+    await runs.commit(batch.id, epoch, commitOf([1]));
+    await batches.cancel(batch.id);
+    expect(await runs.finalizing(batch.id, epoch)).toBe('conflict');
+    expect(await runs.finish(batch.id, epoch, NO_FILES)).toBe('conflict');
+    await runs.commit(batch.id, epoch, commitOf([0], { failed: 1 }));
+    expect(await runs.finish(batch.id, epoch, FILES)).toBe('ok');
+    const ended = {
+      state: 'cancelled',
+      total: 2,
+      completed: 1,
+      failed: 1,
+      outputFileId: 'file-out',
+    };
+    expect(await batches.get(batch.id)).toMatchObject(ended);
+  });
+
   it('say what is wrong with its file', async () => {
     const { runs, batches } = await world();
     const batch = newBatch();
@@ -287,9 +320,8 @@ describe('the lease', () => {
     expect((await takeLease(runs, 'b')).epoch).toBeGreaterThan(second.epoch);
     // A Redis that has lost its last moments gives no epoch twice.
     const last = await takeLease(runs, 'b');
-    await stores.redis.del(name);
     await waitUntil('the clock goes on', async () => {
-      await runs.release('c');
+      await stores.redis.del(name);
       return (await takeLease(runs, 'c')).epoch > last.epoch;
     });
   });
@@ -313,7 +345,7 @@ describe('a new batch', () => {
   });
 
   it('is refused where its owner has too many that are not over', async () => {
-    const { batches, runs } = await world();
+    const { stores, batches, runs } = await world();
     const made = await Promise.all(
       Array.from({ length: 20 }, () => batches.create(newBatch(), { openMax: 3 })),
     );
@@ -326,6 +358,8 @@ describe('a new batch', () => {
     const [first] = await batches.open('ann');
     await runs.open(first?.id ?? '', epoch);
     await runs.validated(first?.id ?? '', epoch, { errors: [WRONG] });
+    // Where a process has died before it could say so, too.
+    await stores.redis.zadd(`${stores.root}:batches:{ann}:open`, 1, first?.id ?? '');
     expect(await batches.create(newBatch(), { openMax: 3 })).toMatchObject({ kind: 'created' });
   });
 
@@ -437,8 +471,8 @@ describe('the job of a line', () => {
     const { batch, epoch } = await started(3);
     for (const line of [0, 1, 2]) await feed(store, batch, line);
     const followed = lineJobId(batch.id, 0);
-    const feedOf = store.follow(followed, { after: 0, signal: AbortSignal.timeout(10_000) });
-    await feedOf[Symbol.asyncIterator]().next();
+    const following = store.follow(followed, { after: 0, signal: AbortSignal.timeout(10_000) });
+    await following.next();
     for (const line of [0, 1]) await runLine(worker, batch, line);
     await untilEnded(runs, batch, [0, 1]);
     await runs.commit(batch.id, epoch, commitOf([0, 1, 2]));
@@ -455,6 +489,52 @@ describe('the job of a line', () => {
     await store.cancel(lineJobId(batch.id, 2));
     expect(await redis.pttl(`${root}:{${lineJobId(batch.id, 2)}}:job`)).toBeLessThanOrEqual(60_000);
     expect(await runs.ended(batch.id, { limit: 9, except: new Set() })).toEqual([]);
+  });
+
+  it('is put back where it was, but not after its outcome, by a sweep', async () => {
+    const { stores, worker, runs, started } = await world();
+    const { redis, root } = stores;
+    const store = await stores.producer({ mendAfterMs: 0, passEveryMs: 0 });
+    const { batch, epoch } = await started(2);
+    const [queued, done] = [lineJobId(batch.id, 0), lineJobId(batch.id, 1)];
+    for (const line of [0, 1]) await feed(store, batch, line);
+    const following = store.follow(done, { after: 0, signal: AbortSignal.timeout(10_000) });
+    await following.next();
+    await runLine(worker, batch, 1);
+    await untilEnded(runs, batch, [1]);
+    // What a crash may have left: in no list, or to be closed once more.
+    const [open, ended] = ['open', 'ended'].map((part) => `${root}:{${batch.id}}:${part}`);
+    await redis.del(String(open), String(ended));
+    const closeAgain = async () => {
+      await redis.zadd(`${root}:open`, 1, done, 2, queued);
+      await store.sweep();
+    };
+    await closeAgain();
+    expect(await redis.smembers(String(open))).toEqual(['0']);
+    expect(await redis.smembers(String(ended))).toEqual(['1']);
+    await runs.commit(batch.id, epoch, commitOf([1]));
+    await runs.forget(batch.id, [1]);
+    await closeAgain();
+    expect(await redis.smembers(String(ended))).toEqual([]);
+    await runs.commit(batch.id, epoch, commitOf([0]));
+    await runs.finalizing(batch.id, epoch);
+    await runs.finish(batch.id, epoch, NO_FILES);
+    await closeAgain();
+    expect(await redis.exists(String(open), String(ended))).toBe(0);
+    expect(await store.get(done)).toMatchObject({ state: 'completed' });
+  });
+
+  it('is found by the sweep, also where that has just forgotten an earlier try', async () => {
+    const { stores, started } = await world();
+    const { redis, root } = stores;
+    const store = await stores.producer({ mendAfterMs: 0, passEveryMs: 0 });
+    const { batch } = await started(300);
+    const lines = Array.from({ length: 300 }, (_, at) => at);
+    const tries = lines.flatMap((at) => [1, lineJobId(batch.id, at)]);
+    for (const index of ['open', 'deadlines']) await redis.zadd(`${root}:${index}`, ...tries);
+    await Promise.all([store.sweep(), ...lines.map((at) => feed(store, batch, at))]);
+    expect(await redis.zcard(`${root}:open`)).toBe(300);
+    expect(await redis.zcard(`${root}:deadlines`)).toBe(300);
   });
 
   it('is kept until it is collected, though its runner may be down for days', async () => {
@@ -508,7 +588,9 @@ describe('the job of a line', () => {
     const quota = { keyId, concurrency: 1, tokensPerDay: 100, tokens: 30, promptTokens: 1 };
     const line = { ...quota, concurrency: null };
     for (const at of [0, 1, 2]) {
-      expect(await feed(store, batch, at, { quota: line })).toMatchObject({ kind: 'created' });
+      // It asks for no place, whatever its key may have.
+      const asked = at === 2 ? quota : line;
+      expect(await feed(store, batch, at, { quota: asked })).toMatchObject({ kind: 'created' });
     }
     expect(await feed(store, batch, 3, { quota: line })).toMatchObject({ why: 'tokens' });
     const mine = { batch: undefined, quota: { ...quota, tokens: 1 } };

@@ -5,6 +5,8 @@
 import type {
   AcceptedJob,
   ApiErrorCode,
+  Batch,
+  BatchRequest,
   Cancellation,
   ChatRequest,
   Job,
@@ -13,16 +15,20 @@ import type {
   JobToken,
   Route,
   RouteRequest,
+  StoredFile,
   Tiers,
 } from '@qarr/client';
 import type {
   ErrorCode as RouterErrorCode,
   JobEvent as LoggedJobEvent,
+  batchRequestSchema,
   chatRequestSchema,
   jobRequestSchema,
   routeRequestSchema,
 } from '@qarr/router-core';
 import { expectTypeOf, it } from 'vitest';
+import type { batchObjectSchema } from '../../apps/api/src/batches/batch-object.ts';
+import type { fileObjectSchema } from '../../apps/api/src/files/file-object.ts';
 import type { jobObjectSchema } from '../../apps/api/src/job-object.ts';
 import type { acceptedSchema, receiptSchema, tokenSchema } from '../../apps/api/src/routes/jobs.ts';
 import type { routeSchema, tiersSchema } from '../../apps/api/src/routes/tiers.ts';
@@ -57,6 +63,8 @@ it('has the answers of the API', () => {
   expectTypeOf<Output<typeof routeSchema>>().toEqualTypeOf<Route>();
   expectTypeOf<Output<typeof tiersSchema>>().toExtend<Tiers>();
   expectTypeOf<Tiers>().toExtend<Output<typeof tiersSchema>>();
+  expectTypeOf<Output<typeof batchObjectSchema>>().toEqualTypeOf<Batch>();
+  expectTypeOf<Output<typeof fileObjectSchema>>().toEqualTypeOf<StoredFile>();
 });
 
 it('can ask for what the API understands, and for nothing else', () => {
@@ -72,6 +80,8 @@ it('can ask for what the API understands, and for nothing else', () => {
   expectTypeOf<keyof ChatRequest>().toEqualTypeOf<
     Exclude<keyof Understood<Input<typeof chatRequestSchema>>, 'service_tier'>
   >();
+  expectTypeOf<BatchRequest>().toExtend<Input<typeof batchRequestSchema>>();
+  expectTypeOf<keyof BatchRequest>().toEqualTypeOf<keyof Input<typeof batchRequestSchema>>();
   expectTypeOf<RouteRequest>().toExtend<Named<Input<typeof routeRequestSchema>>>();
 });
 

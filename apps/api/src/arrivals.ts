@@ -6,7 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 
 /** How long a body may take that is expected to be large. */
-export interface ArrivalLimits {
+interface ArrivalLimits {
   /** Without a byte, while we would have taken one. */
   readonly idleMs: number;
   readonly totalMs: number;

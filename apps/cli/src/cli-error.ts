@@ -1,5 +1,12 @@
+/** What a command ends with where it does not do what it was asked: see docs/cli.md. */
+
+export const EXIT_FAILED = 1;
 /** Bad use or a bad configuration; the same number that most commands use. */
 export const EXIT_BAD_USE = 2;
+/** The batch is over, and not each of its lines has an answer. */
+export const EXIT_INCOMPLETE = 3;
+/** What a shell reports for a process that Ctrl-C ended. */
+export const EXIT_INTERRUPTED = 130;
 
 /** Something that the user can mend: its message is the one line that says what and how. */
 export class CliError extends Error {
@@ -7,7 +14,7 @@ export class CliError extends Error {
 
   constructor(
     message: string,
-    { exitCode = 1, cause }: { exitCode?: number; cause?: unknown } = {},
+    { exitCode = EXIT_FAILED, cause }: { exitCode?: number; cause?: unknown } = {},
   ) {
     super(message, { cause });
     this.name = 'CliError';
@@ -15,7 +22,7 @@ export class CliError extends Error {
   }
 }
 
-/** A bad value of a variable: names it and says what is allowed. */
+/** A bad value of a variable or an option: names it and says what is allowed. */
 export function badValue(message: string): CliError {
   return new CliError(message, { exitCode: EXIT_BAD_USE });
 }

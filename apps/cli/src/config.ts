@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createDeployment } from '@qarr/router-core';
-import type { Deployment, TierConfig } from '@qarr/router-core';
+import type { Deployment, RoutingPolicy, TierConfig } from '@qarr/router-core';
 import { parse } from 'yaml';
 import { badValue, messageOf } from './cli-error.ts';
 
@@ -106,6 +106,20 @@ export function usesColours(env: NodeJS.ProcessEnv = process.env): boolean {
 /** What `qarr keys` hands on to the API's tool. */
 export function readToolEnvironment(): { folder: string; env: NodeJS.ProcessEnv } {
   return { folder: process.cwd(), env: process.env };
+}
+
+/**
+ * A file as the user named it. `npm run qarr` runs in the folder of the project, wherever it was
+ * typed: npm says where that was.
+ */
+export function fileAsTyped(file: string, env: NodeJS.ProcessEnv = process.env): string {
+  const typedIn = env['npm_lifecycle_event'] === 'qarr' ? env['INIT_CWD'] : undefined;
+  return typedIn === undefined || typedIn === process.cwd() ? file : path.resolve(typedIn, file);
+}
+
+/** By the configuration file of this folder, or the default. */
+export function readRoutingPolicy(): RoutingPolicy {
+  return readDeployment({ env: process.env, folder: process.cwd() }).deployment.policy;
 }
 
 /** The key that commands show to the API. */

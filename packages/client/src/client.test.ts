@@ -1,62 +1,13 @@
 /** Against servers that do what the API does only on bad days; the API itself is in `test/`. */
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { ServerResponse } from 'node:http';
+import { describe, expect, test, vi } from 'vitest';
 import { createClient } from './client.ts';
-import { QarrClientError } from './errors.ts';
-import type { ClientOptions } from './options.ts';
+import { clientOf, failureOf, json, refuse } from './server-for-test.ts';
 
 // A busy machine is no failure.
 vi.setConfig({ testTimeout: 30_000 });
 
 const JOB = { id: 'job_1', object: 'job', status: 'queued' };
-
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(async () => {
-    const closed = once(server, 'close');
-    server.close();
-    server.closeAllConnections();
-    await closed;
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-function json(response: ServerResponse, status: number, body: object, headers = {}): void {
-  response
-    .writeHead(status, { 'content-type': 'application/json', ...headers })
-    .end(JSON.stringify(body));
-}
-
-function refuse(response: ServerResponse, status: number, code: string, headers = {}): void {
-  json(response, status, { error: { message: 'No.', type: 't', param: 'p', code } }, headers);
-}
-
-async function failureOf(call: Promise<unknown>): Promise<QarrClientError> {
-  const error = await call.then(
-    () => null,
-    (problem: unknown) => problem,
-  );
-  if (error instanceof QarrClientError) return error;
-  throw new Error(`Not a client error: ${String(error)}`);
-}
-
-/** A client of a server that answers the n-th request by the n-th of these, and the rest by the last. */
-async function clientOf(
-  answers: readonly ((response: ServerResponse, request: IncomingMessage) => void)[],
-  options: Partial<ClientOptions> = {},
-) {
-  const requests: IncomingMessage[] = [];
-  const baseUrl = await serve((request, response) => {
-    requests.push(request);
-    request.resume();
-    answers[Math.min(requests.length, answers.length) - 1]?.(response, request);
-  });
-  return { client: createClient({ baseUrl, ...options }), requests, baseUrl };
-}
 
 const accept = (response: ServerResponse) => json(response, 202, JOB);
 const busy = (response: ServerResponse) =>

@@ -8,14 +8,17 @@ import type {
   Route,
   Tiers,
 } from './answers.ts';
+import { createBatches } from './batches.ts';
+import type { Batches, Files } from './batch-calls.ts';
 import { createBreakers } from './breakers.ts';
 import { breakerName, createChat } from './chat.ts';
 import { QarrClientError, invalidOption } from './errors.ts';
 import type { StreamEvent } from './events.ts';
 import { readEventStream } from './event-stream.ts';
+import { createFiles } from './files.ts';
 import { follow } from './follow.ts';
 import { createHttp } from './http.ts';
-import type { Call } from './http.ts';
+import type { CallApi } from './http.ts';
 import type {
   CallOptions,
   ChatOptions,
@@ -24,6 +27,7 @@ import type {
   StreamOptions,
   SubmitOptions,
 } from './options.ts';
+import { randomKey } from './random-key.ts';
 import type { ChatRequest, JobRequest, RouteRequest } from './requests.ts';
 import { withRetries } from './retry.ts';
 import { readOptions } from './settings.ts';
@@ -47,6 +51,10 @@ export interface QarrClient {
   /** Where a request would go, and why; nothing is run. */
   route(request: RouteRequest, options?: CallOptions): Promise<Route>;
   tiers(options?: CallOptions): Promise<Tiers>;
+  /** What batches are made from, and what they leave. */
+  readonly files: Files;
+  /** Many requests at once, for whoever can wait. */
+  readonly batches: Batches;
 }
 
 export function createClient(options: ClientOptions): QarrClient {
@@ -54,7 +62,7 @@ export function createClient(options: ClientOptions): QarrClient {
   const http = createHttp(settings, options);
   const breakers = createBreakers(options);
 
-  async function call<Body>(request: Omit<Call, 'timeoutMs'>): Promise<Body> {
+  const call: CallApi = async <Body>(request: Parameters<CallApi>[0]) => {
     const { signal } = request;
     const { timeoutMs } = settings;
     const answer = await withRetries(() => http.send({ ...request, timeoutMs }), {
@@ -62,7 +70,7 @@ export function createClient(options: ClientOptions): QarrClient {
       signal,
     });
     return answer.body as Body;
-  }
+  };
 
   async function submit(
     request: JobRequest,
@@ -126,6 +134,8 @@ export function createClient(options: ClientOptions): QarrClient {
     route: (request, { signal } = {}) =>
       call({ method: 'POST', path: '/v1/route', body: request, signal }),
     tiers: ({ signal } = {}) => call({ method: 'GET', path: '/v1/tiers', signal }),
+    files: createFiles({ http, call, settings }),
+    batches: createBatches(call),
   };
 }
 
@@ -139,10 +149,4 @@ function idOf(job: JobRef): string {
 
 function pathOf(job: JobRef): string {
   return `/v1/jobs/${encodeURIComponent(idOf(job))}`;
-}
-
-/** `crypto.randomUUID` exists on pages of https only. */
-function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -44,7 +44,11 @@ export async function* readEventStream({
       const given = typeof token === 'function' ? await token() : token;
       const shown =
         given === null || given === undefined ? '' : `&token=${encodeURIComponent(given)}`;
-      return http.open(`${path}${shown}`, connection.signal);
+      return http.open({
+        path: `${path}${shown}`,
+        headers: { accept: 'text/event-stream' },
+        signal: connection.signal,
+      });
     });
     if (response.status === 204 || response.body === null) {
       yield { kind: 'nothing_follows' };

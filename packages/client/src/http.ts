@@ -8,15 +8,23 @@ import { within } from './within.ts';
 /** May pass by themselves. A 409 does not: what it conflicts with will still be there. */
 const PASSING_STATUSES: ReadonlySet<number> = /* #__PURE__ */ new Set([408, 425, 429]);
 
-export interface Call {
-  readonly method: 'GET' | 'POST';
+const OPEN_STATUSES: ReadonlySet<number> = /* #__PURE__ */ new Set([200, 204, 206]);
+
+interface Call {
+  readonly method: 'GET' | 'POST' | 'DELETE';
   /** From `/v1` on. */
   readonly path: string;
+  /** Those that are undefined are left out. */
+  readonly query?: Readonly<Record<string, string | number | undefined>> | undefined;
+  /** A form as it is, anything else as JSON. */
   readonly body?: object | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
 }
+
+/** A call as all calls are made: in time, and again where that may help. */
+export type CallApi = <Body>(request: Omit<Call, 'timeoutMs'>) => Promise<Body>;
 
 interface Answer {
   /** As parsed; an object. */
@@ -26,8 +34,12 @@ interface Answer {
 
 export interface Http {
   send(call: Call): Promise<Answer>;
-  /** A response whose body is for the caller to read; only 200 and 204 are no errors. */
-  open(path: string, signal: AbortSignal): Promise<Response>;
+  /** A response whose body is for the caller to read; only 200, 204 and 206 are no errors. */
+  open(call: {
+    path: string;
+    headers: Readonly<Record<string, string>>;
+    signal: AbortSignal;
+  }): Promise<Response>;
 }
 
 export function createHttp(
@@ -40,21 +52,23 @@ export function createHttp(
   let current = 0;
 
   async function request(
-    { method, path, body, headers }: Pick<Call, 'method' | 'path' | 'body' | 'headers'>,
+    { method, path, query, body, headers }: Omit<Call, 'timeoutMs' | 'signal'>,
     signal: AbortSignal,
   ): Promise<Response> {
     const key = typeof apiKey === 'function' ? await apiKey() : apiKey;
+    // The platform says what kind of form it is, and where its parts end.
+    const isJson = body !== undefined && !(body instanceof FormData);
     const sent = headersOf({
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(isJson ? { 'content-type': 'application/json' } : {}),
       ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
       ...headers,
     });
     const used = current;
     try {
-      const response = await fetch(`${bases[used] ?? ''}${path}`, {
+      const response = await fetch(`${bases[used] ?? ''}${path}${searchOf(query)}`, {
         method,
         headers: sent,
-        body: body === undefined ? null : JSON.stringify(body),
+        body: isJson ? JSON.stringify(body) : (body ?? null),
         signal,
       });
       if (response.status >= 500) leave(used);
@@ -81,14 +95,22 @@ export function createHttp(
         throw badAnswer(`${call.method} ${call.path} was not answered by QARR.`);
       });
     },
-    async open(path, signal) {
-      const call = { method: 'GET', path, headers: { accept: 'text/event-stream' } } as const;
+    async open({ signal, ...asked }) {
+      const call = { method: 'GET', ...asked } as const;
       const response = await request(call, signal);
-      if (response.status === 200 || response.status === 204) return response;
+      if (OPEN_STATUSES.has(response.status)) return response;
       const body = parse(await readText(response, answerCharsMax));
       throw errorOf(response, { body, call });
     },
   };
+}
+
+function searchOf(query: Call['query'] = {}): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) search.append(name, String(value));
+  }
+  return search.size === 0 ? '' : `?${search.toString()}`;
 }
 
 /** What `fetch` says of a wrong one repeats it, and it may be a key. */

@@ -1,13 +1,20 @@
 // The client
 export { createClient } from './client.ts';
 export type { QarrClient } from './client.ts';
+export type { Batches, Files } from './batch-calls.ts';
 export type {
+  BatchListOptions,
+  BatchRef,
+  BatchResultsOptions,
   BreakerChange,
   BreakerSettings,
   CallOptions,
   ChatFallback,
   ChatOptions,
   ClientOptions,
+  ContentOptions,
+  FileListOptions,
+  FileRef,
   JobRef,
   StreamOptions,
   SubmitOptions,
@@ -19,8 +26,11 @@ export type { ApiErrorCode, ClientErrorCode, ErrorCode } from './errors.ts';
 
 // What is asked
 export type {
+  BatchLine,
+  BatchRequest,
   ChatRequest,
   Fallback,
+  FileUpload,
   JobClass,
   JobRequest,
   Message,
@@ -33,6 +43,7 @@ export type {
 } from './requests.ts';
 
 // What is answered
+export { isBatchOver } from './batch-answers.ts';
 export { isTerminal } from './events.ts';
 export type {
   CancelledEvent,
@@ -72,3 +83,17 @@ export type {
   Tiers,
   TierWorker,
 } from './answers.ts';
+export type {
+  Batch,
+  BatchEndpoint,
+  BatchError,
+  BatchList,
+  BatchOutcome,
+  BatchResults,
+  BatchStatus,
+  BatchUsage,
+  DeletedFile,
+  FileList,
+  FilePurpose,
+  StoredFile,
+} from './batch-answers.ts';

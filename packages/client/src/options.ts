@@ -1,5 +1,6 @@
 /** What a client and its calls can be told; what it makes of that is in `settings.ts`. */
 import type { BreakerState } from './answers.ts';
+import type { FilePurpose } from './batch-answers.ts';
 
 export type ChatFallback = 'none' | 'queue' | 'cache';
 
@@ -28,10 +29,12 @@ export interface ClientOptions {
   readonly fetch?: typeof globalThis.fetch | undefined;
   /** Tries of a request after the first one. */
   readonly maxRetries?: number | undefined;
-  /** For the answer to one try, but for chats. */
+  /** For the answer to one try, but for chats and uploads. */
   readonly timeoutMs?: number | undefined;
   /** For the whole answer of a chat, from one try. */
   readonly chatTimeoutMs?: number | undefined;
+  /** For a file to be sent and stored, from one try. */
+  readonly uploadTimeoutMs?: number | undefined;
   /** Longest wait that a `Retry-After` is obeyed for; what asks for more fails at once. */
   readonly retryAfterMsMax?: number | undefined;
   /** Largest answer, and largest event, in characters. */
@@ -50,6 +53,8 @@ export interface ClientOptions {
 
 /** A job, or its id alone. */
 export type JobRef = string | { readonly id: string };
+export type FileRef = string | { readonly id: string; readonly bytes: number };
+export type BatchRef = string | { readonly id: string };
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
@@ -70,4 +75,29 @@ export interface StreamOptions extends CallOptions {
 export interface ChatOptions extends CallOptions {
   /** Instead of the client's own. */
   readonly fallback?: ChatFallback | undefined;
+}
+
+export interface FileListOptions extends CallOptions {
+  readonly purpose?: FilePurpose | undefined;
+  readonly limit?: number | undefined;
+  readonly order?: 'asc' | 'desc' | undefined;
+  /** `last_id` of the page before. */
+  readonly after?: string | undefined;
+}
+
+export interface ContentOptions extends CallOptions {
+  /** The number of bytes that are there already. */
+  readonly start?: number | undefined;
+}
+
+export interface BatchListOptions extends CallOptions {
+  readonly limit?: number | undefined;
+  /** `last_id` of the page before. */
+  readonly after?: string | undefined;
+}
+
+export interface BatchResultsOptions extends CallOptions {
+  readonly limit?: number | undefined;
+  /** `next_cursor` of the page before. */
+  readonly after?: string | undefined;
 }

@@ -44,6 +44,8 @@ test('holds the module, its types, and what npm needs', () => {
   expect(names.toSorted()).toEqual([
     'README.md',
     'answers.d.ts',
+    'batch-answers.d.ts',
+    'batch-calls.d.ts',
     'client.d.ts',
     'errors.d.ts',
     'events.d.ts',

@@ -1,4 +1,5 @@
 /** What can be asked. Fields and their limits are those of the API, which checks them. */
+import type { BatchEndpoint, FilePurpose } from './batch-answers.ts';
 
 export type Role = 'system' | 'developer' | 'user' | 'assistant' | 'tool';
 
@@ -115,3 +116,40 @@ export type RouteRequest = Conversation &
     fallback?: Fallback | undefined;
     queue_timeout_ms?: number | undefined;
   };
+
+/** How long a file is kept, from its creation. */
+interface Expiry {
+  anchor: 'created_at';
+  seconds: number;
+}
+
+export interface FileUpload {
+  file: Blob;
+  /** `batch`, if it is not said. */
+  purpose?: Exclude<FilePurpose, 'batch_output'> | undefined;
+  /** Instead of the file's own. */
+  filename?: string | undefined;
+  expires_after?: Expiry | undefined;
+}
+
+/** A line of a batch. */
+export interface BatchLine {
+  custom_id: string;
+  method?: 'POST' | undefined;
+  url?: BatchEndpoint | undefined;
+  body: Record<string, unknown>;
+}
+
+/** `input_file_id`, or the lines themselves. */
+export type BatchRequest = (
+  | { input_file_id: string; requests?: undefined }
+  | { requests: BatchLine[]; input_file_id?: undefined }
+) & {
+  endpoint: BatchEndpoint;
+  /** Such as `24h`. */
+  completion_window?: string | undefined;
+  /** Up to 16 pairs, returned with the batch. */
+  metadata?: Record<string, string> | undefined;
+  output_expires_after?: Expiry | undefined;
+  webhook_url?: string | undefined;
+};

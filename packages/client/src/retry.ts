@@ -40,14 +40,21 @@ export async function withRetries<T>(
     maxRetries,
     retryAfterMsMax,
     signal,
-  }: { maxRetries: number; retryAfterMsMax: number; signal: AbortSignal | undefined },
+    maySendAgain = () => true,
+  }: {
+    maxRetries: number;
+    retryAfterMsMax: number;
+    signal: AbortSignal | undefined;
+    /** Of failures that may pass: whether another try does no harm. */
+    maySendAgain?: (error: QarrClientError) => boolean;
+  },
 ): Promise<T> {
   for (let failures = 1; ; failures += 1) {
     try {
       return await attempt();
     } catch (error) {
       if (!(error instanceof QarrClientError) || !error.retryable) throw error;
-      if (failures > maxRetries) throw error;
+      if (failures > maxRetries || !maySendAgain(error)) throw error;
       const { retryAfterMs } = error;
       const random = Math.random();
       const delayMs = retryDelayMs({ failures, retryAfterMs, retryAfterMsMax, random });

@@ -13,6 +13,8 @@ const DEFAULTS = {
   timeoutMs: 30_000,
   // Node's own fetch gives up after 300 s without headers.
   chatTimeoutMs: 240_000,
+  // Some 200 MB by a line of 3 Mbit/s.
+  uploadTimeoutMs: 600_000,
   retryAfterMsMax: 60_000,
   // Some ten times the longest answer with the log probabilities of all its tokens.
   answerCharsMax: 67_108_864,

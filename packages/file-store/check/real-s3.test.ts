@@ -113,7 +113,7 @@ async function startVersityGateway(
   });
   const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const endpoint = `http://127.0.0.1:${port}`;
-  const options = { ...common, endpoint, bucket: 'bucket', accessKeyId, secretAccessKey };
+  const all = { ...common, endpoint, bucket: 'bucket', accessKeyId, secretAccessKey };
   for (let tries = 0; tries < 100; tries += 1) {
     const isUp = await fetch(endpoint).then(
       () => true,
@@ -123,7 +123,7 @@ async function startVersityGateway(
     await sleep(100);
   }
   return {
-    options,
+    options: all,
     async stop() {
       child.kill();
       await exited;

@@ -51,7 +51,7 @@ export interface Upload {
   readonly id: string;
 }
 
-export interface Found {
+interface Found {
   /** Of the whole object. */
   readonly bytes: number;
   /** Null where the range is behind its end. */

@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 import type { S3StoreOptions } from './s3-store.ts';
 
 /** What becomes of a request in place of its answer. */
-export type Fault = 'hang' | 'cut' | 'lose the answer' | 500 | 503 | 507 | 'fail with 200';
+type Fault = 'hang' | 'cut' | 'lose the answer' | 500 | 503 | 507 | 'fail with 200';
 
 export interface S3Server {
   readonly options: S3StoreOptions;

@@ -38,7 +38,7 @@ export function createS3Store({
   return {
     async check() {
       const key = keyOf(`check-${randomUUID()}`);
-      await client.put(key, Buffer.from('x'), undefined);
+      await client.put(key, Buffer.alloc(1), undefined);
       await client.remove(key);
     },
 

@@ -73,7 +73,13 @@ export function createApi({
     script: join(source, 'apps/api/src/main.ts'),
     command: (port) => ({
       args: [],
-      env: { ...API_ENV, PORT: String(port), REDIS_URL: redisUrl, QARR_CONFIG: config },
+      env: {
+        ...API_ENV,
+        PORT: String(port),
+        REDIS_URL: redisUrl,
+        QARR_CONFIG: config,
+        QARR_FILES_DIR: join(base.folder, 'files'),
+      },
     }),
     readStart: apiUrl,
   });

@@ -89,6 +89,7 @@ export function createApi(
       env: {
         PORT: String(port),
         OPS_PORT: '0',
+        QARR_FILES_DIR: join(folder, 'files'),
         QARR_DRAIN_MS: DRAIN_MS,
         QARR_INTERACTIVE_QUEUE_MS: String(deadlines.interactiveQueueMs),
         QARR_STANDARD_QUEUE_MS: String(deadlines.standardQueueMs),

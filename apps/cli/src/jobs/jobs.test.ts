@@ -43,6 +43,7 @@ async function serve(events: readonly object[], { ends = true } = {}) {
     client: createClient({ baseUrl }),
     baseUrl,
     hasKey: false,
+    asJson: false,
     stdout: { write: (text: string) => (output += text) },
     stderr: { write: (text: string) => (problems += text) },
     signal: giving.signal,
@@ -69,6 +70,29 @@ test('prints the text of the first choice as it comes, and nothing that moves a 
   ]);
   await submitPrompt({ prompt: 'Hi' }, { ...deps, waits: true });
   expect(output()).toBe('One,\n\uFFFD[2Jtwo\n');
+});
+
+test('tells programs the job, each event, or the job that has ended, and nothing else', async () => {
+  const { deps, output } = await serve([delta('One\u009B2J'), COMPLETED]);
+  await submitPrompt({ prompt: 'Hi' }, { ...deps, waits: false, asJson: true });
+  expect(JSON.parse(output())).toEqual({ id: 'job_1' });
+  const before = output().length;
+  await streamAnswer('job_1', { ...deps, asJson: true });
+  const lines = output().slice(before).trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    { type: 'delta', text: 'One\u009B2J', seq: 1 },
+    { type: 'completed', seq: 2 },
+  ]);
+  expect(lines.join('')).not.toMatch(/\p{Cc}/u);
+});
+
+test('says by its end that a job has failed, also to programs', async () => {
+  const failed = { type: 'failed', error: { code: 'worker_lost', message: 'No.' } };
+  const { deps, output } = await serve([failed]);
+  await expect(streamAnswer('job_1', { ...deps, asJson: true })).rejects.toThrow(
+    'the job has failed (worker_lost): No.',
+  );
+  expect(JSON.parse(output())).toMatchObject(failed);
 });
 
 test.each<[string, object, string]>([

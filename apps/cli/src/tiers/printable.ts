@@ -31,6 +31,11 @@ export function printableJson(value: unknown): string {
     .join('\n');
 }
 
+/** The same in one line. */
+export function printableJsonLine(value: unknown): string {
+  return JSON.stringify(value).replaceAll(UNESCAPED_IN_JSON, escaped);
+}
+
 function escaped(character: string): string {
   return Array.from(
     { length: character.length },

@@ -1,0 +1,193 @@
+/**
+ * The life of `qarr batch run`: the input is prepared and looked at, uploaded, made a batch, and
+ * followed to its end. `qarr batch resume` begins at the last step. Read this first.
+ */
+import { openAsBlob } from 'node:fs';
+import type { Batch, BatchEndpoint } from '@qarr/client';
+import { CliError, EXIT_INCOMPLETE, EXIT_INTERRUPTED } from '../cli-error.ts';
+import { asProblem } from '../client-problem.ts';
+import type { CommandDeps } from '../command.ts';
+import { printable, printableJson } from '../tiers/printable.ts';
+import { checkFile } from './check-file.ts';
+import { followBatch } from './follow-batch.ts';
+import type { InputFile } from './input-file.ts';
+import { openOutputFiles, requireWritable } from './output-files.ts';
+import type { OutputFiles, OutputPaths, Tally } from './output-files.ts';
+import { grouped } from './progress.ts';
+import type { Reporter } from './reporter.ts';
+import type { UploadMeter } from './upload-meter.ts';
+import { errorLine } from './validate.ts';
+
+/** Of a failed batch the rest is in `qarr batch status`. */
+const ERRORS_SHOWN = 20;
+
+interface WaitOptions extends OutputPaths {
+  readonly cancelsOnInterrupt: boolean;
+  readonly asJson: boolean;
+}
+
+export interface RunOptions extends WaitOptions {
+  readonly endpoint: BatchEndpoint | undefined;
+  readonly window: string;
+  readonly isChecked: boolean;
+}
+
+type Deps = CommandDeps & { readonly reporter: Reporter };
+
+/** Throws a CliError of one line, after what it has to list. */
+export async function runBatch(
+  prepare: () => Promise<InputFile>,
+  options: RunOptions,
+  deps: Deps & { readonly meter: UploadMeter },
+): Promise<void> {
+  await requireWritable(options);
+  const input = await prepare();
+  let batch: Batch;
+  try {
+    batch = await begin(input, options, deps);
+  } finally {
+    await input.remove();
+  }
+  deps.reporter.line(`batch ${printable(batch.id)}`);
+  await waitForBatch(batch.id, options, deps);
+}
+
+/** Also of one that is over already. */
+export async function waitForBatch(id: string, options: WaitOptions, deps: Deps): Promise<void> {
+  const { client, reporter, signal } = deps;
+  const files = await openOutputFiles(options, id);
+  let batch: Batch;
+  try {
+    batch = await followBatch(id, {
+      client,
+      files,
+      reporter,
+      signal,
+      now: () => performance.now(),
+    });
+    if (batch.status !== 'failed') await settle(batch, files, deps);
+  } catch (error) {
+    await files.close();
+    reporter.stop();
+    if (signal.aborted) throw await interrupted(id, options, deps);
+    const problem = asProblem(error, { ...deps, path: `/v1/batches/${encodeURIComponent(id)}` });
+    throw problem instanceof CliError
+      ? new CliError(`${problem.message}; then go on: ${resumeCommand(id, options)}`, {
+          cause: error,
+        })
+      : problem;
+  }
+  reporter.stop();
+  if (batch.status === 'failed') await files.discard();
+  else await files.finish();
+  tell(batch, files.tally, { ...options, ...deps });
+}
+
+async function begin(
+  input: InputFile,
+  { endpoint: given, window, isChecked }: RunOptions,
+  { client, reporter, signal, killSignal, meter, ...asked }: Deps & { meter: UploadMeter },
+): Promise<Batch> {
+  const { path, bytes, filename } = input;
+  const { endpoint, lines, errors } = await checkFile({
+    path,
+    endpoint: given,
+    policy: null,
+    signal,
+  });
+  if (isChecked && errors.length > 0) {
+    for (const error of errors.slice(0, ERRORS_SHOWN)) reporter.line(errorLine(error));
+    throw new CliError(
+      `nothing was uploaded: mend the lines of ${printable(filename)} that are listed`,
+    );
+  }
+  reporter.line(`${printable(filename)}: ${grouped(lines)} lines, ${grouped(bytes)} bytes`);
+  meter.onSent = (sent) => {
+    reporter.note(`uploading, ${Math.min(100, Math.floor((sent / Math.max(1, bytes)) * 100))}%`);
+  };
+  const file = await openAsBlob(path);
+  const stored = await client.files
+    .create({ file, filename, purpose: 'batch' }, { signal })
+    .catch((error: unknown) => {
+      throw asProblem(error, { ...asked, path: '/v1/files' });
+    });
+  // Not given up halfway: nobody would know the id of a batch that was made all the same.
+  return client.batches
+    .create(
+      { input_file_id: stored.id, endpoint, completion_window: window },
+      { signal: killSignal },
+    )
+    .catch((error: unknown) => {
+      throw asProblem(error, { ...asked, path: '/v1/batches' });
+    });
+}
+
+/** What was written is what the batch's own files hold, or it is replaced by that. */
+async function settle(batch: Batch, files: OutputFiles, { client, signal }: Deps): Promise<void> {
+  const parts = [
+    { which: 'output', id: batch.output_file_id, written: files.outputBytes },
+    { which: 'errors', id: batch.error_file_id, written: files.errorBytes },
+  ] as const;
+  for (const { which, id, written } of parts) {
+    if (written === null) continue;
+    const file = id === null ? null : await client.files.get(id, { signal });
+    if ((file?.bytes ?? 0) === written) continue;
+    await files.replace(which, file === null ? nothing() : client.files.content(file, { signal }));
+  }
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
+
+async function interrupted(
+  id: string,
+  options: WaitOptions,
+  { client, stderr, stdout, killSignal }: Deps,
+): Promise<CliError> {
+  if (options.cancelsOnInterrupt) await client.batches.cancel(id, { signal: killSignal });
+  const what = options.cancelsOnInterrupt
+    ? 'is being cancelled; its results:'
+    : 'goes on; take it up:';
+  stderr.write(`the batch ${what} ${resumeCommand(id, options)}\n`);
+  if (options.asJson) {
+    stdout.write(`${printableJson({ batch: { id }, output: null, errors: null })}\n`);
+  }
+  return new CliError('', { exitCode: EXIT_INTERRUPTED });
+}
+
+/** The result, and how the process ends. */
+function tell(
+  batch: Batch,
+  { completed, failed, tiers }: Tally,
+  { output, errors, asJson, stdout, stderr }: WaitOptions & Deps,
+): void {
+  const { status, id } = batch;
+  if (asJson) {
+    const files = status === 'failed' ? null : { output, errors: errors ?? null };
+    stdout.write(`${printableJson({ batch, output: null, errors: null, ...files, tiers })}\n`);
+  }
+  if (status === 'failed') {
+    for (const error of batch.errors?.data.slice(0, ERRORS_SHOWN) ?? []) {
+      stderr.write(`${errorLine(error)}\n`);
+    }
+    throw new CliError(`the batch ${printable(id)} has failed: mend the lines that are listed`);
+  }
+  const said = `${status}: ${grouped(completed)} answered, ${grouped(failed)} not`;
+  if (!asJson) stdout.write(`${said}; ${printable(output, 300)}\n`);
+  if (failed === 0 && status === 'completed') return;
+  const where =
+    errors === undefined
+      ? `see them with qarr batch results ${printable(id)}, or --errors FILE`
+      : `see ${printable(errors, 300)}`;
+  throw new CliError(`${said}; ${where}`, { exitCode: EXIT_INCOMPLETE });
+}
+
+function resumeCommand(id: string, { output, errors }: OutputPaths): string {
+  const more = errors === undefined ? '' : ` --errors ${quoted(errors)}`;
+  return `qarr batch resume ${printable(id)} -o ${quoted(output)}${more}`;
+}
+
+/** For a shell. */
+function quoted(text: string): string {
+  const shown = printable(text, 1_000);
+  return /^[\w./~-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", String.raw`'\''`)}'`;
+}
