@@ -204,7 +204,7 @@ export function createBatchRuns({
     const pipeline = redis.pipeline();
     for (const line of some) pipeline.hgetall(keys.job(lineJobId(batchId, line)));
     let bytes = 0;
-    const hashes = ((await answered(pipeline.exec())) ?? []).map(([error, hash]) => {
+    const hashes = ((await pipeline.exec()) ?? []).map(([error, hash]) => {
       if (error !== null) throw error;
       const { request, result } = hash as Record<string, string>;
       bytes += (request?.length ?? 0) + (result?.length ?? 0);
@@ -256,7 +256,7 @@ export function createBatchRuns({
       let bytesRead = 0;
       for (let at = 0; at < some.length && bytesRead < ENDED_BYTES_MAX; at += ENDED_PAGE) {
         const page = some.slice(at, at + ENDED_PAGE);
-        const { hashes, bytes } = await readJobs(batchId, page);
+        const { hashes, bytes } = await answered(readJobs(batchId, page));
         bytesRead += bytes;
         for (const [place, line] of page.entries()) {
           const job = jobOf(hashes[place] ?? {});
