@@ -513,6 +513,11 @@ describe('the job of a line', () => {
     await closeAgain();
     expect(await redis.smembers(String(open))).toEqual(['0']);
     expect(await redis.smembers(String(ended))).toEqual(['1']);
+    // So does a runner that feeds it again.
+    await redis.del(String(open));
+    for (const line of [0, 1]) await feed(store, batch, line);
+    expect(await redis.smembers(String(open))).toEqual(['0']);
+    expect(await redis.smembers(String(ended))).toEqual(['1']);
     await runs.commit(batch.id, epoch, commitOf([1]));
     await runs.forget(batch.id, [1]);
     await closeAgain();
