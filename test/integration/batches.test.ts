@@ -105,7 +105,6 @@ describe('a batch', () => {
       record: { state: 'in_progress', completed: 3 },
       isExpiring: false,
       done: new Uint8Array([0b1100_0000, 0, 0b1000_0000]),
-      cursors: { fast: 1 },
       segments: commits.map(({ segment }) => segment),
     });
   });
