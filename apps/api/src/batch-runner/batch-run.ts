@@ -5,6 +5,7 @@ import type { Logger } from '@qarr/process';
 import type { RunnerConfig } from './config.ts';
 import type { Feeder } from './feeding.ts';
 import type { FeedLineDeps } from './feed-line.ts';
+import type { HeldOutcomes } from './held-outcomes.ts';
 import type { Term } from './hold-lease.ts';
 import type { RunnerMetrics } from './metrics.ts';
 
@@ -15,6 +16,7 @@ export interface RunDeps extends FeedLineDeps {
   >;
   readonly files: FileStore;
   readonly feeder: Feeder;
+  readonly held: HeldOutcomes;
   /** Few at once. */
   readonly validations: Turns;
   readonly config: Pick<RunnerConfig, 'runTimeoutMs' | 'limits' | 'commit'>;

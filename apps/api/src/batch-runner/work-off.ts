@@ -36,7 +36,7 @@ export async function workOff(
   run: BatchRun,
 ): Promise<void> {
   const { batchId, term, deps, signal } = run;
-  const { store, feeder } = deps;
+  const { store, feeder, held } = deps;
   const runs = store.batchRuns;
   let { record } = opened;
   const lines = createBatchLines({
@@ -62,7 +62,7 @@ export async function workOff(
     lines,
     texts,
     run,
-    isHeld: () => ending !== null || failure !== null || collector.isFull() || signal.aborted,
+    isHeld: () => ending !== null || failure !== null || signal.aborted,
     onOutcome: collect,
     onError: (error) => (failure = error),
   });
@@ -87,6 +87,7 @@ export async function workOff(
     // The next runner must not begin before this one writes no more jobs.
     await leave();
     unwatch();
+    collector.close();
     await forgetting;
   }
 
@@ -116,7 +117,7 @@ export async function workOff(
 
   /** Returns how many. */
   async function collectEnded(): Promise<number> {
-    if (collector.isFull()) return 0;
+    if (held.isFull()) return 0;
     const ended = await runs.ended(batchId, { limit: PAGE, except: lines.collectedLines() });
     for (const { line, job } of ended) collect(await outcomeOf(line, job));
     return ended.length;
@@ -138,7 +139,7 @@ export async function workOff(
       asked.add(line);
     });
     // One whose writing failed may have a job after all; nothing more is written from now on.
-    if (lines.count('taken') > 0 || collector.isFull()) return 0;
+    if (lines.count('taken') > 0 || held.isFull()) return 0;
     if (!isSettled) await compare();
     isSettled = true;
     const rest = lines.pending(PAGE);
@@ -156,6 +157,8 @@ export async function workOff(
   async function commit(): Promise<void> {
     const durable = await collector.commit();
     lines.done(durable);
+    // There is room for others, of this batch or not.
+    if (durable.length > 0) feeder.wake();
     await forgetting;
     // What is not forgotten now is when the batch is over.
     forgetting = runs.forget(batchId, durable).catch(() => {});
