@@ -2,6 +2,7 @@
 import { rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createWorkerStore } from '@qarr/job-store';
+import { lineJobId } from '@qarr/router-core';
 import type { BatchRecord } from '@qarr/router-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { chatLine, namesIn, startBatchWorld } from '../harness/batch-world.ts';
@@ -120,10 +121,40 @@ it('keeps what is done of a batch that is cancelled, and ends the rest at once',
 it('ends a batch whose time is up, with what is done of it', async () => {
   const lines = [chatLine('quick'), ...numbered(20, (at) => chatLine(`long-${at}`, LONG))];
   const { id } = await world.make(lines, { windowMs: 2_500 });
+  const last = await afterOneThatWaits();
   const batch = await world.untilOver(id);
   expect(batch).toMatchObject({ state: 'expired', completed: 1, failed: 20 });
   const { errors } = await outcomes(batch, lines);
   expect(new Set(errors.map(({ error }) => error?.code))).toEqual(new Set(['batch_expired']));
+  expect(await world.untilOver(last)).toMatchObject({ state: 'expired', completed: 0, failed: 1 });
+
+  /** Its job has waited for all of the batch's time before the runner looks at the clock. */
+  async function afterOneThatWaits(): Promise<string> {
+    const {
+      id: batchId,
+      expiresAt,
+      createdAt,
+    } = await world.make([chatLine('waits', { model: 'precise' })], { windowMs: 2_000 });
+    await world.store.submit(
+      newJob({
+        id: lineJobId(batchId, 0),
+        owner: 'anonymous',
+        class: 'batch',
+        tier: 'precise',
+        fallback: 'none',
+        queueTimeoutMs: expiresAt - createdAt - 800,
+        batch: { batchId, line: 0, customId: 'waits' },
+      }),
+      ANYWHERE,
+    );
+    await waitUntil('it has waited for too long', async () => {
+      await world.store.sweep();
+      const job = await world.store.get(lineJobId(batchId, 0));
+      // Its outcome may be durable already.
+      return job === null || job.state === 'expired';
+    });
+    return batchId;
+  }
 });
 
 it('feeds nothing into a tier that alerts, and goes on when it does no more', async () => {

@@ -11,7 +11,7 @@ import { createFedBatch, createLineTexts } from './fed-batch.ts';
 import type { LineTexts } from './fed-batch.ts';
 import { NO_TIER } from './line-index.ts';
 import type { LineIndex } from './line-index.ts';
-import { outcomeOfJob, unanswered } from './outcome-line.ts';
+import { hasRunOutOfTime, outcomeOfJob, unanswered } from './outcome-line.ts';
 import type { LineOutcome, OutcomeOf } from './outcome-line.ts';
 
 /** Lines in one go: ended ones that are read, with their answers, and those that get the batch's end. */
@@ -96,11 +96,15 @@ export async function workOff(
     const found = await runs.get(batchId);
     if (found === null) throw new BatchLost('gone');
     record = found;
-    if (ending === null && term.now() >= record.expiresAt) {
-      written(await runs.expire(batchId, term.epoch));
-      ending = 'batch_expired';
-    }
+    // What is known here has come in time.
+    const isLeft = lines.count('collected') + lines.count('done') < lines.total;
+    if (ending === null && isLeft && term.now() >= record.expiresAt) await expire();
     if (record.state === 'cancelling') ending = 'batch_cancelled';
+  }
+
+  async function expire(): Promise<void> {
+    written(await runs.expire(batchId, term.epoch));
+    ending = 'batch_expired';
   }
 
   /** Throws where more is durable here than there, after which the batch is opened again. */
@@ -119,6 +123,9 @@ export async function workOff(
   async function collectEnded(): Promise<number> {
     if (held.isFull()) return 0;
     const ended = await runs.ended(batchId, { limit: PAGE, except: lines.collectedLines() });
+    const isTimeUp = ended.some(({ job }) => job !== null && hasRunOutOfTime(record, job));
+    // Before one of its lines says so, or the batch might end as if it had been in time.
+    if (ending === null && isTimeUp) await expire();
     for (const { line, job } of ended) collect(await outcomeOf(line, job));
     return ended.length;
   }
