@@ -12,6 +12,17 @@ import { waitUntil } from '../harness/wait-until.ts';
 
 /** Of the test's own tier: it has no worker but what the test says. */
 const ALERT_ABOVE = 2;
+/** Which the rules send to the tier `precise`. */
+const CODE = 'Fix this:\n```ts\nconst x: number = "1";\nfunction f() { return x; }\n```';
+const WITHOUT_PRECISE = `
+tiers:
+  - { name: fast, precision: awq-int4, max_model_len: 8192, upstreams: ['http://127.0.0.1:1'] }
+  - { name: balanced, precision: fp8, max_model_len: 32768, upstreams: ['http://127.0.0.1:1'] }
+routing:
+  rules:
+    - { tier: balanced, when: code }
+    - { tier: fast, when: default }
+`;
 const LONG = { max_tokens: 6_000, ignore_eos: true };
 
 let world: BatchWorld;
@@ -37,7 +48,6 @@ beforeAll(async () => {
 afterAll(() => world.stop());
 
 it('brings a batch of all kinds of lines to its end, each in the right file', async () => {
-  const code = 'Fix this:\n```ts\nconst x: number = "1";\nfunction f() { return x; }\n```';
   const good = [
     ...numbered(40, (at) => chatLine(`pinned-${at}`, { model: at % 2 ? 'fast' : 'balanced' })),
     chatLine('routed', { model: 'auto', messages: [{ role: 'user', content: 'Hello' }] }),
@@ -51,7 +61,7 @@ it('brings a batch of all kinds of lines to its end, each in the right file', as
   // Nobody serves this tier, which keeps no other from its lines.
   const waiting = chatLine('waits', {
     model: 'precise',
-    messages: [{ role: 'user', content: code }],
+    messages: [{ role: 'user', content: CODE }],
   });
   const lines = [waiting, ...good, ...bad];
   const { id } = await world.make(lines);
@@ -238,23 +248,39 @@ it('hands batches over when it stops, and is replaced when it is killed: nothing
   const before = await world.received();
   const lines = numbered(400, (at) => chatLine(`once-${at}`, { max_tokens: 30, ignore_eos: true }));
   const { id } = await world.make(lines);
+  const moved = await world.make([
+    chatLine('pinned', { model: 'precise' }),
+    chatLine('routed', { model: 'auto', messages: [{ role: 'user', content: CODE }] }),
+  ]);
   await untilCompleted(id, 20);
   expect(await leader.stop()).toBe(0);
+  expect((await world.get(moved.id)).state).toBe('in_progress');
   // Nobody has to wait for the end of its lease.
   const { batchRuns } = world.store;
   expect(await batchRuns.lease('a test')).not.toBeNull();
   await batchRuns.release('a test');
 
-  const second = await world.startRunner();
+  const config = join(world.folder, 'without-precise.yaml');
+  await writeFile(config, WITHOUT_PRECISE);
+  const second = await world.startRunner({ QARR_CONFIG: config });
   const third = await world.startRunner();
   await untilCompleted(id, (await world.get(id)).completed + 20);
   expect((await world.get(id)).state).toBe('in_progress');
+  // Lines that were planned for a tier that is gone find another one, or nobody serves them.
+  const { output, errors } = await outcomes(await world.untilOver(moved.id), [
+    { custom_id: 'pinned', body: {} },
+    { custom_id: 'routed', body: {} },
+  ]);
+  expect(output.map(({ custom_id, qarr_tier }) => [custom_id, qarr_tier])).toEqual([
+    ['routed', 'balanced'],
+  ]);
+  expect(statusesOf(errors)).toEqual({ pinned: [404, 'model_not_found'] });
   second.kill('SIGKILL');
   await waitUntil('the third takes over', () => hasTerm(third), { timeoutMs: 40_000 });
   const batch = await world.untilOver(id, 60_000);
   expect(batch).toMatchObject({ state: 'completed', completed: 400, failed: 0 });
   await outcomes(batch, lines);
-  expect((await world.received()) - before).toBe(400);
+  expect((await world.received()) - before).toBe(401);
 });
 
 /** Its lines, after a look that each custom_id is in exactly one file, once, as was counted. */

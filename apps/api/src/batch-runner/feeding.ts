@@ -134,7 +134,8 @@ export function createFeeder({
         batches.get(next)?.add(feeding);
         const outcome = await feeding;
         batches.get(next)?.delete(feeding);
-        if (outcome === 'ok') fed += 1;
+        // One that needed no tier has found one, and waits for it there.
+        if (outcome === 'ok' || (outcome === 'full' && tier === NO_TIER)) fed += 1;
         else end = outcome;
       }
     }

@@ -39,9 +39,14 @@ export async function workOff(
   const { store, feeder, held } = deps;
   const runs = store.batchRuns;
   let { record } = opened;
+  const tiers = new Set(deps.watch.policy().tiers.map(({ name }) => name));
   const lines = createBatchLines({
     total: record.total,
-    planOf: (line) => index?.planOf(line) ?? NO_TIER,
+    planOf(line) {
+      const planned = index?.planOf(line) ?? NO_TIER;
+      // One that was configured then may be gone: where it belongs is found when it is fed.
+      return tiers.has(planned) ? planned : NO_TIER;
+    },
     done: opened.done,
     inSystem: await store.batches.linesInSystem(batchId),
   });
