@@ -18,6 +18,7 @@ const WITHOUT_PRECISE = `
 tiers:
   - { name: fast, precision: awq-int4, max_model_len: 8192, upstreams: ['http://127.0.0.1:1'] }
   - { name: balanced, precision: fp8, max_model_len: 32768, upstreams: ['http://127.0.0.1:1'] }
+  - { name: idle, precision: bf16, max_model_len: 32768, upstreams: ['http://127.0.0.1:1'] }
 routing:
   rules:
     - { tier: balanced, when: code }
@@ -262,8 +263,13 @@ it('hands batches over when it stops, and is replaced when it is killed: nothing
 
   const config = join(world.folder, 'without-precise.yaml');
   await writeFile(config, WITHOUT_PRECISE);
-  const second = await world.startRunner({ QARR_CONFIG: config });
+  const second = await world.startRunner({ QARR_CONFIG: config, QARR_BATCHES_ACTIVE_MAX: '1' });
   const third = await world.startRunner();
+  // It is the next one to be worked on, but nobody serves its tier: it makes room for the others.
+  const stuck = await world.make([chatLine('stuck', { model: 'idle' })], { windowMs: 3_600_000 });
+  await waitUntil('it has the only place', async () => {
+    return (await world.get(stuck.id)).state === 'in_progress';
+  });
   await untilCompleted(id, (await world.get(id)).completed + 20);
   expect((await world.get(id)).state).toBe('in_progress');
   // Lines that were planned for a tier that is gone find another one, or nobody serves them.

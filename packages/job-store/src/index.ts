@@ -22,6 +22,7 @@ export type { BatchCreation, BatchRecords } from './batch-records.ts';
 // For the runner of batches
 export { createTurns } from './turns.ts';
 export type { Turns } from './turns.ts';
+export type { BatchUrgency } from './batch-index.ts';
 export type { BatchRuns, BatchWrite, Commit, OpenedBatch, RunnerLease } from './batch-runs.ts';
 
 // For workers

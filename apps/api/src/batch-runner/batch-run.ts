@@ -29,6 +29,8 @@ export interface BatchRun {
   readonly term: Term;
   /** Aborted when the term is over, or the batch is to make room for another. */
   readonly signal: AbortSignal;
+  /** How to ask, from now on, whether it has nothing to do but wait. */
+  asksIdle(isIdle: () => boolean): void;
   readonly deps: RunDeps;
   readonly log: Logger;
 }

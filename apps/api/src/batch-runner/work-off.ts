@@ -72,6 +72,11 @@ export async function workOff(
     onError: (error) => (failure = error),
   });
   const leave = feeder.add(batch);
+  // Its key has no tokens left, its tiers are down, or others are fed before it.
+  run.asksIdle(() => {
+    const inWork = lines.count('taken') + lines.count('in_system') + lines.count('collected');
+    return inWork === 0 && lines.count('pending') > 0 && ending === null && !held.isBlocked();
+  });
   const unwatch = deps.metrics.watch(batchId, (standing) => lines.count(standing));
   let [lookAtMs, compareAtMs, pauseMs] = [0, performance.now() + COMPARE_MS, POLL_MS];
   try {
