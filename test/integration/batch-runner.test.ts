@@ -237,6 +237,12 @@ it('waits for a file store that takes nothing, and loses nothing', async () => {
       ({ batch, msg }) => batch === id && msg === 'finished lines wait for the file store',
     ),
   );
+  // One that nobody could read in all of its time is not left for ever.
+  const unread = await world.make([chatLine('unread')], { windowMs: 200 });
+  expect(await world.untilOver(unread.id)).toMatchObject({
+    state: 'failed',
+    errors: [{ code: 'batch_expired' }],
+  });
   expect((await world.get(id)).state).toBe('in_progress');
   await unlink(objects);
   await rename(`${objects}-away`, objects);

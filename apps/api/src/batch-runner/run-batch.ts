@@ -13,6 +13,7 @@
  *
  * Every write for a batch names the epoch of the term. One that is refused ends the run.
  */
+import { FileStoreError } from '@qarr/file-store';
 import type { OpenedBatch } from '@qarr/job-store';
 import { contentOf, isBatchOver } from '@qarr/router-core';
 import type { BatchRecord } from '@qarr/router-core';
@@ -56,18 +57,31 @@ async function open({ batchId, term, deps }: BatchRun): Promise<OpenedBatch> {
 
 async function validate(record: BatchRecord, run: BatchRun): Promise<void> {
   const { batchId, term, deps, log } = run;
-  const found = await readInput(record, run);
+  const found = await readAndIndex(record, run).catch((error: unknown) => {
+    if (!(error instanceof FileStoreError) || term.now() < record.expiresAt) throw error;
+    return { kind: 'invalid' as const, errors: [NEVER_READ] };
+  });
   if (found.kind === 'invalid') {
     const { errors } = found;
     written(await deps.store.batchRuns.validated(batchId, term.epoch, { errors }));
-    log.info({ errors: errors.length }, 'batch failed: its file is not valid');
+    log.info(
+      { errors: errors.length },
+      'batch failed: its file is not valid, or could not be read in time',
+    );
     return;
   }
-  const { total, model, index } = found;
-  // Before the batch has lines that would be looked up in it.
-  await writeLineIndex(deps.files, { batchId, index, signal: run.signal });
+  const { total, model } = found;
   written(await deps.store.batchRuns.validated(batchId, term.epoch, { total, model }));
   log.info({ lines: total }, 'batch validated');
+}
+
+async function readAndIndex(record: BatchRecord, run: BatchRun): ReturnType<typeof readInput> {
+  const found = await readInput(record, run);
+  if (found.kind === 'invalid') return found;
+  const { batchId, deps, signal } = run;
+  // Before the batch has lines that would be looked up in it.
+  await writeLineIndex(deps.files, { batchId, index: found.index, signal });
+  return found;
 }
 
 /** The index is gone or damaged. */
@@ -102,6 +116,14 @@ async function readInput(
     stored.content.destroy();
   }
 }
+
+/** Of how many lines nobody knows, so that it cannot expire with an outcome for each. */
+const NEVER_READ = {
+  code: 'batch_expired',
+  message: "The batch's time was up before its file could be read: the file store did not answer.",
+  param: null,
+  line: null,
+};
 
 const INPUT_GONE = {
   code: 'file_not_found',
