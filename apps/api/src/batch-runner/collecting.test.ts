@@ -93,7 +93,8 @@ describe('finished lines', () => {
         if (isFull) throw new FileStoreError('full', 'no room');
       },
     });
-    for (let line = 0; line < 4; line += 1) collector.add(outcome(line));
+    for (let line = 0; line < 3; line += 1) collector.add(outcome(line));
+    collector.add(outcome(3, 'x'.repeat(390)));
     expect(await collector.commit()).toEqual([]);
     expect([held.isBlocked(), held.isFull()]).toEqual([true, false]);
     expect(collector.isDue({ hasMore: false })).toBe(false);
@@ -101,6 +102,7 @@ describe('finished lines', () => {
     collector.add(outcome(4));
     expect(await collector.commit()).toEqual([0, 1, 2, 3, 4]);
     expect(commits).toHaveLength(1);
+    collector.add(outcome(5, 'x'.repeat(10)));
     expect(held.isBlocked()).toBe(false);
   });
 

@@ -22,11 +22,17 @@ function runnerOf(
   }: { activeMax: number; page?: number; run?: (of: BatchRun) => Promise<void> },
 ) {
   const all = batches.toSorted((one, other) => expiryOf(one) - expiryOf(other));
+  const remove = (id: string) =>
+    void all.splice(
+      all.findIndex((batch) => batch.id === id),
+      1,
+    );
   const active = new Set<string>();
   const ran = new Set<string>();
   let activeMost = 0;
   const stopping = new AbortController();
-  const term = { epoch: 1, now: () => 1_000, signal: stopping.signal };
+  let now = 1_000;
+  const term = { epoch: 1, now: () => now, signal: stopping.signal };
   const log = { warn() {}, info() {} };
   const deps = {
     activeMax,
@@ -46,14 +52,14 @@ function runnerOf(
   };
   const over = runBatches(term as never, deps as never, {
     roundMs: 1,
+    restRounds: 1_000_000,
     page,
     async run(of) {
       active.add(of.batchId);
       ran.add(of.batchId);
       activeMost = Math.max(activeMost, active.size);
       await run(of).finally(() => active.delete(of.batchId));
-      const at = all.findIndex(({ id }) => id === of.batchId);
-      if (!of.signal.aborted) all.splice(at, 1);
+      if (!of.signal.aborted) remove(of.batchId);
     },
   });
   onTestFinished(async () => {
@@ -61,7 +67,12 @@ function runnerOf(
     await over;
     expect(activeMost).toBeLessThanOrEqual(activeMax);
   });
-  return { active, ran };
+  return {
+    active,
+    ran,
+    passMs: (ms: number) => void (now += ms),
+    remove,
+  };
 }
 
 function expiryOf({ expiresAt = 5_000 }: Listed): number {
@@ -85,6 +96,27 @@ it('gives the place of batches that have nothing to do to those that wait', asyn
   expect([...ran]).toEqual(['stuck-1', 'stuck-2', 'going']);
   // The other place needs not be empty.
   await until(() => active.size === 2);
+});
+
+it('looks at one that rests when its time is up', async () => {
+  const { active, passMs } = runnerOf([{ id: 'stuck', expiresAt: 2_000 }, { id: 'going' }], {
+    activeMax: 1,
+    async run(of) {
+      if (of.batchId === 'stuck') of.asksIdle(() => true);
+      await untilStopped(of);
+    },
+  });
+  await until(() => active.has('going'));
+  passMs(1_000);
+  await until(() => active.has('stuck'));
+});
+
+it('stops the run of one that is not there any more', async () => {
+  const { active, remove } = runnerOf([{ id: 'gone' }, { id: 'going' }], { activeMax: 2 });
+  await until(() => active.size === 2);
+  remove('gone');
+  await until(() => !active.has('gone'));
+  expect(active.has('going')).toBe(true);
 });
 
 it('takes a batch that fails again and again for one that has nothing to do', async () => {

@@ -49,7 +49,7 @@ interface Known extends BatchUrgency {
 export async function runBatches(
   term: Term,
   { activeMax, ...deps }: RunDeps & { activeMax: number },
-  { roundMs = ROUND_MS, page = PAGE, run = runBatch } = {},
+  { roundMs = ROUND_MS, restRounds = REST_ROUNDS, page = PAGE, run = runBatch } = {},
 ): Promise<void> {
   const running = new Map<string, Running>();
   const works = new Map<string, Work>();
@@ -122,7 +122,7 @@ export async function runBatches(
     for (const [id, until] of resting) if (until <= round) resting.delete(id);
     for (const [id, work] of works) {
       work.idleRounds = isCrowded && work.isIdle() ? work.idleRounds + 1 : 0;
-      if (work.idleRounds === IDLE_ROUNDS) resting.set(id, round + REST_ROUNDS);
+      if (work.idleRounds === IDLE_ROUNDS) resting.set(id, round + restRounds);
     }
   }
 
