@@ -15,6 +15,8 @@ import { waitUntil } from '../harness/wait-until.ts';
 
 const PURPOSE: FormPart = { name: 'purpose', value: 'batch' };
 const FILE: FormPart = { name: 'file', filename: 'in.jsonl', content: '{"custom_id":"a"}\n' };
+/** More than the system has room for between a reader that takes nothing and us. */
+const FILE_BYTES_MAX = 12_000_000;
 const BATCH_BYTES_MAX = 1_000_000;
 const FILES_MAX = 12;
 
@@ -25,14 +27,14 @@ let rival: TestKey;
 beforeAll(async () => {
   world = await startApiWorld({
     QARR_KEY_SECRETS: KEY_SECRET,
-    QARR_FILES_BYTES_MAX: '2000000',
+    QARR_FILES_BYTES_MAX: String(FILE_BYTES_MAX),
     QARR_BATCH_FILE_BYTES_MAX: String(BATCH_BYTES_MAX),
     QARR_FILES_MAX: String(FILES_MAX),
-    QARR_FILES_TOTAL_BYTES_MAX: '3000000',
+    QARR_FILES_TOTAL_BYTES_MAX: String(1.5 * FILE_BYTES_MAX),
     QARR_FILES_FREE_PERCENT_MIN: '0',
     QARR_REQUEST_TIMEOUT_MS: '300',
     QARR_UPLOAD_IDLE_MS: '2000',
-    QARR_READER_STUCK_MS: '300',
+    QARR_READER_STUCK_MS: '1000',
     QARR_UPLOADS_MAX: '4',
   });
   keys = await openKeys(world.redisServer.url);
@@ -208,7 +210,7 @@ describe('an upload', () => {
   });
 
   const large = Buffer.alloc(BATCH_BYTES_MAX + 1, 'x');
-  const largest = Buffer.alloc(2_000_001, 'x');
+  const largest = Buffer.alloc(FILE_BYTES_MAX + 1, 'x');
   const whole = formOf(PURPOSE, FILE);
 
   it.each([
@@ -306,7 +308,7 @@ describe('an upload', () => {
     ['a file that is too large', form(formOf({ ...FILE, content: largest }, PURPOSE)), 413, null],
     [
       'more than any form has',
-      form(formOf(PURPOSE, { ...FILE, content: 'x'.repeat(3_000_000) })),
+      form(formOf(PURPOSE, { ...FILE, content: 'x'.repeat(FILE_BYTES_MAX + 100_000) })),
       413,
       'file',
     ],
@@ -407,7 +409,7 @@ describe('the limits of an owner', () => {
 
     const half = formOf(
       { name: 'purpose', value: 'evals' },
-      { ...FILE, content: Buffer.alloc(1_600_000) },
+      { ...FILE, content: Buffer.alloc(0.8 * FILE_BYTES_MAX) },
     );
     expect((await upload(half)).status).toBe(200);
     const tooMuch = await upload(half);
@@ -421,7 +423,7 @@ describe('the limits of an owner', () => {
 describe('a reader', () => {
   it('that takes nothing is disconnected, and one that is slow is not', async () => {
     const openai = await newOwner();
-    const content = randomBytes(1_900_000);
+    const content = randomBytes(FILE_BYTES_MAX);
     const { id } = await openai.files.create({
       file: await toFile(content, 'large.bin'),
       purpose: 'user_data',
@@ -449,6 +451,7 @@ describe('a reader', () => {
       raw.socket.pause();
       return raw;
     });
+    await waitUntil('they are stuck', async () => (await openFiles()) > 0);
     await waitUntil('they are gone', async () => (await openFiles()) === 0);
     for (const { socket } of stuck) socket.destroy();
     await forgetAll();

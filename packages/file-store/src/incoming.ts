@@ -37,21 +37,25 @@ async function* untilAborted<Item>(
 ): AsyncGenerator<Item> {
   signal?.throwIfAborted();
   const iterator = source[Symbol.asyncIterator]();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  aborted.catch(() => {
-    // Nobody may be waiting for it at that moment; whoever asks for the next chunk is told.
-  });
-  const onAbort = () => reject(signal?.reason as Error);
+  let giveUp: ((reason: unknown) => void) | null = null;
+  const onAbort = () => giveUp?.(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
+  // A promise of its own for each: a race with one that is never settled would keep all that was read.
+  const next = () =>
+    new Promise<IteratorResult<Item>>((resolve, reject) => {
+      giveUp = reject;
+      iterator.next().then(resolve, reject);
+    });
   let isOver = false;
   try {
     while (true) {
-      const next = await Promise.race([aborted, iterator.next()]);
-      if (next.done === true) {
+      signal?.throwIfAborted();
+      const { done, value } = await next();
+      if (done === true) {
         isOver = true;
         return;
       }
-      yield next.value;
+      yield value;
     }
   } finally {
     signal?.removeEventListener('abort', onAbort);
