@@ -2,7 +2,7 @@
  * Batches as their runner sees them. One runner at a time has the lease; each write that it makes for
  * a batch passes the epoch of its lease, and is refused once a later one has opened the batch.
  */
-import { QarrError, isBatchOver, isTerminalState, lineJobId } from '@qarr/router-core';
+import { isBatchOver, isTerminalState, lineJobId } from '@qarr/router-core';
 import type { BatchError, BatchRecord, BatchUsage, JobRecord, Segment } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import { answered } from './answered.ts';
@@ -204,9 +204,8 @@ export function createBatchRuns({
     const pipeline = redis.pipeline();
     for (const line of some) pipeline.hgetall(keys.job(lineJobId(batchId, line)));
     let bytes = 0;
-    const hashes = ((await answered(pipeline.exec())) ?? []).map(([error, hash]) => {
-      // What one command of a pipeline fails of is no failure of the pipeline.
-      if (error !== null) throw new QarrError('queue_unavailable', { cause: error });
+    const hashes = ((await pipeline.exec()) ?? []).map(([error, hash]) => {
+      if (error !== null) throw error;
       const { request, result } = hash as Record<string, string>;
       bytes += (request?.length ?? 0) + (result?.length ?? 0);
       return hash as Record<string, string>;
@@ -257,7 +256,7 @@ export function createBatchRuns({
       let bytesRead = 0;
       for (let at = 0; at < some.length && bytesRead < ENDED_BYTES_MAX; at += ENDED_PAGE) {
         const page = some.slice(at, at + ENDED_PAGE);
-        const { hashes, bytes } = await readJobs(batchId, page);
+        const { hashes, bytes } = await answered(readJobs(batchId, page));
         bytesRead += bytes;
         for (const [place, line] of page.entries()) {
           const job = jobOf(hashes[place] ?? {});
