@@ -6,7 +6,7 @@ import { isBatchOver, isTerminalState, lineJobId } from '@qarr/router-core';
 import type { BatchError, BatchRecord, BatchUsage, JobRecord, Segment } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import { answered } from './answered.ts';
-import { cursorsOf, parseBatch, parseSegment } from './batch-fields.ts';
+import { parseBatch, parseSegment } from './batch-fields.ts';
 import type { BatchIndex } from './batch-index.ts';
 import type { BatchLines } from './batch-lines.ts';
 import type { Keys } from './keys.ts';
@@ -37,8 +37,6 @@ export interface OpenedBatch {
   readonly isExpiring: boolean;
   /** A bit for each line that has a durable outcome, the first in the highest bit of byte 0. */
   readonly done: Uint8Array;
-  /** By tier: the lines before this one have been fed, or have an outcome. */
-  readonly cursors: Readonly<Record<string, number>>;
   readonly segments: readonly Segment[];
 }
 
@@ -51,7 +49,6 @@ export interface Commit {
   readonly lines: readonly number[];
   /** Of those lines, the completed ones. */
   readonly usage: BatchUsage;
-  readonly cursors: Readonly<Record<string, number>>;
 }
 
 /**
@@ -177,7 +174,6 @@ export function createBatchRuns({
       record,
       isExpiring: hash['expiring'] !== undefined,
       done: new Uint8Array(done ?? []),
-      cursors: cursorsOf(hash),
       segments: segments.map(parseSegment),
     };
   }
@@ -266,16 +262,15 @@ export function createBatchRuns({
       }
       return found;
     },
-    async commit(batchId, epoch, { segment, lines: committed, usage, cursors }) {
+    async commit(batchId, epoch, { segment, lines: committed, usage }) {
       const tokens = [
         usage.promptTokens,
         usage.cachedTokens,
         usage.completionTokens,
         usage.reasoningTokens,
       ];
-      const places = Object.entries(cursors);
-      const counts = [segment.outputLines, segment.errorLines, ...tokens, places.length];
-      const args = [epoch, JSON.stringify(segment), ...counts, ...places.flat(), ...committed];
+      const counts = [segment.outputLines, segment.errorLines, ...tokens];
+      const args = [epoch, JSON.stringify(segment), ...counts, ...committed];
       return answered(write('batch-commit', batchId, args));
     },
     // Each page of it is answered in time; all of them may take longer.
