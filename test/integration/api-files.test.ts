@@ -458,6 +458,24 @@ describe('a reader', () => {
   });
 });
 
+describe('a file that a batch reads', () => {
+  it('stays until the batch is over', async () => {
+    const openai = await newOwner();
+    const { id } = (await upload(formOf(PURPOSE, FILE))).body;
+    // There is no runner: it is not over.
+    await openai.batches.create({
+      input_file_id: id,
+      endpoint: '/v1/chat/completions',
+      completion_window: '24h',
+    });
+    await expect(openai.files.delete(id)).rejects.toMatchObject({
+      status: 400,
+      code: 'file_in_use',
+    });
+    expect((await openai.files.retrieve(id)).id).toBe(id);
+  });
+});
+
 describe('files of somebody else', () => {
   it('are unknown, by any route', async () => {
     const openai = await newOwner();

@@ -157,7 +157,6 @@ it('is told on each of these routes of its own, else nothing was tested', async 
 });
 
 it('also of files, in the same way', async () => {
-  const somebodyElse = await keys.make({ owner: 'somebody-else' });
   const theirs = await upload(somebodyElse);
   const mine = await upload(reader);
   const routes = operations.filter(({ path }) => path.startsWith('/v1/files/'));
