@@ -37,7 +37,7 @@ export function checkBatch(evidence: Evidence): Violation[] {
 }
 
 /** Runs of a line beyond its first that a kill explains: in flight then, or hardly over. */
-export function isExplained(earlier: SeenRun, again: SeenRun, kills: readonly Kill[]): boolean {
+function isExplained(earlier: SeenRun, again: SeenRun, kills: readonly Kill[]): boolean {
   return kills.some(
     ({ kind, atMs }) =>
       (kind === 'worker' || kind === 'redis') &&

@@ -51,7 +51,7 @@ export interface RunResult {
   readonly folder: string | null;
 }
 
-export interface Figures {
+interface Figures {
   readonly tookMs: number;
   readonly linesPerS: number;
   /** In each quarter of the lines. */

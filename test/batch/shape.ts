@@ -15,6 +15,8 @@ export function worldFor(engines: 'instant' | 'paced'): WorldShape {
     ],
     rules: null,
     slots: 32,
+    // As everybody has it.
+    commitMs: 10_000,
   };
 }
 
@@ -31,4 +33,6 @@ export const SMALL_WORLD: WorldShape = {
     { tier: 'fast', when: 'default' },
   ],
   slots: 16,
+  // So that there is something durable, and something that is not, when its runner dies.
+  commitMs: 200,
 };

@@ -9,6 +9,8 @@ import type { Random } from '../chaos/random.ts';
 import type { StreamSeen } from './evidence.ts';
 
 const PAUSE_MS = 100;
+/** Between an answer that was read and the next prompt. */
+const THINKING_MS = [200, 1_000] as const;
 /** Nobody looks at more than this of one answer: a process may be gone for seconds. */
 const GIVE_UP_MS = 120_000;
 /** A replica that is silent for longer than its heartbeats allow is gone. */
@@ -51,7 +53,7 @@ export function startStreams({
       const request = { ...prompt, max_tokens: own.int(...TOKENS) };
       const stream = await readOne(request, { apis, random: own });
       seen.push({ ...stream, expected: await expect(request) });
-      await sleep(own.int(0, PAUSE_MS));
+      await sleep(own.int(...THINKING_MS));
     }
   }
 

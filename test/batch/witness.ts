@@ -4,7 +4,7 @@
  * number of the attempt.
  */
 import { once } from 'node:events';
-import { Agent, createServer, request } from 'node:http';
+import { createServer, request } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -29,7 +29,6 @@ export async function startWitness({
   /** By job: what all witnesses of a world have seen. */
   runs: SeenRuns;
 }): Promise<Witness> {
-  const agent = new Agent({ keepAlive: true });
   const target = new URL(targetUrl);
 
   const server = createServer((incoming, response) => {
@@ -38,7 +37,9 @@ export async function startWitness({
     response.once('close', over);
     const { method, url: path, headers } = incoming;
     const onward = request(
-      { host: target.hostname, port: target.port, method, path, headers, agent },
+      // A connection of its own: one that is used again may just be closed by the engine, which would
+      // look to the worker like an engine that fails.
+      { host: target.hostname, port: target.port, method, path, headers, agent: false },
       (answer) => {
         response.writeHead(answer.statusCode ?? 502, answer.headers);
         // Headers leave before the first token, as from the engine itself.
@@ -61,6 +62,8 @@ export async function startWitness({
     return run;
   }
 
+  // For the same reason it closes none by itself.
+  server.keepAliveTimeout = 0;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -70,7 +73,6 @@ export async function startWitness({
       const closed = once(server, 'close');
       server.close();
       server.closeAllConnections();
-      agent.destroy();
       await closed;
     },
   };

@@ -31,6 +31,8 @@ export interface WorldShape {
   readonly rules: readonly object[] | null;
   /** Jobs at once in a worker. */
   readonly slots: number;
+  /** How long finished lines wait to be durable, in ms. */
+  readonly commitMs: number;
 }
 
 export interface World {
@@ -141,7 +143,7 @@ export async function startWorld(shape: WorldShape): Promise<World> {
       name,
       kind: 'runner',
       script: 'apps/api/src/batch-runner/main.ts',
-      env: { ...env, QARR_FILES_DIR: files },
+      env: { ...env, QARR_FILES_DIR: files, QARR_BATCH_COMMIT_MS_MAX: String(shape.commitMs) },
       readStart: (line) => startOf(line, 'batch runner started', 'ops_port'),
     }),
   );

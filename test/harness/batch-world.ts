@@ -77,9 +77,14 @@ export interface OutcomeLine {
 export async function startBatchWorld({
   engineFlags = ['--profile=instant'],
   environment = {},
-}: { engineFlags?: readonly string[]; environment?: Environment } = {}): Promise<BatchWorld> {
+  starting = startRedisServer(),
+}: {
+  engineFlags?: readonly string[];
+  environment?: Environment;
+  starting?: ReturnType<typeof startRedisServer>;
+} = {}): Promise<BatchWorld> {
   const stops: (() => Promise<unknown>)[] = [];
-  const redis = await startRedisServer();
+  const redis = await starting;
   stops.push(() => redis.stop());
   const folder = await mkdtemp(join(tmpdir(), 'qarr-files-'));
   stops.push(() => rm(folder, { recursive: true, force: true }));

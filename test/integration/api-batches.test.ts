@@ -349,6 +349,30 @@ describe('an Idempotency-Key', () => {
   });
 });
 
+it('says what is safe to do where nobody knows whether a batch was made', async () => {
+  const owner = 'left-in-the-dark';
+  const key = await keys.make({ owner, scopes: ['batch'] });
+  const fields = { input_file_id: await file({ owner }) };
+  const options = { key, headers: { 'idempotency-key': 'unknown' } };
+  // From then on the key is known without a look at Redis; there reads go on, and writes wait.
+  expect((await call('/batches', { key })).status).toBe(200);
+  await world.redis.client('PAUSE', 30_000, 'WRITE');
+  const [without, withKey] = await Promise.all([create(fields, { key }), create(fields, options)]);
+  await world.redis.client('UNPAUSE');
+  for (const { status, body } of [without, withKey]) {
+    expect([status, body.error]).toMatchObject([503, { code: 'queue_unavailable' }]);
+  }
+  expect(without.body.error['message']).toContain('an Idempotency-Key prevents');
+  expect(without.headers.get('x-should-retry')).toBe('false');
+  expect(withKey.body.error['message']).toContain('the same Idempotency-Key');
+  expect(withKey.headers.get('x-should-retry')).toBeNull();
+
+  const again = await create(fields, options);
+  expect(again.status).toBe(200);
+  const batches = (await call('/batches', { key })).body['data'] as { id: string }[];
+  expect(batches.filter(({ id }) => id === again.body.id)).toHaveLength(1);
+});
+
 describe('each state', () => {
   const SEEN: Record<State, object> = {
     validating: { usage: null },

@@ -104,7 +104,7 @@ it('give each line one outcome, though Redis is killed again and again', async (
       ),
     ),
   );
-  await restarting;
+  await waitUntil('Redis is not being started', () => restarting === null);
   expect(kills).toBeGreaterThan(2);
   await waitUntil('Redis is there', () =>
     world.store.sweep().then(

@@ -191,7 +191,9 @@ it('waits for a file store that takes nothing, and loses nothing', async () => {
   await rename(objects, `${objects}-away`);
   await writeFile(objects, '');
   await waitUntil('the runner says so', () =>
-    leader.logs.some(({ batch, cause }) => batch === id && cause === 'unavailable'),
+    leader.logs.some(
+      ({ batch, msg }) => batch === id && msg === 'finished lines wait for the file store',
+    ),
   );
   expect((await world.get(id)).state).toBe('in_progress');
   await unlink(objects);

@@ -1,7 +1,7 @@
 /** Batches in Redis: how one is made, found and run to its end, and what becomes of its lines. */
 import { randomUUID } from 'node:crypto';
 import { BATCH_TRANSITIONS, batchStateSchema, lineJobId } from '@qarr/router-core';
-import { describe, expect, inject, it } from 'vitest';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import {
   commitOf,
   feed,
@@ -15,6 +15,7 @@ import { actAndDie } from '../harness/crash-point.ts';
 import { createOwnRedis } from '../harness/own-redis.ts';
 import { ANYWHERE, createStores } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
+import { startTcpProxy } from '../harness/tcp-proxy.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
 const FILES = { outputFileId: 'file-out', errorFileId: null };
@@ -528,13 +529,34 @@ describe('the job of a line', () => {
     const { stores, started } = await world();
     const { redis, root } = stores;
     const store = await stores.producer({ mendAfterMs: 0, passEveryMs: 0 });
-    const { batch } = await started(300);
-    const lines = Array.from({ length: 300 }, (_, at) => at);
-    const tries = lines.flatMap((at) => [1, lineJobId(batch.id, at)]);
-    for (const index of ['open', 'deadlines']) await redis.zadd(`${root}:${index}`, ...tries);
-    await Promise.all([store.sweep(), ...lines.map((at) => feed(store, batch, at))]);
-    expect(await redis.zcard(`${root}:open`)).toBe(300);
-    expect(await redis.zcard(`${root}:deadlines`)).toBe(300);
+    const proxy = await startTcpProxy({ targetPort: Number(new URL(inject('redisUrl')).port) });
+    onTestFinished(() => proxy.stop());
+    const far = await stores.producer({ redisUrl: `redis://127.0.0.1:${proxy.port}` });
+    const { batch } = await started(1);
+    const jobId = lineJobId(batch.id, 0);
+    for (const index of ['open', 'deadlines']) await redis.zadd(`${root}:${index}`, 1, jobId);
+    const monitor = await redis.monitor();
+    onTestFinished(() => monitor.disconnect());
+    const entered = new Promise<void>((resolve) => {
+      monitor.on('monitor', (_time: string, [name, key, how]: string[]) => {
+        if (name === 'zadd' && key === `${root}:open` && how === 'NX') resolve();
+      });
+    });
+    // Long enough for a sweep between the entry and the record, if not for the patience of a client.
+    await proxy.apply({ kind: 'latency', delayMs: 100 });
+    const fed = feed(far, batch, 0).catch(() => null);
+    await entered;
+    await store.sweep();
+    await fed;
+    await waitUntil('it is written', async () => (await store.get(jobId)) !== null);
+    await waitUntil(
+      'it is in both indexes again',
+      async () => {
+        const replies = ['open', 'deadlines'].map((index) => redis.zcard(`${root}:${index}`));
+        return (await Promise.all(replies)).every((jobs) => jobs === 1);
+      },
+      { timeoutMs: 3_000 },
+    );
   });
 
   it('is kept until it is collected, though its runner may be down for days', async () => {
@@ -588,9 +610,7 @@ describe('the job of a line', () => {
     const quota = { keyId, concurrency: 1, tokensPerDay: 100, tokens: 30, promptTokens: 1 };
     const line = { ...quota, concurrency: null };
     for (const at of [0, 1, 2]) {
-      // It asks for no place, whatever its key may have.
-      const asked = at === 2 ? quota : line;
-      expect(await feed(store, batch, at, { quota: asked })).toMatchObject({ kind: 'created' });
+      expect(await feed(store, batch, at, { quota: line })).toMatchObject({ kind: 'created' });
     }
     expect(await feed(store, batch, 3, { quota: line })).toMatchObject({ why: 'tokens' });
     const mine = { batch: undefined, quota: { ...quota, tokens: 1 } };
@@ -599,13 +619,15 @@ describe('the job of a line', () => {
     expect(await feed(store, batch, 5, { ...mine, id: second })).toMatchObject({
       why: 'concurrency',
     });
+    const last = { quota: { ...quota, tokens: 1 } };
+    expect(await feed(store, batch, 6, last)).toMatchObject({ kind: 'created' });
     // What it has not used is given back when it is closed, and what it held is forgotten.
     await store.cancel(lineJobId(batch.id, 0));
     await runLine(worker, batch, 1);
     await untilEnded(runs, batch, [0, 1]);
     const { tokens } = await store.countRequest(keyId, 'reads', null);
-    expect(tokens.used).toBe(61);
-    expect(await stores.redis.zcard(`${stores.root}:{${keyId}}:placeless`)).toBe(1);
+    expect(tokens.used).toBe(62);
+    expect(await stores.redis.zcard(`${stores.root}:{${keyId}}:placeless`)).toBe(2);
   });
 
   it('costs no more commands than another job of its class', async () => {

@@ -61,6 +61,7 @@ it('links only to files that exist', () => {
   const pages = [
     'README.md',
     'docs/api.md',
+    'docs/batches.md',
     'docs/chaos.md',
     'docs/keys.md',
     'docs/routing.md',

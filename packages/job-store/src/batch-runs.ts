@@ -2,7 +2,7 @@
  * Batches as their runner sees them. One runner at a time has the lease; each write that it makes for
  * a batch passes the epoch of its lease, and is refused once a later one has opened the batch.
  */
-import { isBatchOver, isTerminalState, lineJobId } from '@qarr/router-core';
+import { QarrError, isBatchOver, isTerminalState, lineJobId } from '@qarr/router-core';
 import type { BatchError, BatchRecord, BatchUsage, JobRecord, Segment } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import { answered } from './answered.ts';
@@ -205,7 +205,8 @@ export function createBatchRuns({
     for (const line of some) pipeline.hgetall(keys.job(lineJobId(batchId, line)));
     let bytes = 0;
     const hashes = ((await answered(pipeline.exec())) ?? []).map(([error, hash]) => {
-      if (error !== null) throw error;
+      // What one command of a pipeline fails of is no failure of the pipeline.
+      if (error !== null) throw new QarrError('queue_unavailable', { cause: error });
       const { request, result } = hash as Record<string, string>;
       bytes += (request?.length ?? 0) + (result?.length ?? 0);
       return hash as Record<string, string>;

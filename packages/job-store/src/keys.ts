@@ -87,7 +87,7 @@ export interface Keys {
   goneFile(fileId: string): string;
 }
 
-export type BatchKeys = readonly [
+type BatchKeys = readonly [
   record: string,
   done: string,
   segments: string,

@@ -13,7 +13,7 @@ const DAY_MS = 24 * 3_600_000;
 export interface ShareState {
   /** When the line began that was fed last. */
   readonly now: number;
-  /** By batch: when its last line ends. */
+  /** By batch: when its last line ends, where that is later. */
   readonly ends: ReadonlyMap<string, number>;
 }
 
@@ -31,7 +31,7 @@ export function feedNext<Of extends Sharer>(
   { now, ends }: ShareState,
   sharers: readonly [Of, ...Of[]],
 ): { readonly next: Of; readonly state: ShareState } {
-  const beginOf = ({ id }: Of) => Math.max(now, ends.get(id) ?? now);
+  const beginOf = ({ id }: Of) => ends.get(id) ?? now;
   const next = sharers.reduce((first, other) => (beginOf(other) < beginOf(first) ? other : first));
   const begin = beginOf(next);
   // What has ended says no more than what was never there.

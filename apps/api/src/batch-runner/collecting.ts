@@ -60,12 +60,14 @@ export function createCollector(
     return true;
   }
 
+  function keep(more: readonly LineOutcome[]): void {
+    if (outcomes.length === 0) firstAt = term.now();
+    outcomes.push(...more);
+    for (const { text } of more) bytes += text.length;
+  }
+
   return {
-    add(outcome) {
-      if (outcomes.length === 0) firstAt = term.now();
-      outcomes.push(outcome);
-      bytes += outcome.text.length;
-    },
+    add: (outcome) => keep([outcome]),
 
     isFull: () =>
       outcomes.length >= COMMITS_HELD * options.lines || bytes >= COMMITS_HELD * options.bytes,
@@ -78,12 +80,19 @@ export function createCollector(
 
     async commit() {
       const begunAtMs = performance.now();
-      const lines = outcomes.map(({ line }) => line);
+      // More come in while these are being written.
+      const these = outcomes;
+      outcomes = [];
+      bytes = 0;
+      const lines = these.map(({ line }) => line);
       // No other content ever has this name: what no list names may be removed at any time.
       const name = segmentName(batchId, { epoch: term.epoch, n: term.nextNumber() });
-      const { segment, content } = encodeSegment(name, outcomes);
-      if (!(await write(name, content))) return [];
-      const usage = outcomes.reduce((sum, outcome) => added(sum, outcome.usage), NO_USAGE);
+      const { segment, content } = encodeSegment(name, these);
+      if (!(await write(name, content))) {
+        keep(these);
+        return [];
+      }
+      const usage = these.reduce((sum, outcome) => added(sum, outcome.usage), NO_USAGE);
       written(
         await deps.store.batchRuns.commit(batchId, term.epoch, {
           segment,
@@ -93,8 +102,6 @@ export function createCollector(
         }),
       );
       deps.metrics.committed({ lines: lines.length, tookMs: performance.now() - begunAtMs });
-      outcomes = [];
-      bytes = 0;
       return lines;
     },
   };

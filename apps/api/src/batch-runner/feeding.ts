@@ -3,7 +3,7 @@
  * tier that is full or down keeps no other from its lines. Each gives as many lines as the tier's window
  * has room for, and each line is that of the batch whose turn it is.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { EVEN_SHARES, batchWaitingMax, feedNext, nextWindow, roomFor } from '@qarr/router-core';
 import type { EntryLimits, ShareState, Sharer, TierSnapshot } from '@qarr/router-core';
 import type { TierWatch } from '../tier-watch.ts';
@@ -144,6 +144,8 @@ export function createFeeder({
     let pauseMs = STEP_MS;
     while (!stopping.signal.aborted) {
       const { fed, end } = await feedSome(tier);
+      // Lines that need nothing but this process must not keep it from all else.
+      if (end === 'ok') await setImmediate();
       if (end === 'ok') continue;
       pauseMs = fed > 0 ? STEP_MS : Math.min(STEP_MS_MAX, 2 * pauseMs);
       if (end === 'none_left') await nap(IDLE_MS, waking.signal);

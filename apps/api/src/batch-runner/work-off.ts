@@ -62,7 +62,7 @@ export async function workOff(
     lines,
     texts,
     run,
-    isHeld: () => ending !== null || collector.isFull() || signal.aborted,
+    isHeld: () => ending !== null || failure !== null || collector.isFull() || signal.aborted,
     onOutcome: collect,
     onError: (error) => (failure = error),
   });

@@ -25,6 +25,8 @@ export interface BatchOptions {
   readonly caller: Caller;
   readonly webhookUrl: string | null;
   readonly idempotency: IdempotencyKey | undefined;
+  /** Called before it throws where nobody knows whether there is a batch now, and no key tells. */
+  readonly onUnknownOutcome: () => void;
 }
 
 export interface AcceptedBatch {
@@ -140,12 +142,13 @@ function idOfKey(owner: string, key: string): string {
 /** Where the outcome is unknown, says what it is safe to do next. */
 async function write(
   create: () => Promise<BatchCreation>,
-  { idempotency }: Pick<BatchOptions, 'idempotency'>,
+  { idempotency, onUnknownOutcome }: Pick<BatchOptions, 'idempotency' | 'onUnknownOutcome'>,
 ): Promise<BatchCreation> {
   try {
     return await create();
   } catch (cause) {
     if (!(cause instanceof QarrError) || cause.code !== 'queue_unavailable') throw cause;
+    if (idempotency === undefined) onUnknownOutcome();
     const advice =
       idempotency === undefined
         ? 'sending it again may make a second one, which an Idempotency-Key prevents'

@@ -71,7 +71,13 @@ export function registerBatchRoutes(app: Api, deps: ApiDeps): void {
       const { body, caller } = request;
       const webhookUrl = acceptWebhook(body, config.webhooks)?.url ?? null;
       const idempotency = idempotencyKeyOf(request);
-      const asked = { caller, webhookUrl, idempotency };
+      const asked = {
+        caller,
+        webhookUrl,
+        idempotency,
+        // A library that sends it again by itself might double a night's work.
+        onUnknownOutcome: () => void reply.header('x-should-retry', 'false'),
+      };
       const { batch, isKnown } = await createBatch(body, asked, { ...deps, gate });
       if (isKnown) reply.header('idempotent-replayed', 'true');
       else request.log.info({ batch: batch.id }, 'batch created');

@@ -1,0 +1,105 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createFolderStore } from '@qarr/file-store';
+import type { BatchRecord, BatchState } from '@qarr/router-core';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { createTidy, removeLeftovers } from './tidy.ts';
+
+const DAY_MS = 86_400_000;
+
+/** A folder with these objects, and a Redis that knows these files and batches. */
+async function worldOf({
+  objects,
+  records = [],
+  due = [],
+  batches = {},
+  now = Date.now() + 2 * DAY_MS,
+}: {
+  objects: readonly string[];
+  /** Ids of files. */
+  records?: readonly string[];
+  due?: readonly string[];
+  /** State and input file, by id. */
+  batches?: Readonly<Record<string, readonly [BatchState, string]>>;
+  now?: number;
+}) {
+  const folder = await mkdtemp(join(tmpdir(), 'qarr-tidy-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const files = createFolderStore({ folder });
+  for (const name of objects) await files.write(name, content(), { bytesMax: 10 });
+  const forgotten: string[] = [];
+  const store = {
+    batchRuns: {
+      unfinished: async () =>
+        Object.entries(batches).flatMap(([id, [state]]) => (state === 'in_progress' ? [id] : [])),
+    },
+    batches: {
+      get: async (id: string) => {
+        const [state, inputFileId] = batches[id] ?? [];
+        return state === undefined ? null : ({ state, inputFileId } as BatchRecord);
+      },
+    },
+    files: {
+      get: async (id: string) => (records.includes(id) ? { id } : null),
+      due: async (limit: number) => due.slice(0, limit),
+      remove: async (id: string) => forgotten.push(id) > 0,
+    },
+  };
+  const tidy = createTidy({ store: store as never, files, now: () => now });
+  const left = async () => {
+    const names: string[] = [];
+    for (const prefix of ['files/', 'batches/']) {
+      for await (const { name } of files.list(prefix)) names.push(name);
+    }
+    return names.toSorted();
+  };
+  return { tidy, files, left, forgotten };
+}
+
+async function* content(): AsyncGenerator<Uint8Array> {
+  yield Buffer.from('content');
+}
+
+describe('tidying', () => {
+  it('removes the content of files whose time is over, then forgets them, but for those in use', async () => {
+    const { tidy, left, forgotten } = await worldOf({
+      objects: ['files/file-old', 'files/file-read', 'files/file-new'],
+      due: ['file-read', 'file-old'],
+      batches: { batch_1: ['in_progress', 'file-read'] },
+    });
+    await tidy.expireFiles();
+    expect(await left()).toEqual(['files/file-new', 'files/file-read']);
+    expect(forgotten).toEqual(['file-old']);
+  });
+
+  it('removes objects that nobody knows, and what batches that are over were made of', async () => {
+    const { tidy, left } = await worldOf({
+      objects: [
+        'files/file-known',
+        'files/file-read',
+        'files/file-orphan',
+        'batches/batch_1/index',
+        'batches/batch_2/7-1',
+        'batches/batch_3/7-1',
+      ],
+      records: ['file-known'],
+      batches: { batch_1: ['in_progress', 'file-read'], batch_2: ['completed', 'file-known'] },
+    });
+    await tidy.removeOrphans();
+    expect(await left()).toEqual(['batches/batch_1/index', 'files/file-known', 'files/file-read']);
+  });
+
+  it('leaves what is new: its record may be about to be written', async () => {
+    const { tidy, left } = await worldOf({ objects: ['files/file-orphan'], now: Date.now() });
+    await tidy.removeOrphans();
+    expect(await left()).toEqual(['files/file-orphan']);
+  });
+
+  it('removes all that a batch was made of, and nothing of another', async () => {
+    const objects = ['batches/batch_1/index', 'batches/batch_1/7-1', 'batches/batch_12/index'];
+    const { files, left } = await worldOf({ objects });
+    await removeLeftovers('batch_1', files);
+    expect(await left()).toEqual(['batches/batch_12/index']);
+  });
+});
