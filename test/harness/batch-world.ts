@@ -15,6 +15,7 @@ import { createProducerStore } from '@qarr/job-store';
 import type { ProducerStore } from '@qarr/job-store';
 import { contentOf, isBatchOver } from '@qarr/router-core';
 import type { BatchRecord, NewBatch } from '@qarr/router-core';
+import { COMPILE_CACHE } from './compile-cache.ts';
 import { startRedisServer } from './redis-server.ts';
 import { waitUntil } from './wait-until.ts';
 
@@ -229,7 +230,7 @@ async function startChild(
   const child = spawn(process.execPath, [...args], {
     // Nothing of this machine's settings: neither variables nor a configuration file.
     cwd: tmpdir(),
-    env: { ...env },
+    env: { ...COMPILE_CACHE, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const logs: LogLine[] = [];

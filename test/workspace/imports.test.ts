@@ -46,7 +46,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'apps/vllm-sim': { ours: [], outside: ['fastify', 'node:'] },
   'apps/cli': {
     ours: ['@qarr/router-core', '@qarr/client'],
-    outside: ['node:', 'commander', 'csv-parse', 'yaml'],
+    outside: ['node:', 'commander', 'csv-parse', 'log-update', 'yaml'],
   },
 };
 

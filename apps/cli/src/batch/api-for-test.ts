@@ -28,7 +28,7 @@ export interface TestApi {
 
 const ID = 'batch_1';
 
-export function outcomeOf(line: number): BatchOutcome {
+function outcomeOf(line: number): BatchOutcome {
   const isBad = line % 10 === 9;
   return {
     id: `batch_req_${line}`,

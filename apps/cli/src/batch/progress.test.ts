@@ -1,3 +1,5 @@
+import { PassThrough } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
 import {
   createRateMeter,
@@ -9,6 +11,7 @@ import {
 import type { Progress } from './progress.ts';
 import { createReporter } from './reporter.ts';
 
+const ERASE_LINE = '\u001B[2K';
 const HALF: Progress = {
   status: 'in_progress',
   total: 50_000,
@@ -50,59 +53,82 @@ test('the text tells what is done, how fast, and by whom', () => {
   expect(progressText({ ...HALF, status: 'validating', total: null })).toBe('validating');
 });
 
-test('the bar is as long as what is done, and no longer than the window', () => {
-  expect(progressBar(HALF, 200)).toMatch(/^█{12}░{12} 25,000\/50,000 \(50%\) {2}118\/s /);
-  expect(progressBar({ ...HALF, completed: 49_990 }, 200)).toMatch(
-    /^█{24} 50,000\/50,000 \(100%\)/,
+test('the bar is as long as what is done, and stands above what came of it', () => {
+  expect(progressBar(HALF)).toBe(
+    `${'█'.repeat(12)}${'░'.repeat(12)}  25,000/50,000 (50%)  118/s  3m31s left\n` +
+      '10 failed  fast 21,000  precise 4,000',
   );
-  expect(progressBar(HALF, 40)).toHaveLength(39);
-  expect(progressBar({ ...HALF, status: 'finalizing' }, 200)).toMatch(/ finalizing$/);
+  expect(progressBar({ ...HALF, completed: 49_990 })).toMatch(/^█{24} {2}50,000\/50,000 \(100%\)/);
+  expect(progressBar({ ...HALF, status: 'finalizing' })).toMatch(/ finalizing\n/);
+  expect(progressBar({ ...HALF, status: 'validating', total: null })).toBe(
+    `${'░'.repeat(24)}  validating`,
+  );
 });
 
-function open({ isTTY }: { isTTY: boolean }) {
-  let text = '';
+function open(terminal: { isTTY?: boolean; columns?: number }) {
   let nowMs = 0;
-  const output = { isTTY, columns: 60, write: (more: string) => (text += more) };
+  const stream = new PassThrough({ encoding: 'utf8' });
+  const output = Object.assign(stream, terminal);
   return {
+    output,
     reporter: createReporter({ output, now: () => nowMs }),
     pass: (ms: number) => (nowMs += ms),
-    /** With `<` for the escape character. */
-    shown: () => text.replaceAll('\u001B', '<'),
+    /** What was written since the last time. */
+    written: (): string => stream.read() ?? '',
   };
 }
 
-test('where nothing can be rewritten there is a line now and then, and one for each new status', () => {
-  const { reporter, pass, shown } = open({ isTTY: false });
-  for (let second = 0; second < 25; second += 1) {
-    reporter.progress({ ...HALF, completed: second });
-    reporter.note('no answer');
-    pass(1_000);
-  }
-  reporter.progress({ ...HALF, status: 'finalizing' });
-  reporter.stop();
-  const lines = shown().split('\n');
-  expect(lines.map((line) => line.split(',')[0])).toEqual([
-    'in_progress',
-    'in_progress',
-    'in_progress',
-    'finalizing',
-    '',
-  ]);
-  expect(shown().replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
-});
+test.each([{}, { isTTY: true, columns: 0 }])(
+  'where nothing can be rewritten there is a line now and then, and one for each new status: %o',
+  (terminal) => {
+    const { reporter, pass, written } = open(terminal);
+    for (let second = 0; second < 25; second += 1) {
+      reporter.progress({ ...HALF, completed: second });
+      reporter.note('no answer');
+      pass(1_000);
+    }
+    reporter.progress({ ...HALF, status: 'finalizing' });
+    reporter.line('batch batch_1');
+    reporter.stop();
+    const text = written();
+    expect(text.split('\n').map((line) => line.split(',')[0])).toEqual([
+      'in_progress',
+      'in_progress',
+      'in_progress',
+      'finalizing',
+      'batch batch_1',
+      '',
+    ]);
+    expect(text.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
+  },
+);
 
-test('on a terminal one line is rewritten, and what is said stands above it', () => {
-  const { reporter, pass, shown } = open({ isTTY: true });
+test('on a terminal the bar stays below what is said, and as wide as the window', () => {
+  const { output, reporter, written } = open({ isTTY: true, columns: 80 });
+  const frame = progressBar(HALF);
+  reporter.note('uploading, 50%');
+  expect(written()).toContain('uploading, 50%\n');
   reporter.progress(HALF);
-  pass(50);
-  reporter.progress({ ...HALF, completed: 1 });
+  expect(written().split(ERASE_LINE).at(-1)).toContain(frame);
   reporter.line('batch batch_1');
-  pass(100);
-  reporter.progress({ ...HALF, completed: 49_990 });
+  const text = written();
+  expect(text).toContain('batch batch_1\n');
+  expect(text.indexOf('batch_1')).toBeGreaterThan(text.lastIndexOf(ERASE_LINE));
+  expect(text.indexOf(frame)).toBeGreaterThan(text.indexOf('batch_1'));
+  output.columns = 40;
+  output.emit('resize');
+  const rows = stripVTControlCharacters(written()).split('\n');
+  expect(rows.map((row) => row.length)).toEqual([40, 24, 37, 0]);
+  reporter.note('no answer');
+  written();
   reporter.stop();
-  const lines = shown().split('\n');
-  expect(lines).toHaveLength(3);
-  expect(lines[0]).toMatch(/^\r<\[2K█.*\r<\[2Kbatch batch_1$/);
-  expect(lines[1]).toMatch(/^\r<\[2K█{12}.*\r<\[2K█{24}/);
-  for (const drawn of shown().split(/\r<\[2K|\n/)) expect(drawn.length).toBeLessThan(60);
+  // Not the note; over what the terminal has echoed; and nothing is drawn any more.
+  expect(written()).toContain('10 failed');
+  reporter.progress(HALF);
+  written();
+  reporter.stop();
+  expect(written().split('█')[0]).toContain(ERASE_LINE);
+  output.columns = 80;
+  output.emit('resize');
+  expect(written()).toBe('');
 });

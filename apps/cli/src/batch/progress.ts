@@ -59,29 +59,35 @@ export function timeLeftMs({
 
 /** For a line of its own, where lines cannot be rewritten. */
 export function progressText(progress: Progress): string {
-  return [progress.status, ...partsOf(progress)].join(', ');
+  return [progress.status, ...paceOf(progress), ...outcomesOf(progress)].join(', ');
 }
 
-/** For one line of a terminal; what does not fit is cut off. */
-export function progressBar(progress: Progress, columns: number): string {
+/** For a terminal: how far it is, and below that what has become of the lines. */
+export function progressBar(progress: Progress): string {
   const { total, status } = progress;
   const filled =
     total === null || total === 0 ? 0 : Math.floor((doneOf(progress) / total) * BAR_CHARS);
   const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR_CHARS - filled)}`;
-  const line = `${bar} ${[...partsOf(progress), ...(status === 'in_progress' ? [] : [status])].join('  ')}`;
-  return line.length < columns ? line : line.slice(0, Math.max(0, columns - 1));
+  const pace = [bar, ...paceOf(progress), ...(status === 'in_progress' ? [] : [status])];
+  return `${pace.join('  ')}\n${outcomesOf(progress).join('  ')}`.trimEnd();
 }
 
-function partsOf(progress: Progress): string[] {
-  const { total, failed, tiers, rate, leftMs } = progress;
-  const done = doneOf(progress);
+function paceOf(progress: Progress): string[] {
+  const { total, rate, leftMs } = progress;
   if (total === null) return [];
+  const done = doneOf(progress);
   const percent = total === 0 ? 100 : Math.floor((done / total) * 100);
-  const tierNames = Object.keys(tiers).toSorted();
   return [
     `${grouped(done)}/${grouped(total)} (${percent}%)`,
     ...(rate === null ? [] : [`${rateText(rate)}/s`]),
     ...(leftMs === null ? [] : [`${durationText(leftMs)} left`]),
+  ];
+}
+
+function outcomesOf({ total, failed, tiers }: Progress): string[] {
+  if (total === null) return [];
+  const tierNames = Object.keys(tiers).toSorted();
+  return [
     `${grouped(failed)} failed`,
     ...tierNames.map((name) => `${printable(name)} ${grouped(tiers[name] ?? 0)}`),
   ];

@@ -1,16 +1,12 @@
 /**
- * Shows how far it is: on a terminal one line that is rewritten, elsewhere a line now and then, and
- * never a character that moves a cursor.
+ * Shows how far it is: on a terminal a bar that stays at the bottom, elsewhere a line now and then,
+ * and never a character that moves a cursor.
  */
-import type { Output } from '../screen.ts';
+import { createLogUpdate } from 'log-update';
 import { progressBar, progressText } from './progress.ts';
 import type { Progress } from './progress.ts';
 
 const LINE_EVERY_MS = 10_000;
-const BAR_EVERY_MS = 100;
-const ERASE_LINE = '\r\u001B[2K';
-/** Of a terminal that does not tell. */
-const COLUMNS = 80;
 
 export interface Reporter {
   /** Above the bar, where there is one. */
@@ -22,58 +18,75 @@ export interface Reporter {
   stop(): void;
 }
 
-export function createReporter({
-  output,
-  now,
-}: {
-  output: Output & { readonly columns?: number };
+export type ReporterOutput = NodeJS.WritableStream & {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+};
+
+export function createReporter(deps: {
+  output: ReporterOutput;
   /** Milliseconds of a clock that does not run backwards. */
   now: () => number;
 }): Reporter {
-  const isTerminal = output.isTTY === true;
-  let shownAtMs = -Infinity;
+  const { isTTY = false, columns = 0 } = deps.output;
+  // A terminal that does not tell its width cannot be drawn on.
+  return isTTY && columns > 0 ? createBar(deps.output) : createLines(deps);
+}
+
+/** What it shows changes with the pages that come, so there is nothing to be slowed down. */
+function createBar(output: ReporterOutput): Reporter {
+  const draw = createLogUpdate(output);
   let shown: string | null = null;
-  let last: Progress | null = null;
-
-  function rewrite(text: string): void {
-    output.write(`${ERASE_LINE}${text.slice(0, columns() - 1)}`);
+  let bar: string | null = null;
+  const redraw = () => {
+    if (shown !== null) draw(shown);
+  };
+  function show(text: string): void {
+    if (shown === null) output.on('resize', redraw);
     shown = text;
+    redraw();
   }
-  function columns(): number {
-    const { columns: told = 0 } = output;
-    return told > 0 ? told : COLUMNS;
-  }
-  function isDue(everyMs: number): boolean {
-    if (now() - shownAtMs < everyMs) return false;
-    shownAtMs = now();
-    return true;
-  }
-
   return {
     line(text) {
-      const bar = shown;
-      output.write(bar === null ? `${text}\n` : `${ERASE_LINE}${text}\n`);
-      if (bar !== null) rewrite(bar);
+      draw.clear();
+      output.write(`${text}\n`);
+      redraw();
     },
-    note(text) {
-      if (isTerminal) rewrite(text);
-      else if (isDue(LINE_EVERY_MS)) output.write(`${text}\n`);
-    },
+    note: show,
     progress(progress) {
-      const isNew = progress.status !== last?.status;
-      last = progress;
-      if (isTerminal) {
-        if (isDue(BAR_EVERY_MS) || isNew) rewrite(progressBar(progress, columns()));
-      } else if (isDue(LINE_EVERY_MS) || isNew) {
-        shownAtMs = now();
-        output.write(`${progressText(progress)}\n`);
-      }
+      bar = progressBar(progress);
+      show(bar);
     },
     stop() {
       if (shown === null) return;
-      if (last !== null) rewrite(progressBar(last, columns()));
-      output.write('\n');
+      // Also over the ^C of whoever stops it.
+      draw.persist(bar ?? shown);
+      draw.done();
+      output.off('resize', redraw);
       shown = null;
     },
+  };
+}
+
+function createLines({ output, now }: { output: ReporterOutput; now: () => number }): Reporter {
+  let saidAtMs = -Infinity;
+  let status: string | null = null;
+  const line = (text: string) => {
+    output.write(`${text}\n`);
+  };
+  function lineNowAndThen(text: string): void {
+    if (now() - saidAtMs < LINE_EVERY_MS) return;
+    saidAtMs = now();
+    line(text);
+  }
+  return {
+    line,
+    note: lineNowAndThen,
+    progress(progress) {
+      if (progress.status !== status) saidAtMs = -Infinity;
+      ({ status } = progress);
+      lineNowAndThen(progressText(progress));
+    },
+    stop() {},
   };
 }

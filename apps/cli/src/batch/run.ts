@@ -45,6 +45,9 @@ export async function runBatch(
   let batch: Batch;
   try {
     batch = await begin(input, options, deps);
+  } catch (error) {
+    deps.reporter.stop();
+    throw error;
   } finally {
     await input.remove();
   }
