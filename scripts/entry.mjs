@@ -17,7 +17,7 @@ const localNode = path.join(root, 'node_modules', '.bin', 'node');
 const CLI = 'qarr';
 
 /** What starts systems of its own. */
-const TESTS = ['test', 'conformance', 'chaos', 'soak', 'fuzz', 'overload', 'batches'];
+const TESTS = ['test', 'conformance', 'chaos', 'soak', 'fuzz', 'overload', 'batches', 'batch-rate'];
 
 /**
  * What runs at the end of each command; null: nothing.
@@ -36,6 +36,7 @@ const COMMANDS = {
   fuzz: { args: ['test/fuzz/main.ts'], stopIsSuccess: false },
   overload: { args: ['test/overload/main.ts'], stopIsSuccess: false },
   batches: { args: ['test/batch/main.ts'], stopIsSuccess: false },
+  'batch-rate': { args: ['test/batch/rate.ts'], stopIsSuccess: false },
   setup: { args: null, stopIsSuccess: false },
   [CLI]: { args: ['apps/cli/src/main.ts'], stopIsSuccess: false },
 };

@@ -13,7 +13,7 @@ import { createFolderStore } from '@qarr/file-store';
 import type { FileStore } from '@qarr/file-store';
 import { createProducerStore } from '@qarr/job-store';
 import type { ProducerStore } from '@qarr/job-store';
-import { contentOf, isBatchOver } from '@qarr/router-core';
+import { QarrError, contentOf, isBatchOver } from '@qarr/router-core';
 import type { BatchRecord, NewBatch } from '@qarr/router-core';
 import { COMPILE_CACHE } from './compile-cache.ts';
 import { startRedisServer } from './redis-server.ts';
@@ -90,7 +90,7 @@ export async function startBatchWorld({
   const folder = await mkdtemp(join(tmpdir(), 'qarr-files-'));
   stops.push(() => rm(folder, { recursive: true, force: true }));
   const { url: redisUrl } = redis;
-  const store = await createProducerStore({
+  const ownStore = await createProducerStore({
     redisUrl,
     tiers: TIERS,
     replicaId: randomUUID(),
@@ -98,7 +98,8 @@ export async function startBatchWorld({
     alertPerWorker: Number(environment['QARR_DEPTH_ALERT_PER_WORKER'] ?? 15),
     onError: () => {},
   });
-  stops.push(() => store.stop());
+  stops.push(() => ownStore.stop());
+  const store = patient(ownStore);
   const files = createFolderStore({ folder });
   const shared = {
     REDIS_URL: redisUrl,
@@ -198,7 +199,7 @@ export async function startBatchWorld({
   };
 
   async function get(batchId: string): Promise<BatchRecord> {
-    const batch = await store.batches.get(batchId).catch(() => null);
+    const batch = await store.batches.get(batchId);
     if (batch === null) throw new Error(`There is no ${batchId}`);
     return batch;
   }
@@ -220,6 +221,30 @@ export async function namesIn(folder: string): Promise<string[]> {
 
 async function* whole(text: string): AsyncGenerator<Uint8Array> {
   yield Buffer.from(text);
+}
+
+/**
+ * On a machine that is busy with tests Redis may not answer in time: that is not what is tested. What is
+ * called here may be called again.
+ */
+function patient<Store extends object>(store: Store): Store {
+  return new Proxy(store, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value === 'object' && value !== null) return patient(value);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => callUntilAnswered(() => value.apply(target, args));
+    },
+  });
+}
+
+function callUntilAnswered(call: () => unknown): unknown {
+  const answer = call();
+  if (!(answer instanceof Promise)) return answer;
+  return answer.catch((error: unknown) => {
+    if (!(error instanceof QarrError) || error.code !== 'queue_unavailable') throw error;
+    return callUntilAnswered(call);
+  });
 }
 
 /** A process that tests kill and freeze. It ends with this one. */

@@ -99,7 +99,6 @@ export function commitOf(
       completionTokens: 2 * outputLines,
       reasoningTokens: outputLines,
     },
-    cursors: { fast: Math.max(-1, ...lines) + 1 },
   };
 }
 

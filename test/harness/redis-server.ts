@@ -51,7 +51,6 @@ export async function startRedisServer({
 }: { port?: number; dir?: string } = {}): Promise<RedisServer & { pid: number; port: number }> {
   const usedPort = port ?? (await freePort());
   const usedDir = dir ?? (await mkdtemp(join(tmpdir(), 'qarr-redis-')));
-  // The shell ends the server when this process is gone, however it went.
   const options = {
     port: usedPort,
     bind: '127.0.0.1',
@@ -62,8 +61,8 @@ export async function startRedisServer({
     'maxmemory-policy': 'noeviction',
   };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  // The shell ends the server when this process is gone, however it went.
-  const script = 'redis-server "$@" >/dev/null & echo $!; cat; kill -9 $!';
+  // The shell ends the server when this process is gone, however it went; and waits until its port is free.
+  const script = 'redis-server "$@" >/dev/null & echo $!; cat; kill -9 $!; wait $!';
   const child = spawn('sh', ['-c', script, 'sh', ...args], { stdio: ['pipe', 'pipe', 'ignore'] });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const firstLine = new Promise<string>((resolve) => {

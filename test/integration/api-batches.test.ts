@@ -109,7 +109,6 @@ const STATES = {
       segment: segment(`batches/${id}/1-1`),
       lines: [0, 1],
       usage: { promptTokens: 7, cachedTokens: 2, completionTokens: 5, reasoningTokens: 1 },
-      cursors: {},
     });
     await store.batchRuns.finalizing(id, epoch);
   },
@@ -135,7 +134,6 @@ const STATES = {
       segment: { ...segment(`batches/${id}/1-1`), outputLines: 0, errorLines: 2, outputBytes: 0 },
       lines: [0, 1],
       usage: NO_USAGE,
-      cursors: {},
     });
     await store.batchRuns.finalizing(id, epoch);
     await store.batchRuns.finish(id, epoch, { outputFileId: null, errorFileId: 'file-err' });
@@ -494,7 +492,6 @@ async function commit(id: string, number: number, [output, error]: [string[], st
     },
     lines: [...output, ...error].map((_line, index) => number * 100 + index),
     usage: NO_USAGE,
-    cursors: {},
   });
   expect(written).toBe('ok');
 }

@@ -204,22 +204,23 @@ it('waits for a file store that takes nothing, and loses nothing', async () => {
 });
 
 it('hands batches over when it stops, and is replaced when it is killed: nothing runs twice', async () => {
-  const second = await world.startRunner();
   const before = await world.received();
   const lines = numbered(400, (at) => chatLine(`once-${at}`, { max_tokens: 30, ignore_eos: true }));
   const { id } = await world.make(lines);
   await untilCompleted(id, 20);
-  const stoppedAtMs = performance.now();
   expect(await leader.stop()).toBe(0);
-  await waitUntil('the second takes over', () => hasTerm(second));
-  expect(performance.now() - stoppedAtMs).toBeLessThan(5_000);
+  // Nobody has to wait for the end of its lease.
+  const { batchRuns } = world.store;
+  expect(await batchRuns.lease('a test')).not.toBeNull();
+  await batchRuns.release('a test');
 
+  const second = await world.startRunner();
   const third = await world.startRunner();
   await untilCompleted(id, (await world.get(id)).completed + 20);
   expect((await world.get(id)).state).toBe('in_progress');
   second.kill('SIGKILL');
-  await waitUntil('the third takes over', () => hasTerm(third), { timeoutMs: 15_000 });
-  const batch = await world.untilOver(id);
+  await waitUntil('the third takes over', () => hasTerm(third), { timeoutMs: 40_000 });
+  const batch = await world.untilOver(id, 60_000);
   expect(batch).toMatchObject({ state: 'completed', completed: 400, failed: 0 });
   await outcomes(batch, lines);
   expect((await world.received()) - before).toBe(400);

@@ -105,7 +105,6 @@ describe('a batch', () => {
       record: { state: 'in_progress', completed: 3 },
       isExpiring: false,
       done: new Uint8Array([0b1100_0000, 0, 0b1000_0000]),
-      cursors: { fast: 1 },
       segments: commits.map(({ segment }) => segment),
     });
   });
@@ -511,6 +510,11 @@ describe('the job of a line', () => {
       await store.sweep();
     };
     await closeAgain();
+    expect(await redis.smembers(String(open))).toEqual(['0']);
+    expect(await redis.smembers(String(ended))).toEqual(['1']);
+    // So does a runner that feeds it again.
+    await redis.del(String(open));
+    for (const line of [0, 1]) await feed(store, batch, line);
     expect(await redis.smembers(String(open))).toEqual(['0']);
     expect(await redis.smembers(String(ended))).toEqual(['1']);
     await runs.commit(batch.id, epoch, commitOf([1]));

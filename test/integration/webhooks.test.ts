@@ -226,7 +226,7 @@ describe('the webhook of a batch', () => {
       'completed',
       async ({ runs, id, epoch }) => {
         await runs.validated(id, epoch, { total: 3, model: null });
-        await runs.commit(id, epoch, { segment, lines: [0, 1, 2], usage, cursors: {} });
+        await runs.commit(id, epoch, { segment, lines: [0, 1, 2], usage });
         await runs.finalizing(id, epoch);
         await runs.finish(id, epoch, nothing);
       },

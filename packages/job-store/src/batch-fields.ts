@@ -3,7 +3,6 @@ import { batchRecordSchema, segmentSchema } from '@qarr/router-core';
 import type { BatchRecord, BatchUsage, NewBatch, Segment } from '@qarr/router-core';
 
 /** Before the name of a tier: how far its lines have been fed. */
-const CURSOR = 'cursor:';
 
 export type BatchHash = Readonly<Record<string, string | undefined>>;
 
@@ -63,13 +62,6 @@ export function parseBatch(hash: BatchHash): BatchRecord | null {
     cancellingAt: time(hash['cancelling_at']),
     cancelledAt: time(hash['cancelled_at']),
   });
-}
-
-export function cursorsOf(hash: BatchHash): Record<string, number> {
-  const cursors = Object.entries(hash).filter(([field]) => field.startsWith(CURSOR));
-  return Object.fromEntries(
-    cursors.map(([field, line]) => [field.slice(CURSOR.length), Number(line)]),
-  );
 }
 
 export function parseSegment(json: string): Segment {

@@ -5,6 +5,7 @@
 import { lineJobId } from '@qarr/router-core';
 import type { BatchLineRef } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
+import { answered } from './answered.ts';
 import type { Keys } from './keys.ts';
 import { runScript, runScriptForEach } from './scripts.ts';
 
@@ -66,7 +67,7 @@ export function createBatchLines({ redis, keys }: { redis: Redis; keys: Keys }):
     },
     async forget(batchId, lines) {
       for (let at = 0; at < lines.length; at += FORGET_PAGE) {
-        await forgetPage(batchId, lines.slice(at, at + FORGET_PAGE));
+        await answered(forgetPage(batchId, lines.slice(at, at + FORGET_PAGE)));
       }
     },
     async forgetAll(batchId) {

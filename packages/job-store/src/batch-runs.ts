@@ -2,11 +2,11 @@
  * Batches as their runner sees them. One runner at a time has the lease; each write that it makes for
  * a batch passes the epoch of its lease, and is refused once a later one has opened the batch.
  */
-import { QarrError, isBatchOver, isTerminalState, lineJobId } from '@qarr/router-core';
+import { isBatchOver, isTerminalState, lineJobId } from '@qarr/router-core';
 import type { BatchError, BatchRecord, BatchUsage, JobRecord, Segment } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import { answered } from './answered.ts';
-import { cursorsOf, parseBatch, parseSegment } from './batch-fields.ts';
+import { parseBatch, parseSegment } from './batch-fields.ts';
 import type { BatchIndex } from './batch-index.ts';
 import type { BatchLines } from './batch-lines.ts';
 import type { Keys } from './keys.ts';
@@ -37,8 +37,6 @@ export interface OpenedBatch {
   readonly isExpiring: boolean;
   /** A bit for each line that has a durable outcome, the first in the highest bit of byte 0. */
   readonly done: Uint8Array;
-  /** By tier: the lines before this one have been fed, or have an outcome. */
-  readonly cursors: Readonly<Record<string, number>>;
   readonly segments: readonly Segment[];
 }
 
@@ -51,7 +49,6 @@ export interface Commit {
   readonly lines: readonly number[];
   /** Of those lines, the completed ones. */
   readonly usage: BatchUsage;
-  readonly cursors: Readonly<Record<string, number>>;
 }
 
 /**
@@ -177,7 +174,6 @@ export function createBatchRuns({
       record,
       isExpiring: hash['expiring'] !== undefined,
       done: new Uint8Array(done ?? []),
-      cursors: cursorsOf(hash),
       segments: segments.map(parseSegment),
     };
   }
@@ -204,9 +200,8 @@ export function createBatchRuns({
     const pipeline = redis.pipeline();
     for (const line of some) pipeline.hgetall(keys.job(lineJobId(batchId, line)));
     let bytes = 0;
-    const hashes = ((await answered(pipeline.exec())) ?? []).map(([error, hash]) => {
-      // What one command of a pipeline fails of is no failure of the pipeline.
-      if (error !== null) throw new QarrError('queue_unavailable', { cause: error });
+    const hashes = ((await pipeline.exec()) ?? []).map(([error, hash]) => {
+      if (error !== null) throw error;
       const { request, result } = hash as Record<string, string>;
       bytes += (request?.length ?? 0) + (result?.length ?? 0);
       return hash as Record<string, string>;
@@ -257,7 +252,7 @@ export function createBatchRuns({
       let bytesRead = 0;
       for (let at = 0; at < some.length && bytesRead < ENDED_BYTES_MAX; at += ENDED_PAGE) {
         const page = some.slice(at, at + ENDED_PAGE);
-        const { hashes, bytes } = await readJobs(batchId, page);
+        const { hashes, bytes } = await answered(readJobs(batchId, page));
         bytesRead += bytes;
         for (const [place, line] of page.entries()) {
           const job = jobOf(hashes[place] ?? {});
@@ -267,16 +262,15 @@ export function createBatchRuns({
       }
       return found;
     },
-    async commit(batchId, epoch, { segment, lines: committed, usage, cursors }) {
+    async commit(batchId, epoch, { segment, lines: committed, usage }) {
       const tokens = [
         usage.promptTokens,
         usage.cachedTokens,
         usage.completionTokens,
         usage.reasoningTokens,
       ];
-      const places = Object.entries(cursors);
-      const counts = [segment.outputLines, segment.errorLines, ...tokens, places.length];
-      const args = [epoch, JSON.stringify(segment), ...counts, ...places.flat(), ...committed];
+      const counts = [segment.outputLines, segment.errorLines, ...tokens];
+      const args = [epoch, JSON.stringify(segment), ...counts, ...committed];
       return answered(write('batch-commit', batchId, args));
     },
     // Each page of it is answered in time; all of them may take longer.

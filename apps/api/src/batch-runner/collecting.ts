@@ -98,7 +98,6 @@ export function createCollector(
           segment,
           lines,
           usage,
-          cursors: {},
         }),
       );
       deps.metrics.committed({ lines: lines.length, tookMs: performance.now() - begunAtMs });

@@ -2,8 +2,7 @@
 -- batch. Sending the last call again is harmless.
 --
 -- ARGV  1 epoch, 2 segment (JSON), 3 number of its output lines, 4 of its error lines, 5 to 8 tokens of
---       prompts, of those cached ones, of completions, of those reasoning, 9 number of cursors, then
---       tier, line, … then lines
+--       prompts, of those cached ones, of completions, of those reasoning, 9.. lines
 -- RETURN 'ok', 'gone', 'fenced' or 'conflict': one of the lines has an outcome, or is none of the batch
 
 local refused, state = refusal(ARGV[1])
@@ -16,10 +15,9 @@ end
 if OVER[state] then
   return 'conflict'
 end
-local lines_from = 10 + 2 * tonumber(ARGV[9])
 local total = tonumber(redis.call('HGET', KEYS[1], 'total'))
 local lines, is_here = {}, {}
-for i = lines_from, #ARGV do
+for i = 9, #ARGV do
   local line = ARGV[i]
   if is_here[line] or tonumber(line) >= total or redis.call('GETBIT', KEYS[2], line) == 1 then
     return 'conflict'
@@ -37,9 +35,6 @@ end
 redis.call('RPUSH', KEYS[3], ARGV[2])
 for i, name in ipairs({ 'completed', 'failed', 'prompt_tokens', 'cached_tokens', 'completion_tokens', 'reasoning_tokens' }) do
   redis.call('HINCRBY', KEYS[1], name, ARGV[2 + i])
-end
-for i = 10, lines_from - 1, 2 do
-  redis.call('HSET', KEYS[1], 'cursor:' .. ARGV[i], ARGV[i + 1])
 end
 with_members('SREM', KEYS[4], lines)
 with_members('SREM', KEYS[5], lines)

@@ -1,7 +1,7 @@
 /**
  * Measures the runner of batches on this machine, in one run: how fast plain jobs of class batch go
  * through, submitted over HTTP, and how fast the same requests go through as a batch; and how much memory
- * its runner takes meanwhile. `node test/batches/main.ts [lines] [bytes of the smallest line] [of the
+ * its runner takes meanwhile. `npm run batch-rate -- [lines] [bytes of the smallest line] [of the
  * largest]`.
  *
  * The engine answers at once: what is measured is the way to it and back.
