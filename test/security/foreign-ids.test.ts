@@ -157,12 +157,7 @@ it('is told on each of these routes of its own, else nothing was tested', async 
 });
 
 it('also of files, in the same way', async () => {
-<<<<<<< HEAD
-  const stranger = await keys.make({ owner: 'somebody-else' });
-  const theirs = await upload(stranger);
-=======
   const theirs = await upload(somebodyElse);
->>>>>>> files
   const mine = await upload(reader);
   const routes = operations.filter(({ path }) => path.startsWith('/v1/files/'));
   expect(routes).toHaveLength(3);
