@@ -83,6 +83,8 @@ export interface Keys {
   readonly fileBytes: string;
   /** Sorted set: files by when their content is to be removed, also of those without a record. */
   readonly filesDue: string;
+  /** String: the id of the deployment, which its file store has as well. */
+  readonly deployment: string;
   /** String: where a file that was removed stood among those of its owner. */
   goneFile(fileId: string): string;
 }
@@ -156,6 +158,7 @@ export function createKeys(root = 'qarr'): Keys {
     filesOf: (owner, list) => fileKey(`list:${list}:${owner}`),
     fileBytes: fileKey('bytes'),
     filesDue: fileKey('due'),
+    deployment: fileKey('deployment'),
     goneFile: (fileId) => fileKey(`gone:${fileId}`),
   };
 }

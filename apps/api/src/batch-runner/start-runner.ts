@@ -47,7 +47,7 @@ export async function startRunner(): Promise<Running> {
   requireSafeRedis(await store.check(), { allowVolatile: config.allowVolatileRedis, log });
   const files = createFileStore(config);
   stopper.add(() => files.stop());
-  await checkFileStore(files, { place: config.place, log });
+  await checkFileStore(files, { place: config.place, records: store.files, log });
 
   const watch = watchTiers({ store, policy: config.deployment.policy });
   stopper.add(() => watch.stop());
@@ -71,7 +71,7 @@ export async function startRunner(): Promise<Running> {
     log,
     activeMax: config.activeMax,
   };
-  const tidy = createTidy({ store, files });
+  const tidy = createTidy({ store, files, log });
   const stopping = new AbortController();
   const holding = holdLease({
     runs: store.batchRuns,

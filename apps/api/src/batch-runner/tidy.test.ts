@@ -14,6 +14,7 @@ async function worldOf({
   records = [],
   due = [],
   batches = {},
+  deployment = ['ours', 'ours'],
   now = Date.now() + 2 * DAY_MS,
 }: {
   objects: readonly string[];
@@ -22,12 +23,20 @@ async function worldOf({
   due?: readonly string[];
   /** State and input file, by id. */
   batches?: Readonly<Record<string, readonly [BatchState, string]>>;
+  /** In the store, and in Redis. */
+  deployment?: readonly [string | null, string | null];
   now?: number;
 }) {
   const folder = await mkdtemp(join(tmpdir(), 'qarr-tidy-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const files = createFolderStore({ folder });
   for (const name of objects) await files.write(name, content(), { bytesMax: 10 });
+  const [inStore, inRedis] = deployment;
+  if (inStore !== null) await files.write('deployment', content(inStore), { bytesMax: 10 });
+  const logged: string[] = [];
+  const say = (fields: { name?: string }, message: string) => {
+    logged.push(fields.name ?? message.slice(0, 9));
+  };
   const forgotten: string[] = [];
   const store = {
     batchRuns: {
@@ -44,9 +53,16 @@ async function worldOf({
       get: async (id: string) => (records.includes(id) ? { id } : null),
       due: async (limit: number) => due.slice(0, limit),
       remove: async (id: string) => forgotten.push(id) > 0,
+      deployment: async () => ({ id: inRedis, hasFiles: records.length > 0 }),
+      nameDeployment: async (id: string) => inRedis ?? id,
     },
   };
-  const tidy = createTidy({ store: store as never, files, now: () => now });
+  const tidy = createTidy({
+    store: store as never,
+    files,
+    log: { info: say, warn: say } as never,
+    now: () => now,
+  });
   const left = async () => {
     const names: string[] = [];
     for (const prefix of ['files/', 'batches/']) {
@@ -54,11 +70,11 @@ async function worldOf({
     }
     return names.toSorted();
   };
-  return { tidy, files, left, forgotten };
+  return { tidy, files, left, forgotten, logged };
 }
 
-async function* content(): AsyncGenerator<Uint8Array> {
-  yield Buffer.from('content');
+async function* content(text = 'content'): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text);
 }
 
 describe('tidying', () => {
@@ -74,7 +90,7 @@ describe('tidying', () => {
   });
 
   it('removes objects that nobody knows, and what batches that are over were made of', async () => {
-    const { tidy, left } = await worldOf({
+    const { tidy, left, logged } = await worldOf({
       objects: [
         'files/file-known',
         'files/file-read',
@@ -88,6 +104,23 @@ describe('tidying', () => {
     });
     await tidy.removeOrphans();
     expect(await left()).toEqual(['batches/batch_1/index', 'files/file-known', 'files/file-read']);
+    expect(logged.toSorted()).toEqual([
+      'batches/batch_2/7-1',
+      'batches/batch_3/7-1',
+      'files/file-orphan',
+    ]);
+  });
+
+  it.each<[string, string | null, string | null]>([
+    ['is of another', 'theirs', 'ours'],
+    ['is of a Redis that has lost all', 'theirs', null],
+    ['has lost its id', null, 'ours'],
+    ['was never given an id', null, null],
+  ])('leaves what it does not know in a store that %s', async (_what, ...deployment) => {
+    const { tidy, left, logged } = await worldOf({ objects: ['files/file-orphan'], deployment });
+    await tidy.removeOrphans();
+    expect(await left()).toEqual(['files/file-orphan']);
+    expect(logged).toEqual(['what noth']);
   });
 
   it('leaves what is new: its record may be about to be written', async () => {

@@ -4,7 +4,9 @@
  */
 import type { FileStore } from '@qarr/file-store';
 import type { ProducerStore } from '@qarr/job-store';
+import type { Logger } from '@qarr/process';
 import { isBatchOver } from '@qarr/router-core';
+import { findBelonging, isOurs } from '../files/deployment-id.ts';
 import { batchPrefix } from './segments.ts';
 
 const FILES = 'files/';
@@ -17,6 +19,9 @@ const ORPHAN_AFTER_MS = 24 * 3_600_000;
 /** No write is cut off for so long and then goes on. */
 const CUT_OFF_AFTER_MS = 3_600_000;
 
+const NOT_TIDIED =
+  'what nothing names stays in the file store, which may belong to another Redis: give both the same id (docs/files.md, "Whose files")';
+
 export interface Tidy {
   /** To be called about every minute. */
   expireFiles(): Promise<void>;
@@ -27,10 +32,12 @@ export interface Tidy {
 export function createTidy({
   store,
   files,
+  log,
   now = Date.now,
 }: {
   store: Pick<ProducerStore, 'batches' | 'batchRuns' | 'files'>;
   files: FileStore;
+  log: Pick<Logger, 'info' | 'warn'>;
   /** Milliseconds since the epoch, by the clock of the file store as far as possible. */
   now?: () => number;
 }): Tidy {
@@ -63,12 +70,20 @@ export function createTidy({
 
     async removeOrphans() {
       await files.tidy(CUT_OFF_AFTER_MS);
+      // What this Redis does not know may be known by another one.
+      const belonging = await findBelonging({ files, records: store.files });
+      if (!isOurs(belonging)) {
+        const { inStore, inRedis } = belonging;
+        log.warn({ in_store: inStore, in_redis: inRedis }, NOT_TIDIED);
+        return;
+      }
       const inUse = await filesInUse();
       for (const prefix of [FILES, BATCHES]) {
         for await (const { name, modifiedAtMs } of files.list(prefix)) {
           if (now() - modifiedAtMs < ORPHAN_AFTER_MS) continue;
           if (!inUse.has(name.slice(FILES.length)) && (await isOrphan(name))) {
             await files.remove(name);
+            log.info({ name }, 'an object that nothing names was removed from the file store');
           }
         }
       }
