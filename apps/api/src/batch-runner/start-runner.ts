@@ -81,6 +81,7 @@ export async function startRunner(): Promise<Running> {
       await Promise.all([
         runBatches(term, deps),
         repeat(() => tidy.expireFiles(), { everyMs: EXPIRE_EVERY_MS, term }),
+        repeat(() => tidy.clearBatches(), { everyMs: EXPIRE_EVERY_MS, term }),
         repeat(() => tidy.removeOrphans(), { everyMs: ORPHANS_EVERY_MS, term }),
       ]);
     },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createFolderStore } from '@qarr/file-store';
 import type { BatchRecord, BatchState } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { createTidy, removeLeftovers } from './tidy.ts';
+import { createTidy } from './tidy.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -14,6 +14,7 @@ async function worldOf({
   records = [],
   due = [],
   batches = {},
+  leftovers = [],
   deployment = ['ours', 'ours'],
   now = Date.now() + 2 * DAY_MS,
 }: {
@@ -23,6 +24,7 @@ async function worldOf({
   due?: readonly string[];
   /** State and input file, by id. */
   batches?: Readonly<Record<string, readonly [BatchState, string]>>;
+  leftovers?: readonly string[];
   /** In the store, and in Redis. */
   deployment?: readonly [string | null, string | null];
   now?: number;
@@ -38,8 +40,12 @@ async function worldOf({
     logged.push(fields.name ?? message.slice(0, 9));
   };
   const forgotten: string[] = [];
+  const cleared: string[] = [];
   const store = {
     batchRuns: {
+      leftovers: async ({ overForMs }: { overForMs: number }) =>
+        overForMs < 600_000 ? [] : leftovers,
+      cleared: async (id: string) => void cleared.push(id),
       unfinished: async () =>
         Object.entries(batches).flatMap(([id, [state]]) => (state === 'in_progress' ? [id] : [])),
     },
@@ -70,7 +76,7 @@ async function worldOf({
     }
     return names.toSorted();
   };
-  return { tidy, files, left, forgotten, logged };
+  return { tidy, left, forgotten, cleared, logged };
 }
 
 async function* content(text = 'content'): AsyncGenerator<Uint8Array> {
@@ -129,10 +135,21 @@ describe('tidying', () => {
     expect(await left()).toEqual(['files/file-orphan']);
   });
 
-  it('removes all that a batch was made of, and nothing of another', async () => {
-    const objects = ['batches/batch_1/index', 'batches/batch_1/7-1', 'batches/batch_12/index'];
-    const { files, left } = await worldOf({ objects });
-    await removeLeftovers('batch_1', files);
-    expect(await left()).toEqual(['batches/batch_12/index']);
+  it('removes what batches were made of that have been over for a while, and nothing of another', async () => {
+    const { tidy, left, cleared } = await worldOf({
+      objects: [
+        'batches/batch_1/index',
+        'batches/batch_1/7-1',
+        'batches/batch_12/index',
+        'batches/batch_2/7-1',
+        'batches/batch_3/7-1',
+      ],
+      batches: { batch_1: ['expired', 'file-1'], batch_2: ['finalizing', 'file-2'] },
+      // Redis has lost the end of the second one, and all of the last one.
+      leftovers: ['batch_1', 'batch_2', 'batch_3'],
+    });
+    await tidy.clearBatches();
+    expect(await left()).toEqual(['batches/batch_12/index', 'batches/batch_2/7-1']);
+    expect(cleared).toEqual(['batch_1', 'batch_2', 'batch_3']);
   });
 });

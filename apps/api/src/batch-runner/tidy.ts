@@ -11,11 +11,16 @@ import { batchPrefix } from './segments.ts';
 
 const FILES = 'files/';
 const BATCHES = 'batches/';
-/** Files whose time is over, in one round. */
+/** Files whose time is over, and batches that are, in one round. */
 const DUE_MAX = 100;
 const UNFINISHED_MAX = 10_000;
 /** An upload, or the end of a batch, takes less from its object to its record. */
 const ORPHAN_AFTER_MS = 24 * 3_600_000;
+/**
+ * A Redis that has lost its last moment may know of a batch that it is not over: then its files are
+ * written once more, of what it was made of.
+ */
+const LEFT_FOR_MS = 600_000;
 /** No write is cut off for so long and then goes on. */
 const CUT_OFF_AFTER_MS = 3_600_000;
 
@@ -25,6 +30,8 @@ const NOT_TIDIED =
 export interface Tidy {
   /** To be called about every minute. */
   expireFiles(): Promise<void>;
+  /** To be called about every minute. */
+  clearBatches(): Promise<void>;
   /** To be called about every hour. */
   removeOrphans(): Promise<void>;
 }
@@ -68,6 +75,16 @@ export function createTidy({
       }
     },
 
+    async clearBatches() {
+      const runs = store.batchRuns;
+      for (const id of await runs.leftovers({ overForMs: LEFT_FOR_MS, limit: DUE_MAX })) {
+        const batch = await store.batches.get(id);
+        // One that is not over any more is not yet over, to a Redis that has lost its last moment.
+        if (batch === null || isBatchOver(batch.state)) await removeLeftovers(id, files);
+        await runs.cleared(id);
+      }
+    },
+
     async removeOrphans() {
       await files.tidy(CUT_OFF_AFTER_MS);
       // What this Redis does not know may be known by another one.
@@ -92,7 +109,7 @@ export function createTidy({
 }
 
 /** What a batch that is over was made of. */
-export async function removeLeftovers(
+async function removeLeftovers(
   batchId: string,
   files: Pick<FileStore, 'list' | 'remove'>,
 ): Promise<void> {
