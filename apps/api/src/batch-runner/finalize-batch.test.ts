@@ -68,7 +68,7 @@ function batchOf({ output, error }: { output: string[]; error: string[] }) {
   };
 }
 
-function line(isCompleted: boolean, text: string) {
+function outcome(isCompleted: boolean, text: string) {
   return { isCompleted, text };
 }
 
@@ -179,9 +179,9 @@ describe('the files of a batch', () => {
     const memory = createMemoryStore();
     const { segments, texts } = await store(
       [
-        [line(true, '1'), line(false, '"a"')],
-        [line(true, '2'), line(true, '3'), line(false, '"b"')],
-        [line(true, '4')],
+        [outcome(true, '1'), outcome(false, '"a"')],
+        [outcome(true, '2'), outcome(true, '3'), outcome(false, '"b"')],
+        [outcome(true, '4')],
       ],
       memory,
     );
