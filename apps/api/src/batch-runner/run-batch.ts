@@ -36,7 +36,7 @@ const LOST_AFTER_MS = 600_000;
 export async function runBatch(run: BatchRun): Promise<void> {
   let opened = await open(run);
   if (opened.record.state === 'validating') {
-    const done = await run.deps.validations.take(run.signal);
+    const done = await run.deps.validations.take(opened.record.owner, run.signal);
     if (done === null) return;
     await validate(opened.record, run).finally(done);
     opened = await open(run);

@@ -1,7 +1,7 @@
 /** What a runner of batches is made of, and in which order it starts and stops. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createProducerStore, createTurns } from '@qarr/job-store';
+import { createProducerStore } from '@qarr/job-store';
 import {
   createErrorLog,
   createLogger,
@@ -19,6 +19,7 @@ import { createFeeder } from './feeding.ts';
 import { holdLease } from './hold-lease.ts';
 import type { Term } from './hold-lease.ts';
 import { createRunnerMetrics } from './metrics.ts';
+import { createOwnerTurns } from './owner-turns.ts';
 import { runBatches } from './run-batches.ts';
 import { createTidy } from './tidy.ts';
 
@@ -65,7 +66,7 @@ export async function startRunner(): Promise<Running> {
     watch,
     tokenizer: createTokenizer(),
     feeder,
-    validations: createTurns(VALIDATIONS_AT_ONCE),
+    validations: createOwnerTurns(VALIDATIONS_AT_ONCE),
     config,
     metrics,
     log,
