@@ -1,13 +1,15 @@
 /** The switches of files: their variables, what these mean, and the store that they name. */
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { createFolderStore, createS3Store } from '@qarr/file-store';
+import { FileStoreError, createFolderStore, createS3Store } from '@qarr/file-store';
 import type { FileStore, S3StoreOptions } from '@qarr/file-store';
 import type { FileLimits } from '@qarr/job-store';
 import { ConfigurationError, flag, milliseconds, wholeNumber } from '@qarr/process';
 import type { Logger } from '@qarr/process';
 import { z } from 'zod';
 import { readSecretFile } from '../secret-file.ts';
+import { findBelonging, isForeign } from './deployment-id.ts';
+import type { Belonging, BelongingDeps } from './deployment-id.ts';
 
 const BYTES_MAX = 1_099_511_627_776;
 /** So the SDK calls it. */
@@ -152,20 +154,27 @@ export function createFileStore({ place }: Pick<FileConfig, 'place'>): FileStore
 }
 
 /**
- * Call at start. A folder that cannot be written to is a mistake, and ends the start; so is a bucket
- * to which nothing says who we are. A store that
- * does not answer may do so later: what needs no files goes on meanwhile.
+ * Call at start. A folder that cannot be written to is a mistake, and ends the start; so is a store that is
+ * another deployment's, and a bucket to which nothing says who we are. A store that does not answer may do
+ * so later: what needs no files goes on meanwhile.
  *
  * @returns what operators should know
  */
 export async function checkFileStore(
-  store: Pick<FileStore, 'check'>,
-  { place, log }: Pick<FileConfig, 'place'> & { log: Logger },
+  store: Pick<FileStore, 'check'> & BelongingDeps['files'],
+  {
+    place,
+    records,
+    log,
+  }: Pick<FileConfig, 'place'> & { records: BelongingDeps['records']; log: Logger },
 ): Promise<readonly string[]> {
   try {
     await store.check();
+    const belonging = await findBelonging({ files: store, records });
+    if (isForeign(belonging)) throw new ConfigurationError(foreign(place, belonging));
     return [];
   } catch (error) {
+    if (!(error instanceof FileStoreError)) throw error;
     const reason = reasonOf(error);
     if (reason === NO_CREDENTIALS) {
       throw new ConfigurationError(
@@ -180,6 +189,14 @@ export async function checkFileStore(
     log.warn({ reason }, 'the file store does not answer');
     return [`the file store did not answer when this process started: ${reason}`];
   }
+}
+
+function foreign(place: FileConfig['place'], { inStore, inRedis }: Belonging): string {
+  const [name, where] =
+    place.kind === 'folder'
+      ? ['QARR_FILES_DIR', place.folder]
+      : ['QARR_FILES_S3_BUCKET', `${place.options.bucket}/${place.options.prefix}`];
+  return `${name}: ${where} belongs to another Redis than REDIS_URL (deployment ${inStore}, not ${inRedis}): change one of them, a file store has one Redis`;
 }
 
 /** Throws a ConfigurationError as `fileConfig` does. */
