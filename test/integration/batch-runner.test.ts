@@ -2,7 +2,7 @@
 import { rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createWorkerStore } from '@qarr/job-store';
-import { contentOf } from '@qarr/router-core';
+import { contentOf, lineJobId } from '@qarr/router-core';
 import type { BatchRecord } from '@qarr/router-core';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -13,6 +13,18 @@ import { waitUntil } from '../harness/wait-until.ts';
 
 /** Of the test's own tier: it has no worker but what the test says. */
 const ALERT_ABOVE = 2;
+/** Which the rules send to the tier `precise`. */
+const CODE = 'Fix this:\n```ts\nconst x: number = "1";\nfunction f() { return x; }\n```';
+const WITHOUT_PRECISE = `
+tiers:
+  - { name: fast, precision: awq-int4, max_model_len: 8192, upstreams: ['http://127.0.0.1:1'] }
+  - { name: balanced, precision: fp8, max_model_len: 32768, upstreams: ['http://127.0.0.1:1'] }
+  - { name: idle, precision: bf16, max_model_len: 32768, upstreams: ['http://127.0.0.1:1'] }
+routing:
+  rules:
+    - { tier: balanced, when: code }
+    - { tier: fast, when: default }
+`;
 const LONG = { max_tokens: 6_000, ignore_eos: true };
 
 let world: BatchWorld;
@@ -38,7 +50,6 @@ beforeAll(async () => {
 afterAll(() => world.stop());
 
 it('brings a batch of all kinds of lines to its end, each in the right file', async () => {
-  const code = 'Fix this:\n```ts\nconst x: number = "1";\nfunction f() { return x; }\n```';
   const good = [
     ...numbered(40, (at) => chatLine(`pinned-${at}`, { model: at % 2 ? 'fast' : 'balanced' })),
     chatLine('routed', { model: 'auto', messages: [{ role: 'user', content: 'Hello' }] }),
@@ -52,7 +63,7 @@ it('brings a batch of all kinds of lines to its end, each in the right file', as
   // Nobody serves this tier, which keeps no other from its lines.
   const waiting = chatLine('waits', {
     model: 'precise',
-    messages: [{ role: 'user', content: code }],
+    messages: [{ role: 'user', content: CODE }],
   });
   const lines = [waiting, ...good, ...bad];
   const { id } = await world.make(lines);
@@ -119,10 +130,40 @@ it('keeps what is done of a batch that is cancelled, and ends the rest at once',
 it('ends a batch whose time is up, with what is done of it', async () => {
   const lines = [chatLine('quick'), ...numbered(20, (at) => chatLine(`long-${at}`, LONG))];
   const { id } = await world.make(lines, { windowMs: 2_500 });
+  const last = await afterOneThatWaits();
   const batch = await world.untilOver(id);
   expect(batch).toMatchObject({ state: 'expired', completed: 1, failed: 20 });
   const { errors } = await outcomes(batch, lines);
   expect(new Set(errors.map(({ error }) => error?.code))).toEqual(new Set(['batch_expired']));
+  expect(await world.untilOver(last)).toMatchObject({ state: 'expired', completed: 0, failed: 1 });
+
+  /** Its job has waited for all of the batch's time before the runner looks at the clock. */
+  async function afterOneThatWaits(): Promise<string> {
+    const {
+      id: batchId,
+      expiresAt,
+      createdAt,
+    } = await world.make([chatLine('waits', { model: 'precise' })], { windowMs: 2_000 });
+    await world.store.submit(
+      newJob({
+        id: lineJobId(batchId, 0),
+        owner: 'anonymous',
+        class: 'batch',
+        tier: 'precise',
+        fallback: 'none',
+        queueTimeoutMs: expiresAt - createdAt - 800,
+        batch: { batchId, line: 0, customId: 'waits' },
+      }),
+      ANYWHERE,
+    );
+    await waitUntil('it has waited for too long', async () => {
+      await world.store.sweep();
+      const job = await world.store.get(lineJobId(batchId, 0));
+      // Its outcome may be durable already.
+      return job === null || job.state === 'expired';
+    });
+    return batchId;
+  }
 });
 
 it('feeds nothing into a tier that alerts, and goes on when it does no more', async () => {
@@ -242,23 +283,44 @@ it('hands batches over when it stops, and is replaced when it is killed: nothing
   const before = await world.received();
   const lines = numbered(400, (at) => chatLine(`once-${at}`, { max_tokens: 30, ignore_eos: true }));
   const { id } = await world.make(lines);
+  const moved = await world.make([
+    chatLine('pinned', { model: 'precise' }),
+    chatLine('routed', { model: 'auto', messages: [{ role: 'user', content: CODE }] }),
+  ]);
   await untilCompleted(id, 20);
   expect(await leader.stop()).toBe(0);
+  expect((await world.get(moved.id)).state).toBe('in_progress');
   // Nobody has to wait for the end of its lease.
   const { batchRuns } = world.store;
   expect(await batchRuns.lease('a test')).not.toBeNull();
   await batchRuns.release('a test');
 
-  const second = await world.startRunner();
+  const config = join(world.folder, 'without-precise.yaml');
+  await writeFile(config, WITHOUT_PRECISE);
+  const second = await world.startRunner({ QARR_CONFIG: config, QARR_BATCHES_ACTIVE_MAX: '1' });
   const third = await world.startRunner();
+  // It is the next one to be worked on, but nobody serves its tier: it makes room for the others.
+  const stuck = await world.make([chatLine('stuck', { model: 'idle' })], { windowMs: 3_600_000 });
+  await waitUntil('it has the only place', async () => {
+    return (await world.get(stuck.id)).state === 'in_progress';
+  });
   await untilCompleted(id, (await world.get(id)).completed + 20);
   expect((await world.get(id)).state).toBe('in_progress');
+  // Lines that were planned for a tier that is gone find another one, or nobody serves them.
+  const { output, errors } = await outcomes(await world.untilOver(moved.id), [
+    { custom_id: 'pinned', body: {} },
+    { custom_id: 'routed', body: {} },
+  ]);
+  expect(output.map(({ custom_id, qarr_tier }) => [custom_id, qarr_tier])).toEqual([
+    ['routed', 'balanced'],
+  ]);
+  expect(statusesOf(errors)).toEqual({ pinned: [404, 'model_not_found'] });
   second.kill('SIGKILL');
   await waitUntil('the third takes over', () => hasTerm(third), { timeoutMs: 40_000 });
   const batch = await world.untilOver(id, 60_000);
   expect(batch).toMatchObject({ state: 'completed', completed: 400, failed: 0 });
   await outcomes(batch, lines);
-  expect((await world.received()) - before).toBe(400);
+  expect((await world.received()) - before).toBe(401);
 });
 
 /** Its lines, after a look that each custom_id is in exactly one file, once, as was counted. */

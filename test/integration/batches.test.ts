@@ -360,6 +360,9 @@ describe('a new batch', () => {
     expect(Number(record?.expiresAt) - Number(record?.createdAt)).toBe(batch.windowMs);
     expect(await batches.open('ann')).toEqual([record]);
     expect(await runs.unfinished(10)).toEqual([batch.id]);
+    expect([await runs.unfinished(0), await runs.unfinished(10, 1)]).toEqual([[], []]);
+    const [urgency, unknown] = await runs.urgencies([batch.id, 'batch_unknown']);
+    expect([urgency, unknown]).toMatchObject([{ owner: 'ann', state: 'validating' }, null]);
   });
 
   it('is refused where its owner has too many that are not over', async () => {

@@ -20,6 +20,9 @@ const LATE_MS = 7 * 24 * 3_600_000;
 /** Records read at once. */
 const PAGE = 50;
 
+/** What says which batch comes before which. */
+export type BatchUrgency = Pick<BatchRecord, 'owner' | 'state' | 'expiresAt'>;
+
 export interface BatchIndex {
   /** Null where its owner has too many that are not over. Returns Redis's clock. */
   enter(batch: NewBatch, openMax: number): Promise<number | null>;
@@ -29,6 +32,8 @@ export interface BatchIndex {
   closed(batch: Pick<BatchRecord, 'id' | 'owner' | 'createdAt' | 'outputKeptMs'>): Promise<void>;
   /** There is no such batch: not any more, or not yet. */
   missing(batchId: string): Promise<void>;
+  /** In the order of the ids; null where there is no such batch. */
+  urgencies(batchIds: readonly string[]): Promise<(BatchUrgency | null)[]>;
   /** Those of an owner that are not over. */
   open(owner: string): Promise<BatchRecord[]>;
   list(options: {
@@ -109,6 +114,15 @@ export function createBatchIndex({ redis, keys }: { redis: Redis; keys: Keys }):
       await redis.zrem(keys.batches, id);
     },
     missing: (batchId) => dropOld(keys.batches, [batchId]),
+    async urgencies(batchIds) {
+      const found: (BatchUrgency | null)[] = [];
+      for (let at = 0; at < batchIds.length; at += PAGE) {
+        found.push(...(await read(batchIds.slice(at, at + PAGE))));
+      }
+      const gone = batchIds.filter((_, at) => found[at] === null);
+      if (gone.length > 0) await dropOld(keys.batches, gone);
+      return found;
+    },
     open,
     async list({ owner, limit, after }) {
       const [all] = keys.batchesOf(owner);

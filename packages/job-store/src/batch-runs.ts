@@ -7,7 +7,7 @@ import type { BatchError, BatchRecord, BatchUsage, JobRecord, Segment } from '@q
 import type { Redis } from 'ioredis';
 import { answered } from './answered.ts';
 import { parseBatch, parseSegment } from './batch-fields.ts';
-import type { BatchIndex } from './batch-index.ts';
+import type { BatchIndex, BatchUrgency } from './batch-index.ts';
 import type { BatchLines } from './batch-lines.ts';
 import type { Keys } from './keys.ts';
 import { parseRecord } from './record.ts';
@@ -66,8 +66,13 @@ export interface BatchRuns {
   lease(runnerId: string): Promise<RunnerLease | null>;
   /** Gives it up, so that another runner needs not wait. */
   release(runnerId: string): Promise<void>;
-  /** Ids of the batches that are not over, the one that expires first before the others. */
-  unfinished(limit: number): Promise<string[]>;
+  /**
+   * Ids of the batches that are not over, the one that expires first before the others; `from`: so
+   * many are passed over.
+   */
+  unfinished(limit: number, from?: number): Promise<string[]>;
+  /** What says how urgent each is, in their order; null where there is no such batch. */
+  urgencies(batchIds: readonly string[]): Promise<(BatchUrgency | null)[]>;
   /** Makes this epoch the batch's. One that is over leaves the list of those that are not. */
   open(batchId: string, epoch: number): Promise<OpenedBatch | 'fenced' | 'gone'>;
   /** How it stands, for a runner that has opened it: is it being cancelled? */
@@ -134,7 +139,7 @@ export function createBatchRuns({
 }: {
   redis: Redis;
   keys: Keys;
-  index: Pick<BatchIndex, 'entered' | 'closed' | 'missing'>;
+  index: Pick<BatchIndex, 'entered' | 'closed' | 'missing' | 'urgencies'>;
   lines: Pick<BatchLines, 'forget' | 'forgetAll'>;
   webhooks: Pick<WebhookQueue, 'add'>;
   get: (batchId: string) => Promise<BatchRecord | null>;
@@ -242,7 +247,9 @@ export function createBatchRuns({
       const call = { keys: [keys.runnerLease], args: [runnerId, ''] };
       await answered(runScript(redis, 'runner-lease', call));
     },
-    unfinished: (limit) => answered(redis.zrange(keys.batches, '0', String(limit - 1))),
+    unfinished: (limit, from = 0) =>
+      answered(redis.zrange(keys.batches, String(from), String(from + limit - 1))),
+    urgencies: (batchIds) => answered(index.urgencies(batchIds)),
     open: (batchId, epoch) => answered(open(batchId, epoch)),
     get: (batchId) => answered(get(batchId)),
     async validated(batchId, epoch, found) {

@@ -109,7 +109,7 @@ export function createListing({
     return { found, isAll: horizon === undefined };
   }
 
-  /** As many lines as a batch has in the system are no more than its window. */
+  /** They wait in the window, run, or have an outcome that its runner holds: each has its limit. */
   async function linesOf(batchId: string, after: ListCursor | null): Promise<Part> {
     const inSystem = (await lines.inSystem(batchId)).toReversed();
     const last = after === null ? Infinity : lineOf(after.jobId);

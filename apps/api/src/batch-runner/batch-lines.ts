@@ -84,7 +84,10 @@ export function createBatchLines({
 
   function putBack(line: number, tier: string): void {
     move(line, 'pending');
-    givenBack.set(tier, [...(givenBack.get(tier) ?? []), line]);
+    const lines = givenBack.get(tier);
+    // There may be very many, of a tier that is down.
+    if (lines === undefined) givenBack.set(tier, [line]);
+    else lines.push(line);
   }
 
   for (let line = 0; line < total; line += 1) {

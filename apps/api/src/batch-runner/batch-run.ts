@@ -5,6 +5,7 @@ import type { Logger } from '@qarr/process';
 import type { RunnerConfig } from './config.ts';
 import type { Feeder } from './feeding.ts';
 import type { FeedLineDeps } from './feed-line.ts';
+import type { HeldOutcomes } from './held-outcomes.ts';
 import type { Term } from './hold-lease.ts';
 import type { RunnerMetrics } from './metrics.ts';
 import type { OwnerTurns } from './owner-turns.ts';
@@ -16,6 +17,7 @@ export interface RunDeps extends FeedLineDeps {
   >;
   readonly files: FileStore;
   readonly feeder: Feeder;
+  readonly held: HeldOutcomes;
   /** Few at once. */
   readonly validations: OwnerTurns;
   readonly config: Pick<RunnerConfig, 'runTimeoutMs' | 'limits' | 'commit'>;
@@ -28,6 +30,8 @@ export interface BatchRun {
   readonly term: Term;
   /** Aborted when the term is over, or the batch is to make room for another. */
   readonly signal: AbortSignal;
+  /** How to ask, from now on, whether it has nothing to do but wait. */
+  asksIdle(isIdle: () => boolean): void;
   readonly deps: RunDeps;
   readonly log: Logger;
 }

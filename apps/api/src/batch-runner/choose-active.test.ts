@@ -2,8 +2,13 @@ import { expect, it } from 'vitest';
 import { chooseActive } from './choose-active.ts';
 
 function candidates(...ids: string[]) {
-  // The first letter is the owner; an exclamation mark says that it is being cancelled.
-  return ids.map((id) => ({ id, owner: id.slice(0, 1), isUrgent: id.endsWith('!') }));
+  // The first letter is the owner; an exclamation mark says that it is being cancelled, a z that it rests.
+  return ids.map((id) => ({
+    id,
+    owner: id.slice(0, 1),
+    isUrgent: id.endsWith('!'),
+    isResting: id.endsWith('z'),
+  }));
 }
 
 it('gives each tenant its turn, and of each the batch that expires first', () => {
@@ -15,4 +20,10 @@ it('gives each tenant its turn, and of each the batch that expires first', () =>
 
 it('begins with those that are being cancelled', () => {
   expect([...chooseActive(candidates('a1', 'b1', 'a2!'), 2)]).toEqual(['a2!', 'a1']);
+});
+
+it('gives those that rest what is left', () => {
+  const all = candidates('a1z', 'b1z', 'a2', 'b2', 'a3');
+  expect([...chooseActive(all, 2)]).toEqual(['a2', 'b2']);
+  expect([...chooseActive(all, 4)]).toEqual(['a2', 'b2', 'a3', 'a1z']);
 });

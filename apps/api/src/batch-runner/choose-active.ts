@@ -2,28 +2,32 @@
 export interface Candidate {
   readonly id: string;
   readonly owner: string;
-  /** Little is left to do, and somebody waits for it: it is being cancelled. */
+  /** Little is left to do, and somebody waits for it: it is being cancelled, or its time is up. */
   readonly isUrgent: boolean;
+  /** Nothing of it could be done lately: it waits until others have had its place. */
+  readonly isResting: boolean;
 }
 
 /**
  * Tenants take turns, each with the one of its batches that comes first, so that many of one keep no
- * other's from being worked on.
+ * other's from being worked on. What rests gets the places that are left.
  *
  * @param candidates the one that expires first before the others
  */
 export function chooseActive(candidates: readonly Candidate[], max: number): Set<string> {
-  const urgent = candidates.filter(({ isUrgent }) => isUrgent).map(({ id }) => id);
-  const chosen = new Set(urgent.slice(0, max));
-  const queues = Map.groupBy(
-    candidates.filter(({ isUrgent }) => !isUrgent),
-    ({ owner }) => owner,
-  );
-  for (let turn = 0; chosen.size < Math.min(max, candidates.length); turn += 1) {
-    for (const queue of queues.values()) {
-      const next = queue[turn];
-      if (next !== undefined && chosen.size < max) chosen.add(next.id);
-    }
+  const [urgent, resting, others] = [[], [], []] as [Candidate[], Candidate[], Candidate[]];
+  for (const candidate of candidates) {
+    if (candidate.isUrgent) urgent.push(candidate);
+    else (candidate.isResting ? resting : others).push(candidate);
   }
-  return chosen;
+  const inOrder = [urgent, inTurns(others), inTurns(resting)].flat();
+  return new Set(inOrder.slice(0, max).map(({ id }) => id));
+}
+
+function inTurns(candidates: readonly Candidate[]): Candidate[] {
+  const queues = [...Map.groupBy(candidates, ({ owner }) => owner).values()];
+  const turns = Math.max(0, ...queues.map(({ length }) => length));
+  return Array.from({ length: turns }, (_, turn) =>
+    queues.flatMap((queue) => queue[turn] ?? []),
+  ).flat();
 }

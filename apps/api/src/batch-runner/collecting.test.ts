@@ -2,6 +2,8 @@ import { FileStoreError } from '@qarr/file-store';
 import type { Commit } from '@qarr/job-store';
 import { describe, expect, it } from 'vitest';
 import { createCollector } from './collecting.ts';
+import { createHeldOutcomes } from './held-outcomes.ts';
+import type { HeldOutcomes } from './held-outcomes.ts';
 import { NO_USAGE } from './outcome-line.ts';
 import type { LineOutcome } from './outcome-line.ts';
 
@@ -10,7 +12,13 @@ function runOf({
   write = async () => {},
   answer = 'ok',
   segments = 0,
-}: { write?: () => Promise<void>; answer?: string; segments?: number } = {}) {
+  held = createHeldOutcomes({ lines: 12, bytes: 400 }),
+}: {
+  write?: () => Promise<void>;
+  answer?: string;
+  segments?: number;
+  held?: HeldOutcomes;
+} = {}) {
   const commits: Commit[] = [];
   let clockMs = 0;
   let number = 0;
@@ -20,6 +28,7 @@ function runOf({
     deps: {
       config: { commit: { lines: 3, bytes: 100, waitMsMax: 10_000 } },
       files: { write },
+      held,
       metrics: { committed() {} },
       store: {
         batchRuns: {
@@ -33,7 +42,7 @@ function runOf({
     log: { warn() {}, info() {} },
   };
   const collector = createCollector(run as never, { beganAt: 0, segments });
-  return { collector, commits, passMs: (ms: number) => void (clockMs += ms) };
+  return { collector, commits, held, passMs: (ms: number) => void (clockMs += ms) };
 }
 
 function outcome(line: number, text = '{}'): LineOutcome {
@@ -96,23 +105,49 @@ describe('finished lines', () => {
     ]);
   });
 
-  it('are kept while the file store has no room, and no more than some', async () => {
+  it('are kept while the file store has no room, and nothing is fed meanwhile', async () => {
     let isFull = true;
-    const { collector, commits } = runOf({
+    const { collector, commits, held } = runOf({
       async write() {
         if (isFull) throw new FileStoreError('full', 'no room');
       },
     });
-    for (let line = 0; line < 12; line += 1) collector.add(outcome(line));
+    for (let line = 0; line < 4; line += 1) collector.add(outcome(line));
     expect(await collector.commit()).toEqual([]);
-    expect([collector.isFull(), collector.isDue({ hasMore: true })]).toEqual([true, false]);
+    expect([held.isBlocked(), held.isFull()]).toEqual([true, false]);
+    expect(collector.isDue({ hasMore: false })).toBe(false);
     isFull = false;
-    collector.add(outcome(12));
-    expect((await collector.commit()).toSorted((one, other) => one - other)).toEqual(
-      Array.from({ length: 13 }, (_, line) => line),
-    );
+    collector.add(outcome(4));
+    expect(await collector.commit()).toEqual([0, 1, 2, 3, 4]);
     expect(commits).toHaveLength(1);
-    expect(collector.isFull()).toBe(false);
+    expect(held.isBlocked()).toBe(false);
+  });
+
+  it('are limited over all batches, whichever hold them, by their bytes as well', async () => {
+    const held = createHeldOutcomes({ lines: 12, bytes: 400 });
+    const [few, many] = [runOf({ held }).collector, runOf({ held }).collector];
+    for (let line = 0; line < 2; line += 1) few.add(outcome(line));
+    for (let line = 0; line < 10; line += 1) many.add(outcome(line));
+    expect([held.isFull(), held.isBlocked()]).toEqual([true, true]);
+    // The one that holds more makes room.
+    expect(few.isDue({ hasMore: true })).toBe(false);
+    expect(many.isDue({ hasMore: true })).toBe(true);
+    await many.commit();
+    expect(held.isBlocked()).toBe(false);
+    few.add(outcome(2, 'é'.repeat(200)));
+    expect([held.isFull(), few.isDue({ hasMore: true })]).toEqual([true, true]);
+    few.close();
+    expect(held.isFull()).toBe(false);
+  });
+
+  it('make room before there are enough of one batch', () => {
+    const held = createHeldOutcomes({ lines: 4, bytes: 400 });
+    const [two, another] = [runOf({ held }).collector, runOf({ held }).collector];
+    for (const line of [0, 1]) two.add(outcome(line));
+    another.add(outcome(0));
+    expect([two, another].map((one) => one.isDue({ hasMore: true }))).toEqual([false, false]);
+    another.add(outcome(1));
+    expect([two, another].map((one) => one.isDue({ hasMore: true }))).toEqual([true, true]);
   });
 
   it.each(['fenced', 'gone', 'conflict'])(

@@ -11,19 +11,17 @@ import { NO_USAGE } from './outcome-line.ts';
 import type { LineOutcome } from './outcome-line.ts';
 import { encodeSegment, segmentName } from './segments.ts';
 
-/** While they cannot be written, so many commits' worth of lines are waited for, and no more. */
-const COMMITS_HELD = 4;
 /** The file store has no room, or does not answer. */
 const RETRY_MS = 2_000;
 
 export interface Collector {
   add(outcome: LineOutcome): void;
-  /** More shall not come in until some are durable. */
-  isFull(): boolean;
   /** It is time to commit them. */
   isDue(options: { hasMore: boolean }): boolean;
   /** Returns the lines that are durable now; none where they could not be written, which is tried again. */
   commit(): Promise<number[]>;
+  /** What is not durable is left to whoever opens the batch next. */
+  close(): void;
 }
 
 export function createCollector(
@@ -31,6 +29,7 @@ export function createCollector(
   { beganAt, segments: segmentsBefore }: { beganAt: number; segments: number },
 ): Collector {
   const { commit: options } = deps.config;
+  const share = deps.held.open();
   let outcomes: LineOutcome[] = [];
   let bytes = 0;
   let firstAt = 0;
@@ -52,35 +51,35 @@ export function createCollector(
       retryAtMs = performance.now() + RETRY_MS;
       if (!isHeld) log.warn({ cause: error.problem }, 'finished lines wait for the file store');
       isHeld = true;
+      share.refused(true);
       return false;
     }
     if (isHeld) log.info('the file store takes finished lines again');
     isHeld = false;
+    share.refused(false);
     return true;
   }
 
-  function keep(more: readonly LineOutcome[]): void {
-    if (outcomes.length === 0) firstAt = term.now();
-    outcomes.push(...more);
-    for (const { text } of more) bytes += text.length;
-  }
-
   return {
-    add: (outcome) => keep([outcome]),
-
-    isFull: () =>
-      outcomes.length >= COMMITS_HELD * options.lines || bytes >= COMMITS_HELD * options.bytes,
+    add(outcome) {
+      if (outcomes.length === 0) firstAt = term.now();
+      outcomes.push(outcome);
+      const more = Buffer.byteLength(outcome.text);
+      bytes += more;
+      share.add({ lines: 1, bytes: more });
+    },
 
     isDue({ hasMore }) {
       if (outcomes.length === 0 || performance.now() < retryAtMs) return false;
       const isEnough = outcomes.length >= options.lines || bytes >= options.bytes;
-      return isEnough || !hasMore || term.now() - firstAt >= waitMs();
+      return isEnough || !hasMore || share.isToShrink() || term.now() - firstAt >= waitMs();
     },
 
     async commit() {
       const begunAtMs = performance.now();
       // More come in while these are being written.
       const these = outcomes;
+      const size = { lines: these.length, bytes };
       outcomes = [];
       bytes = 0;
       const lines = these.map(({ line }) => line);
@@ -88,7 +87,8 @@ export function createCollector(
       const name = segmentName(batchId, { epoch: term.epoch, n: term.nextNumber() });
       const { segment, content } = encodeSegment(name, these);
       if (!(await write(name, content))) {
-        keep(these);
+        outcomes = these.concat(outcomes);
+        bytes += size.bytes;
         return [];
       }
       const usage = these.reduce((sum, outcome) => added(sum, outcome.usage), NO_USAGE);
@@ -100,9 +100,12 @@ export function createCollector(
         }),
       );
       segments += 1;
+      share.remove(size);
       deps.metrics.committed({ lines: lines.length, tookMs: performance.now() - begunAtMs });
       return lines;
     },
+
+    close: share.close,
   };
 }
 

@@ -11,12 +11,19 @@ function tier(name: string, fields: Partial<TierSnapshot> = {}): TierSnapshot {
   return { name, ...known, breaker: 'closed', retryInMs: null, ...fields };
 }
 
-function feederOf(tiers: readonly TierSnapshot[], windowMax = 1_000) {
+function feederOf(
+  tiers: readonly TierSnapshot[],
+  {
+    windowMax = 1_000,
+    isBlocked = () => false,
+  }: { windowMax?: number; isBlocked?: () => boolean } = {},
+) {
   const feeder = createFeeder({
     watch: { snapshots: () => tiers, freshen: async () => true },
     tiers: tiers.map(({ name }) => name),
     windowMax,
     depthMax: 10_000,
+    isBlocked,
   });
   onTestFinished(() => feeder.stop());
   return feeder;
@@ -83,8 +90,31 @@ describe('feeding', () => {
     expect(wrong.left).toEqual({ '': 0 });
   });
 
+  it('feeds nothing while too much is held, be it for a tier or not', async () => {
+    let isBlocked = false;
+    const feeder = feederOf([tier('fast')], { isBlocked: () => isBlocked });
+    const order: string[] = [];
+    const { batch, isFed } = batchOf('one', { fast: 40, '': 40 }, order);
+    feeder.add({
+      ...batch,
+      async feedOne(...args) {
+        // Until it is said that there is room again.
+        expect(isBlocked).toBe(false);
+        isBlocked = order.length === 20;
+        if (isBlocked) setTimeout(unblock, 0);
+        return batch.feedOne(...args);
+      },
+    });
+    function unblock(): void {
+      isBlocked = false;
+      feeder.wake();
+    }
+    await isFed;
+    expect(order).toHaveLength(80);
+  });
+
   it('says by which limits a line is admitted, the window among them', async () => {
-    const feeder = feederOf([tier('fast')], 7);
+    const feeder = feederOf([tier('fast')], { windowMax: 7 });
     const found = Promise.withResolvers<number | undefined>();
     feeder.add({
       ...batchOf('one', { fast: 50 }, []).batch,

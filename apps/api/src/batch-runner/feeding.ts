@@ -56,11 +56,14 @@ export function createFeeder({
   tiers,
   windowMax,
   depthMax,
+  isBlocked,
 }: {
   watch: Pick<TierWatch, 'snapshots' | 'freshen'>;
   tiers: readonly string[];
   windowMax: number;
   depthMax: number;
+  /** Nothing is to be fed into any tier now. */
+  isBlocked: () => boolean;
 }): Feeder {
   const stopping = new AbortController();
   /** With the lines that are being fed. */
@@ -109,7 +112,8 @@ export function createFeeder({
   /** Returns what came of it: lines that were fed, and what kept it from feeding more. */
   async function feedSome(tier: string): Promise<{ fed: number; end: LineFed | 'none_left' }> {
     const feed = feedOf(tier);
-    const waiting = () => [...batches.keys()].filter((batch) => batch.hasPending(tier));
+    const waiting = () =>
+      isBlocked() ? [] : [...batches.keys()].filter((batch) => batch.hasPending(tier));
     if (waiting().length === 0) return { fed: 0, end: 'none_left' };
     const room = Math.min(BURST, await roomIn(tier));
     let begun = 0;
@@ -130,7 +134,8 @@ export function createFeeder({
         batches.get(next)?.add(feeding);
         const outcome = await feeding;
         batches.get(next)?.delete(feeding);
-        if (outcome === 'ok') fed += 1;
+        // One that needed no tier has found one, and waits for it there.
+        if (outcome === 'ok' || (outcome === 'full' && tier === NO_TIER)) fed += 1;
         else end = outcome;
       }
     }
@@ -143,12 +148,14 @@ export function createFeeder({
   async function feedUntilStopped(tier: string): Promise<void> {
     let pauseMs = STEP_MS;
     while (!stopping.signal.aborted) {
+      // Whoever wakes it meanwhile is not missed.
+      const woken = waking.signal;
       const { fed, end } = await feedSome(tier);
       // Lines that need nothing but this process must not keep it from all else.
       if (end === 'ok') await setImmediate();
       if (end === 'ok') continue;
       pauseMs = fed > 0 ? STEP_MS : Math.min(STEP_MS_MAX, 2 * pauseMs);
-      if (end === 'none_left') await nap(IDLE_MS, waking.signal);
+      if (end === 'none_left') await nap(IDLE_MS, woken);
       else if (end === 'unavailable') await nap(UNAVAILABLE_MS, stopping.signal);
       else await nap(pauseMs, pauseMs > STEP_MS ? waking.signal : stopping.signal);
     }

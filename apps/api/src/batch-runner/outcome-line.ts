@@ -52,19 +52,24 @@ export function outcomeOfJob(
   job: JobRecord,
   { ending }: { ending: 'batch_expired' | 'batch_cancelled' | null },
 ): LineOutcome {
-  const { tier, state, error } = job;
+  const { tier, state } = job;
   if (state === 'cancelled' && ending !== null) return unanswered(of, ending, tier);
-  // Its time to wait was the batch's, if its line has not asked for less.
-  const hasWaited = state === 'expired' && error?.code === 'queue_timeout';
-  if (hasWaited && job.queueDeadline >= of.batch.expiresAt - CLOCK_MS) {
-    return unanswered(of, 'batch_expired', tier);
-  }
+  if (hasRunOutOfTime(of.batch, job)) return unanswered(of, 'batch_expired', tier);
   try {
     const body = bodyOf(of.batch.endpoint, job);
     return outcome(of, { status: 200, body, tier, usage: usageOf(job.usage) });
   } catch (thrown) {
     return refused(of, thrown, tier);
   }
+}
+
+/** It has waited until the batch's time was up, as its line has not asked for less. */
+export function hasRunOutOfTime(
+  { expiresAt }: Pick<BatchRecord, 'expiresAt'>,
+  { state, error, queueDeadline }: JobRecord,
+): boolean {
+  const hasWaited = state === 'expired' && error?.code === 'queue_timeout';
+  return hasWaited && queueDeadline >= expiresAt - CLOCK_MS;
 }
 
 /** What is left of the window is counted by one clock, and written by another a little later. */

@@ -16,6 +16,7 @@ import { watchTiers } from '../tier-watch.ts';
 import { createTokenizer } from '../tokenizer.ts';
 import { readConfig } from './config.ts';
 import { createFeeder } from './feeding.ts';
+import { createHeldOutcomes } from './held-outcomes.ts';
 import { holdLease } from './hold-lease.ts';
 import type { Term } from './hold-lease.ts';
 import { createRunnerMetrics } from './metrics.ts';
@@ -23,6 +24,8 @@ import { createOwnerTurns } from './owner-turns.ts';
 import { runBatches } from './run-batches.ts';
 import { createTidy } from './tidy.ts';
 
+/** So many commits' worth of outcomes may wait for the file store. */
+const COMMITS_HELD = 4;
 /** Each reads a whole file, and keeps a list of all its custom_ids meanwhile. */
 const VALIDATIONS_AT_ONCE = 2;
 const EXPIRE_EVERY_MS = 60_000;
@@ -53,7 +56,13 @@ export async function startRunner(): Promise<Running> {
   const watch = watchTiers({ store, policy: config.deployment.policy });
   stopper.add(() => watch.stop());
   const { windowMax, depthMax } = config;
-  const feeder = createFeeder({ watch, tiers, windowMax, depthMax });
+  const { commit } = config;
+  const held = createHeldOutcomes({
+    lines: COMMITS_HELD * commit.lines,
+    bytes: COMMITS_HELD * commit.bytes,
+  });
+  const { isBlocked } = held;
+  const feeder = createFeeder({ watch, tiers, windowMax, depthMax, isBlocked });
   stopper.add(() => feeder.stop());
   const metrics = createRunnerMetrics({ windows: () => feeder.windows() });
   const { opsHost: host, opsPort } = config;
@@ -66,6 +75,7 @@ export async function startRunner(): Promise<Running> {
     watch,
     tokenizer: createTokenizer(),
     feeder,
+    held,
     validations: createOwnerTurns(VALIDATIONS_AT_ONCE),
     config,
     metrics,

@@ -11,7 +11,7 @@ import { createFedBatch, createLineTexts } from './fed-batch.ts';
 import type { LineTexts } from './fed-batch.ts';
 import { NO_TIER } from './line-index.ts';
 import type { LineIndex } from './line-index.ts';
-import { outcomeOfJob, unanswered } from './outcome-line.ts';
+import { hasRunOutOfTime, outcomeOfJob, unanswered } from './outcome-line.ts';
 import type { LineOutcome, OutcomeOf } from './outcome-line.ts';
 
 /** Lines in one go: ended ones that are read, with their answers, and those that get the batch's end. */
@@ -36,12 +36,17 @@ export async function workOff(
   run: BatchRun,
 ): Promise<void> {
   const { batchId, term, deps, signal } = run;
-  const { store, feeder } = deps;
+  const { store, feeder, held } = deps;
   const runs = store.batchRuns;
   let { record } = opened;
+  const tiers = new Set(deps.watch.policy().tiers.map(({ name }) => name));
   const lines = createBatchLines({
     total: record.total,
-    planOf: (line) => index?.planOf(line) ?? NO_TIER,
+    planOf(line) {
+      const planned = index?.planOf(line) ?? NO_TIER;
+      // One that was configured then may be gone: where it belongs is found when it is fed.
+      return tiers.has(planned) ? planned : NO_TIER;
+    },
     done: opened.done,
     inSystem: await store.batches.linesInSystem(batchId),
   });
@@ -65,11 +70,16 @@ export async function workOff(
     lines,
     texts,
     run,
-    isHeld: () => ending !== null || failure !== null || collector.isFull() || signal.aborted,
+    isHeld: () => ending !== null || failure !== null || signal.aborted,
     onOutcome: collect,
     onError: (error) => (failure = error),
   });
   const leave = feeder.add(batch);
+  // Its key has no tokens left, its tiers are down, or others are fed before it.
+  run.asksIdle(() => {
+    const inWork = lines.count('taken') + lines.count('in_system') + lines.count('collected');
+    return inWork === 0 && lines.count('pending') > 0 && ending === null && !held.isBlocked();
+  });
   const unwatch = deps.metrics.watch(batchId, (standing) => lines.count(standing));
   let [lookAtMs, compareAtMs, pauseMs] = [0, performance.now() + COMPARE_MS, POLL_MS];
   try {
@@ -90,6 +100,7 @@ export async function workOff(
     // The next runner must not begin before this one writes no more jobs.
     await leave();
     unwatch();
+    collector.close();
     await forgetting;
   }
 
@@ -98,11 +109,15 @@ export async function workOff(
     const found = await runs.get(batchId);
     if (found === null) throw new BatchLost('gone');
     record = found;
-    if (ending === null && term.now() >= record.expiresAt) {
-      written(await runs.expire(batchId, term.epoch));
-      ending = 'batch_expired';
-    }
+    // What is known here has come in time.
+    const isLeft = lines.count('collected') + lines.count('done') < lines.total;
+    if (ending === null && isLeft && term.now() >= record.expiresAt) await expire();
     if (record.state === 'cancelling') ending = 'batch_cancelled';
+  }
+
+  async function expire(): Promise<void> {
+    written(await runs.expire(batchId, term.epoch));
+    ending = 'batch_expired';
   }
 
   /** Throws where more is durable here than there, after which the batch is opened again. */
@@ -119,8 +134,11 @@ export async function workOff(
 
   /** Returns how many. */
   async function collectEnded(): Promise<number> {
-    if (collector.isFull()) return 0;
+    if (held.isFull()) return 0;
     const ended = await runs.ended(batchId, { limit: PAGE, except: lines.collectedLines() });
+    const isTimeUp = ended.some(({ job }) => job !== null && hasRunOutOfTime(record, job));
+    // Before one of its lines says so, or the batch might end as if it had been in time.
+    if (ending === null && isTimeUp) await expire();
     for (const { line, job } of ended) collect(await outcomeOf(line, job));
     return ended.length;
   }
@@ -141,7 +159,7 @@ export async function workOff(
       asked.add(line);
     });
     // One whose writing failed may have a job after all; nothing more is written from now on.
-    if (lines.count('taken') > 0 || collector.isFull()) return 0;
+    if (lines.count('taken') > 0 || held.isFull()) return 0;
     if (!isSettled) await compare();
     isSettled = true;
     const rest = lines.pending(PAGE);
@@ -159,6 +177,8 @@ export async function workOff(
   async function commit(): Promise<void> {
     const durable = await collector.commit();
     lines.done(durable);
+    // There is room for others, of this batch or not.
+    if (durable.length > 0) feeder.wake();
     await forgetting;
     // What is not forgotten now is when the batch is over.
     forgetting = runs.forget(batchId, durable).catch(() => {});

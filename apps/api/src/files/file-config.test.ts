@@ -55,8 +55,13 @@ describe('a bucket', () => {
     const place = read({ QARR_FILES_S3_ENDPOINT: 'http://127.0.0.1:9' });
     const store = createFileStore({ place });
     const log = createLogger({ name: 'test', level: 'silent' });
-    await expect(checkFileStore(store, { place, log })).rejects.toThrow(
+    const records = { deployment: notAsked, nameDeployment: notAsked };
+    await expect(checkFileStore(store, { place, records, log })).rejects.toThrow(
       `set ${ID} and ${SECRET}, or what Amazon's SDK looks for`,
     );
   });
 });
+
+async function notAsked(): Promise<never> {
+  throw new Error('there is no store whose files would be known');
+}
