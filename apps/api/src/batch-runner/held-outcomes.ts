@@ -12,7 +12,7 @@ export interface HeldOutcomes {
   isBlocked(): boolean;
 }
 
-export interface HeldShare {
+interface HeldShare {
   add(more: Amount): void;
   remove(less: Amount): void;
   refused(isRefused: boolean): void;
