@@ -7,10 +7,13 @@ import type { FileLimits } from '@qarr/job-store';
 import { ConfigurationError, flag, milliseconds, wholeNumber } from '@qarr/process';
 import type { Logger } from '@qarr/process';
 import { z } from 'zod';
+import { readSecretFile } from '../secret-file.ts';
 import { findBelonging, isForeign } from './deployment-id.ts';
 import type { Belonging, BelongingDeps } from './deployment-id.ts';
 
 const BYTES_MAX = 1_099_511_627_776;
+/** So the SDK calls it. */
+const NO_CREDENTIALS = 'CredentialsProviderError';
 /** Parts of an address, not the whole of it. */
 const PREFIX = /^[\w-][\w.-]*(?:\/[\w-][\w.-]*)*\/?$/;
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
@@ -69,11 +72,22 @@ export const fileVariables = {
     .regex(PREFIX, 'must be the beginning of a name, such as qarr/')
     .optional()
     .describe('What all names begin with, for a bucket that holds other things, too'),
-  QARR_FILES_S3_ACCESS_KEY_ID: z.string().optional().describe('Who QARR is to that store'),
+  QARR_FILES_S3_ACCESS_KEY_ID: z
+    .string()
+    .optional()
+    .describe(
+      "Who QARR is to that store. Not set: what Amazon's SDK finds by itself, such as a role",
+    ),
   QARR_FILES_S3_SECRET_ACCESS_KEY: z.string().optional().describe('And its secret'),
+  QARR_FILES_S3_SECRET_ACCESS_KEY_FILE: z
+    .string()
+    .optional()
+    .describe('A file that holds the secret, in place of the variable'),
   QARR_FILES_S3_PATH_STYLE: flag()
-    .default(true)
-    .describe('The bucket is part of the path, not of the host name'),
+    .optional()
+    .describe(
+      'The bucket is part of the path, not of the host name. Not set: where an endpoint is set',
+    ),
   QARR_FILES_S3_TIMEOUT_MS: milliseconds(100, 600_000)
     .default(30_000)
     .describe('How long that store may take for an answer, or be silent within one, in ms'),
@@ -106,6 +120,7 @@ const placeSchema = variablesSchema.pick({
   QARR_FILES_S3_PREFIX: true,
   QARR_FILES_S3_ACCESS_KEY_ID: true,
   QARR_FILES_S3_SECRET_ACCESS_KEY: true,
+  QARR_FILES_S3_SECRET_ACCESS_KEY_FILE: true,
   QARR_FILES_S3_PATH_STYLE: true,
   QARR_FILES_S3_TIMEOUT_MS: true,
 });
@@ -139,9 +154,9 @@ export function createFileStore({ place }: Pick<FileConfig, 'place'>): FileStore
 }
 
 /**
- * Call at start. A folder that cannot be written to is a mistake, and ends the start, and so is a store
- * that is another deployment's. A store that does not answer may do so later: what needs no files goes
- * on meanwhile.
+ * Call at start. A folder that cannot be written to is a mistake, and ends the start; so are a bucket
+ * to which nothing says who we are, and a store that is another deployment's. A store that does not
+ * answer may do so later: what needs no files goes on meanwhile.
  *
  * @returns what operators should know
  */
@@ -161,6 +176,12 @@ export async function checkFileStore(
   } catch (error) {
     if (!(error instanceof FileStoreError)) throw error;
     const reason = reasonOf(error);
+    if (reason === NO_CREDENTIALS) {
+      throw new ConfigurationError(
+        "QARR_FILES_S3_BUCKET: nothing says who QARR is to that store: set QARR_FILES_S3_ACCESS_KEY_ID and QARR_FILES_S3_SECRET_ACCESS_KEY, or what Amazon's SDK looks for (AWS_PROFILE, AWS_ACCESS_KEY_ID, a role)",
+        { cause: error },
+      );
+    }
     if (place.kind === 'folder') {
       const message = `QARR_FILES_DIR: cannot write to ${place.folder} (${reason})`;
       throw new ConfigurationError(message, { cause: error });
@@ -183,9 +204,7 @@ export function placeOf(variables: z.output<typeof placeSchema>): FileConfig['pl
   const {
     QARR_FILES_DIR: folder,
     QARR_FILES_S3_BUCKET: bucket,
-    QARR_FILES_S3_ACCESS_KEY_ID: accessKeyId,
-    QARR_FILES_S3_SECRET_ACCESS_KEY: secretAccessKey,
-    QARR_FILES_S3_REGION: region,
+    QARR_FILES_S3_ENDPOINT: endpoint,
   } = variables;
   if (bucket === undefined) {
     return { kind: 'folder', folder: folder ?? join(homedir(), '.qarr', 'files') };
@@ -193,24 +212,37 @@ export function placeOf(variables: z.output<typeof placeSchema>): FileConfig['pl
   if (folder !== undefined) {
     throw new ConfigurationError('QARR_FILES_S3_BUCKET: set it or QARR_FILES_DIR, not both');
   }
-  if (accessKeyId === undefined || secretAccessKey === undefined) {
-    throw new ConfigurationError(
-      'QARR_FILES_S3_BUCKET: needs QARR_FILES_S3_ACCESS_KEY_ID and QARR_FILES_S3_SECRET_ACCESS_KEY',
-    );
-  }
   return {
     kind: 's3',
     options: {
-      endpoint: variables.QARR_FILES_S3_ENDPOINT ?? `https://s3.${region}.amazonaws.com`,
-      region,
+      endpoint: endpoint ?? null,
+      region: variables.QARR_FILES_S3_REGION,
       bucket,
       prefix: variables.QARR_FILES_S3_PREFIX ?? '',
-      accessKeyId,
-      secretAccessKey,
-      isPathStyle: variables.QARR_FILES_S3_PATH_STYLE,
+      credentials: s3Credentials(variables),
+      isPathStyle: variables.QARR_FILES_S3_PATH_STYLE ?? endpoint !== undefined,
       timeoutMs: variables.QARR_FILES_S3_TIMEOUT_MS,
     },
   };
+}
+
+/** Null where none are set: the SDK looks for some. */
+function s3Credentials(variables: z.output<typeof placeSchema>): S3StoreOptions['credentials'] {
+  const {
+    QARR_FILES_S3_ACCESS_KEY_ID: accessKeyId,
+    QARR_FILES_S3_SECRET_ACCESS_KEY: inline,
+    QARR_FILES_S3_SECRET_ACCESS_KEY_FILE: path,
+  } = variables;
+  const name = 'QARR_FILES_S3_SECRET_ACCESS_KEY_FILE';
+  if (inline !== undefined && path !== undefined) {
+    throw new ConfigurationError(`${name}: set it or QARR_FILES_S3_SECRET_ACCESS_KEY, not both`);
+  }
+  const secretAccessKey = path === undefined ? inline : readSecretFile(name, path).trim();
+  if (accessKeyId && secretAccessKey) return { accessKeyId, secretAccessKey };
+  if (accessKeyId === undefined && secretAccessKey === undefined) return null;
+  throw new ConfigurationError(
+    'QARR_FILES_S3_ACCESS_KEY_ID: needs QARR_FILES_S3_SECRET_ACCESS_KEY, which needs it, too',
+  );
 }
 
 /** The system's word for it, where there is one: it names no secret. */
