@@ -22,6 +22,7 @@ test(
       baselineMs: 0,
       tokens: [4, 12],
       pollEveryMs: 50,
+      overWithinMs: 120_000,
       shape: SMALL_WORLD,
     });
     expect(violations).toEqual([]);

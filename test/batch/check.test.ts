@@ -106,6 +106,7 @@ test.each<[string, Partial<Evidence>, string]>([
   ['results twice', { results: [...KEPT.results, ...KEPT.results] }, 'results'],
   ['a counter that falls', { polls: [poll('in_progress', 3), poll('in_progress', 2)] }, 'life'],
   ['a state that comes back', { polls: [poll('finalizing', 3), poll('in_progress', 3)] }, 'life'],
+  ['a batch that never ends', { batch: { ...KEPT.batch, status: 'in_progress' } }, 'life'],
   ['a batch that failed', { polls: [poll('failed', 0)] }, 'life'],
   ['a stream with another text', { streams: stream({ text: 'Ho' }) }, 'streams'],
   ['a stream with a gap', { streams: stream({ isGapless: false }) }, 'streams'],

@@ -145,8 +145,9 @@ function resultsAgree({ outcomes, results }: Evidence): string[] {
   return problems;
 }
 
-function lifeIsLegal({ polls }: Evidence): string[] {
-  return polls.flatMap((poll, index) => {
+function lifeIsLegal({ polls, batch }: Evidence): string[] {
+  const end = batch.status === 'completed' ? [] : [`it is ${batch.status} in the end`];
+  const life = polls.flatMap((poll, index) => {
     const before = polls[index - 1];
     const problems: string[] = [];
     if (!ORDER.includes(poll.status)) problems.push(`it is ${poll.status}`);
@@ -160,6 +161,7 @@ function lifeIsLegal({ polls }: Evidence): string[] {
     }
     return problems;
   });
+  return [...end, ...life];
 }
 
 function streamsAreUnharmed({ streams }: Evidence): string[] {

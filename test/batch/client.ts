@@ -11,13 +11,17 @@ const PAUSE_MS = 100;
 const ANSWER_MS = 60_000;
 const PAGE = 1_000;
 const NEWLINE = 0x0a;
+const OVER: ReadonlySet<string> = new Set(['completed', 'failed', 'expired', 'cancelled']);
 
 export interface BatchClient {
   /** Returns the id of the file. */
   upload(path: string): Promise<string>;
   create(fileId: string): Promise<BatchSeen>;
-  /** Until it is over; `onPoll` is called with each look at it. */
-  untilOver(batchId: string, onPoll: (poll: Poll) => void): Promise<BatchSeen>;
+  /** Until it is over, or as it is then; `onPoll` is called with each look at it. */
+  untilOver(
+    batchId: string,
+    options: { withinMs: number; onPoll: (poll: Poll) => void },
+  ): Promise<BatchSeen>;
   files(batch: BatchSeen): Promise<FilesSeen>;
   /** Of both files; throws where a line is none. */
   outcomes(batch: BatchSeen): Promise<OutcomeLine[]>;
@@ -116,12 +120,13 @@ export function createBatchClient({
       );
     },
 
-    async untilOver(batchId, onPoll) {
+    async untilOver(batchId, { withinMs, onPoll }) {
+      const deadlineMs = performance.now() + withinMs;
       for (;;) {
         const batch = await json<BatchSeen>(`/v1/batches/${batchId}`);
         const { status, request_counts: counts } = batch;
         onPoll({ atMs: performance.now(), status, ...counts });
-        if (['completed', 'failed', 'expired', 'cancelled'].includes(status)) return batch;
+        if (OVER.has(status) || performance.now() > deadlineMs) return batch;
         await sleep(pollEveryMs);
       }
     },

@@ -33,7 +33,9 @@ export function lineAt(seed: string, index: number, { tokens, tiers }: InputShap
   const random = createRandom(`${seed}/line/${index}`);
   const kind = random.pick(['short', 'short', 'long', 'code', 'pinned', 'careful'] as const);
   const wrong = random.chance(1 / WRONG_ONE_IN) ? random.pick([400, 404] as const) : null;
-  const chars = random.int(PROMPT_CHARS_MIN, PROMPT_CHARS_MAX);
+  // The smaller of two: more of them are short, and 50,000 fit into a file of 200 MB.
+  const size = () => random.int(PROMPT_CHARS_MIN, PROMPT_CHARS_MAX);
+  const chars = Math.min(size(), size());
   const max = random.int(...tokens);
   const pin = kind === 'pinned' ? random.pick(tiers) : 'auto';
   const content = kind === 'code' ? code(chars, random) : prose(kind, chars, random);

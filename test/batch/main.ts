@@ -22,6 +22,8 @@ const EXIT_MISUSED = 2;
 /** As a shell reports it. */
 const EXIT_STOPPED = { SIGINT: 130, SIGTERM: 143 } as const;
 const POLL_MS = 100;
+/** The largest one, on a machine that has much else to do. */
+const OVER_WITHIN_MS = 4 * 3_600_000;
 const TOKENS = [8, 32] as const;
 
 // By the exit, which takes the processes of the run along.
@@ -59,6 +61,7 @@ async function run(options: BatchOptions): Promise<number> {
     baselineMs,
     tokens: TOKENS,
     pollEveryMs: POLL_MS,
+    overWithinMs: OVER_WITHIN_MS,
     shape: worldFor(engines),
     kills: drawKills(kills, createRandom(`${seed}/plan`)),
   };

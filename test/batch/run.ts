@@ -38,6 +38,8 @@ export interface RunPlan {
   /** Of each answer, at most. */
   readonly tokens: readonly [min: number, max: number];
   readonly pollEveryMs: number;
+  /** It is not waited for any longer, which is a violation. */
+  readonly overWithinMs: number;
   readonly shape: WorldShape;
 }
 
@@ -126,9 +128,12 @@ async function runIn(
   const fileId = await client.upload(input);
   const { id } = await client.create(fileId);
   say(`${id}: ${plan.lines} lines`);
-  const batch = await client.untilOver(id, (poll) => {
-    if (poll.status !== polls.at(-1)?.status) say(`${poll.status} ${JSON.stringify(poll)}`);
-    polls.push(poll);
+  const batch = await client.untilOver(id, {
+    withinMs: plan.overWithinMs,
+    onPoll(poll) {
+      if (poll.status !== polls.at(-1)?.status) say(`${poll.status} ${JSON.stringify(poll)}`);
+      polls.push(poll);
+    },
   });
   const atEnd = await client.files(batch);
   const overMs = performance.now();

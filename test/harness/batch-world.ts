@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -212,11 +212,6 @@ export function chatLine(custom_id: string, body: object = {}): TestLine {
 
 export function inputOf(lines: readonly TestLine[], url: string): string {
   return lines.map((line) => `${JSON.stringify({ method: 'POST', url, ...line })}\n`).join('');
-}
-
-/** Names of what lies in a folder below that of the files. */
-export async function namesIn(folder: string): Promise<string[]> {
-  return readdir(folder, { recursive: true }).catch(() => []);
 }
 
 async function* whole(text: string): AsyncGenerator<Uint8Array> {

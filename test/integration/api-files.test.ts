@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readdir, readlink } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
@@ -458,6 +459,24 @@ describe('a reader', () => {
   });
 });
 
+describe('a file that a batch reads', () => {
+  it('stays until the batch is over', async () => {
+    const openai = await newOwner();
+    const { id } = (await upload(formOf(PURPOSE, FILE))).body;
+    // There is no runner: it is not over.
+    await openai.batches.create({
+      input_file_id: id,
+      endpoint: '/v1/chat/completions',
+      completion_window: '24h',
+    });
+    await expect(openai.files.delete(id)).rejects.toMatchObject({
+      status: 400,
+      code: 'file_in_use',
+    });
+    expect((await openai.files.retrieve(id)).id).toBe(id);
+  });
+});
+
 describe('files of somebody else', () => {
   it('are unknown, by any route', async () => {
     const openai = await newOwner();
@@ -478,12 +497,22 @@ describe('files of somebody else', () => {
   });
 });
 
+function requireDisk([command = '', ...args]: readonly string[]): void {
+  const { status, error, stderr } = spawnSync(command, [...args, 'true'], { encoding: 'utf8' });
+  if (status === 0) return;
+  const reason = error?.message ?? stderr.trim();
+  throw new Error(
+    `This test needs a disk of its own: unshare (of util-linux, on Linux), and a kernel that lets users have namespaces. ${reason}`,
+  );
+}
+
 describe('a disk', () => {
   it('that is full refuses what does not fit, keeps what does, and works again', async () => {
     await newOwner();
     // A disk of its own, which no privilege is needed for.
     const mount = 'mount -t tmpfs -o size=4m none /mnt && exec "$@"';
     const within = ['unshare', '--map-root-user', '--mount', 'sh', '-c', mount, 'sh'];
+    requireDisk(within);
     const api = await world.startApi(
       {
         PATH: process.env['PATH'] ?? '',

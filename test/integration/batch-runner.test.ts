@@ -1,11 +1,12 @@
 /** Runners of batches as real processes, with real workers: a batch comes to its end, whatever happens. */
-import { rename, unlink, writeFile } from 'node:fs/promises';
+import { rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createWorkerStore } from '@qarr/job-store';
-import { lineJobId } from '@qarr/router-core';
+import { contentOf, lineJobId } from '@qarr/router-core';
 import type { BatchRecord } from '@qarr/router-core';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { chatLine, namesIn, startBatchWorld } from '../harness/batch-world.ts';
+import { chatLine, startBatchWorld } from '../harness/batch-world.ts';
 import type { BatchWorld, Child, OutcomeLine, TestLine } from '../harness/batch-world.ts';
 import { ANYWHERE, newJob } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
@@ -88,11 +89,8 @@ it('brings a batch of all kinds of lines to its end, each in the right file', as
     'too-long': [400, 'context_length_exceeded'],
   });
   expect(batch.usage.completionTokens).toBe(42 * 4);
-  // Nothing is left but the files, neither in the store nor in Redis.
-  await waitUntil('its objects are gone', async () => {
-    const names = await namesIn(join(world.folder, 'batches'));
-    return !names.some((name) => name.startsWith(`${id}/`));
-  });
+  // What it was made of goes some time later, and nothing else is left.
+  expect(await world.store.batchRuns.leftovers({ overForMs: 0, limit: 9 })).toContain(id);
   await waitUntil('its jobs are gone', async () => {
     const jobs = await Promise.all(
       output.map((line) => world.store.get(line.response?.request_id ?? '')),
@@ -249,6 +247,42 @@ it('waits for a file store that takes nothing, and loses nothing', async () => {
   const batch = await world.untilOver(id);
   expect(batch).toMatchObject({ state: 'completed', completed: 60 });
   await outcomes(batch, lines);
+});
+
+it('finishes a batch again whose end Redis has lost, also without what it was made of', async () => {
+  const redis = new Redis(world.redisUrl);
+  const lines = [...numbered(5, (at) => chatLine(`kept-${at}`)), chatLine('bad', { stream: true })];
+  const { id } = await world.make(lines);
+  const first = await world.untilOver(id);
+  const contents = async () =>
+    Promise.all([first.outputFileId, first.errorFileId].map((fileId) => world.lines(fileId)));
+  const written = await contents();
+  const loseEnd = async (fields: Record<string, number> = {}) => {
+    const record = `qarr:{${id}}:batch`;
+    await redis
+      .multi()
+      .hset(record, { ...fields, state: 'finalizing' })
+      .hdel(record, 'completed_at', 'output_file', 'error_file')
+      .zadd('qarr:batches', first.expiresAt, id)
+      .exec();
+    return world.untilOver(id);
+  };
+  const end = { state: 'completed', completed: 5, failed: 1, outputFileId: first.outputFileId };
+  // Damaged as they are, these are written once more.
+  await writeFile(join(world.folder, contentOf(first.outputFileId ?? '')), 'damaged');
+  expect(await loseEnd()).toMatchObject(end);
+  expect(await contents()).toEqual(written);
+  await rm(join(world.folder, 'batches', id), { recursive: true });
+  expect(await loseEnd()).toMatchObject(end);
+  expect(await contents()).toEqual(written);
+
+  // Nothing has come back for a long time.
+  await rm(join(world.folder, contentOf(first.outputFileId ?? '')));
+  const lost = await loseEnd({ finalizing_at: 1 });
+  expect(lost).toMatchObject({ state: 'failed', outputFileId: null, completed: 5, failed: 1 });
+  expect(lost.errors).toMatchObject([{ code: 'outcomes_lost', line: null }]);
+  expect(lost.errorFileId).toBe(first.errorFileId);
+  redis.disconnect();
 });
 
 it('hands batches over when it stops, and is replaced when it is killed: nothing runs twice', async () => {

@@ -209,6 +209,7 @@ describe('the states of a batch', () => {
       commit: (id) => runs.commit(id, epoch, commitOf([0])),
       finalizing: (id) => runs.finalizing(id, epoch),
       finish: (id) => runs.finish(id, epoch, NO_FILES),
+      lost: (id) => runs.finish(id, epoch, { ...NO_FILES, errors: [WRONG] }),
     } satisfies Record<string, (id: string) => Promise<unknown>>;
     const names = Object.keys(steps) as (keyof typeof steps)[];
     const seen = new Set<string>();
@@ -263,6 +264,23 @@ describe('the states of a batch', () => {
       await runs.finish(batch.id, epoch, NO_FILES);
       expect(await batches.get(batch.id)).toMatchObject({ state, total: 1, failed: 1 });
     }
+  });
+
+  it('end as failed where outcomes were lost, and say so', async () => {
+    const { runs, batches, started } = await world();
+    const { batch, epoch } = await started(1);
+    await runs.commit(batch.id, epoch, commitOf([0]));
+    await runs.finalizing(batch.id, epoch);
+    await runs.finish(batch.id, epoch, { ...FILES, errors: [WRONG] });
+    const end = { state: 'failed', completed: 1, errors: [WRONG], ...FILES };
+    expect(await batches.get(batch.id)).toMatchObject(end);
+    // What it was made of is still to be removed, after a while.
+    const longAgo = { overForMs: 60_000, limit: 9 };
+    const ever = { overForMs: 0, limit: 9 };
+    expect(await runs.leftovers(longAgo)).toEqual([]);
+    expect(await runs.leftovers(ever)).toEqual([batch.id]);
+    await runs.cleared(batch.id);
+    expect(await runs.leftovers(ever)).toEqual([]);
   });
 
   it('do not end before each line has its outcome, also where it is cancelled', async () => {

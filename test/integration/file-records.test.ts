@@ -144,3 +144,12 @@ it('lists each file once, whatever is removed on the way', async () => {
   expect((await pages('asc', true)).toSorted()).toEqual(kept.toSorted());
   expect(await files.list({ owner: 'other', ...NO_CURSOR, after: kept[0] ?? '' })).toBeNull();
 });
+
+it('has one id of the deployment, whoever gives it first, and knows whether there are files', async () => {
+  const { files } = await open();
+  expect(await files.deployment()).toEqual({ id: null, hasFiles: false });
+  const given = await Promise.all(['a', 'b', 'c'].map((id) => files.nameDeployment(id)));
+  expect(new Set(given).size).toBe(1);
+  await files.announce('file-of-an-upload', 60_000);
+  expect(await files.deployment()).toEqual({ id: given[0], hasFiles: true });
+});

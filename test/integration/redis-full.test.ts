@@ -119,7 +119,7 @@ it('admits again when there is room', async () => {
   });
 });
 
-it('that is full lets jobs be cancelled and deleted, and those that run end', async () => {
+it('that is full lets jobs be cancelled and deleted, and jobs and files that were let in end', async () => {
   const server = await startRedisServer();
   onTestFinished(() => server.stop());
   const { redis, ...stores } = createStores({ redisUrl: server.url });
@@ -133,6 +133,15 @@ it('that is full lets jobs be cancelled and deleted, and those that run end', as
   if (claimed.kind !== 'run') throw new Error(`not claimed: ${claimed.kind}`);
   await redis.config('SET', 'maxmemory', 1);
   await expect(redis.set('anything', 'x')).rejects.toThrow('OOM');
+
+  // No upload begins, but one that was let in ends, and so does a batch with what it has left.
+  const file = { id: 'file-1', owner: 'o', filename: 'f.jsonl', bytes: 1, sha256: 'x' };
+  await expect(store.files.announce('file-2', 60_000)).rejects.toMatchObject({
+    code: 'queue_unavailable',
+  });
+  const record = { ...file, purpose: 'batch_output', keptMs: 60_000 } as const;
+  expect((await store.files.create(record, null)).kind).toBe('created');
+  expect(await store.files.remove('file-1')).toBe(true);
 
   expect(await store.delete(ended.id)).toBe(true);
   expect(await store.delete(queued.id)).toBe(true);

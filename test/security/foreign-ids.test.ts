@@ -157,8 +157,7 @@ it('is told on each of these routes of its own, else nothing was tested', async 
 });
 
 it('also of files, in the same way', async () => {
-  const stranger = await keys.make({ owner: 'somebody-else' });
-  const theirs = await upload(stranger);
+  const theirs = await upload(somebodyElse);
   const mine = await upload(reader);
   const routes = operations.filter(({ path }) => path.startsWith('/v1/files/'));
   expect(routes).toHaveLength(3);
@@ -169,7 +168,7 @@ it('also of files, in the same way', async () => {
     expect((await seen(operation, mine)).status).toBe(200);
   }
   const url = `${world.api.url}/v1/files/${theirs}`;
-  expect((await fetch(url, { headers: stranger.headers })).status).toBe(200);
+  expect((await fetch(url, { headers: somebodyElse.headers })).status).toBe(200);
 });
 
 async function upload({ headers }: TestKey): Promise<string> {

@@ -19,7 +19,10 @@ const PROCESS = ['zod', 'node:'];
 const RULES: Readonly<Record<string, Rule>> = {
   'packages/router-core': { ours: [], outside: ['zod'] },
   'packages/job-store': { ours: ['@qarr/router-core'], outside: ['bullmq', 'ioredis', 'node:'] },
-  'packages/file-store': { ours: [], outside: ['node:', 'aws4fetch'] },
+  'packages/file-store': {
+    ours: [],
+    outside: ['node:', '@aws-sdk/client-s3', '@aws-sdk/lib-storage'],
+  },
   'packages/client': { ours: ['@qarr/router-core'], outside: ['eventsource-parser'] },
   'packages/process': {
     ours: ['@qarr/router-core'],
@@ -69,6 +72,13 @@ describe('the workspace', () => {
       const allowed = new Set([...rule.ours, ...rule.outside]);
       expect(Object.keys(dependencies).filter((name) => !allowed.has(name))).toEqual([]);
     }
+  });
+
+  it('loads the SDK of S3 only where it is asked', () => {
+    const loads = /^import (?!type\b)[^;]*'@aws-sdk\//m;
+    const sources = sourcesOf('packages/file-store');
+    expect(sources.filter(({ text }) => text.includes(`import('@aws-sdk/`))).toHaveLength(1);
+    expect(sources.filter(({ text }) => loads.test(text)).map(({ path }) => path)).toEqual([]);
   });
 
   it('has no cycle between packages', () => {

@@ -14,6 +14,7 @@ import type { ApiConfig, HttpLimits } from './config.ts';
 import { HEADER_BYTES_MAX, createConnections, newRequestId } from './connections.ts';
 import type { Drain } from './drain.ts';
 import { errorSchema, replyWithErrors, sendError, toQarrError } from './error-replies.ts';
+import { createUploadGate } from './files/upload-gate.ts';
 import { checkHost } from './host-header.ts';
 import { acceptJson } from './json-body.ts';
 import { allowOrigins } from './keys/cors.ts';
@@ -134,8 +135,9 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   registerKeptResponseRoutes(app, deps);
   registerCompletionRoutes(app, deps);
   registerTierRoutes(app, deps);
-  await registerFileRoutes(app, { ...deps, connections });
-  registerBatchRoutes(app, deps);
+  const gate = createUploadGate({ ...deps, config: deps.config.files });
+  await registerFileRoutes(app, { ...deps, connections, gate });
+  registerBatchRoutes(app, { ...deps, gate });
   app.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async () =>
     app.swagger(),
   );

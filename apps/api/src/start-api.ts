@@ -55,7 +55,7 @@ export async function startApi(): Promise<Running> {
   const warnings = [
     ...requireSafeRedis(await store.check(), { allowVolatile: config.allowVolatileRedis, log }),
     ...webhookWarnings(config.webhooks, log),
-    ...(await checkFileStore(files, { place: config.files.place, log })),
+    ...(await checkFileStore(files, { place: config.files.place, records: store.files, log })),
   ];
 
   const watch: TierWatch = watchTiers({ store, policy: config.deployment.policy });

@@ -131,11 +131,15 @@ describe('readConfig', () => {
       QARR_UPSTREAM_API_KEY: 'secret',
       QARR_WEBHOOK_SECRETS: 'secret',
       QARR_FILES_S3_SECRET_ACCESS_KEY: 'secret',
+      AWS_SECRET_ACCESS_KEY: 'secret',
       HOME: '/home',
     };
     const config = readConfig({ env, folder });
     expect(config.childEnv).toEqual({ HOME: '/home', QARR_ALLOW_VOLATILE_REDIS: 'true' });
-    expect(config.fileStoreSecrets).toEqual({ QARR_FILES_S3_SECRET_ACCESS_KEY: 'secret' });
+    expect(config.fileStoreSecrets).toEqual({
+      QARR_FILES_S3_SECRET_ACCESS_KEY: 'secret',
+      AWS_SECRET_ACCESS_KEY: 'secret',
+    });
     expect(config.hasFileStore).toBe(false);
     expect(readConfig({ env: { QARR_FILES_DIR: '/files' }, folder }).hasFileStore).toBe(true);
     expect(config.webhookSecrets).toBe('secret');

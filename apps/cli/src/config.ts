@@ -18,7 +18,14 @@ const ENGINES_MAX = 64;
 const KEY_SECRETS = ['QARR_KEY_SECRETS', 'QARR_KEY_SECRETS_FILE'];
 /** Either says where files lie. */
 const FILE_STORES = ['QARR_FILES_DIR', 'QARR_FILES_S3_BUCKET'];
-const FILE_STORE_SECRETS = ['QARR_FILES_S3_ACCESS_KEY_ID', 'QARR_FILES_S3_SECRET_ACCESS_KEY'];
+const FILE_STORE_SECRETS = [
+  'QARR_FILES_S3_ACCESS_KEY_ID',
+  'QARR_FILES_S3_SECRET_ACCESS_KEY',
+  'QARR_FILES_S3_SECRET_ACCESS_KEY_FILE',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+];
 
 export interface UpConfig {
   /** The folder in which it runs; everything that it writes lies in `.qarr` there. */

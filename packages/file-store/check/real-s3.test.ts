@@ -17,18 +17,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import { chunks, itKeepsFiles, textOf } from '../src/contract-for-test.ts';
-import { createS3Client } from '../src/s3-client.ts';
+import { openS3 } from '../src/s3-client.ts';
 import { createS3Store } from '../src/s3-store.ts';
 import type { S3StoreOptions } from '../src/s3-store.ts';
 
 const { options, stop } = await findServer();
 const open = () => createS3Store(options);
-const client = createS3Client(options);
+const { sdk, client } = await openS3(options);
+const inBucket = { Bucket: options.bucket };
 
 async function uploadsLeft(): Promise<number> {
-  let count = 0;
-  for await (const _upload of client.uploads(options.prefix)) count += 1;
-  return count;
+  const search = new sdk.ListMultipartUploadsCommand({ ...inBucket, Prefix: options.prefix });
+  return (await client.send(search)).Uploads?.length ?? 0;
 }
 
 describe(`a real server: ${options.endpoint}`, () => {
@@ -40,13 +40,21 @@ describe(`a real server: ${options.endpoint}`, () => {
   itKeepsFiles({ open, leftovers: uploadsLeft, largeBytes: 12_000_000 });
 
   it('removes uploads that were cut off, once they are old', async () => {
-    await client.createUpload(`${options.prefix}files/cut-off`);
+    const Key = `${options.prefix}files/cut-off`;
+    await client.send(new sdk.CreateMultipartUploadCommand({ ...inBucket, Key }));
     expect(await uploadsLeft()).toBe(1);
     await open().tidy(3_600_000);
     expect(await uploadsLeft()).toBe(1);
     await sleep(1_500);
     await open().tidy(1);
     expect(await uploadsLeft()).toBe(0);
+  });
+
+  it('says by which write an object came', async () => {
+    await open().write('files/said', chunks('x'.repeat(6_000_000)), { bytesMax: 6_000_000 });
+    const Key = `${options.prefix}files/said`;
+    const { Metadata } = await client.send(new sdk.HeadObjectCommand({ ...inBucket, Key }));
+    expect(Metadata).toMatchObject({ 'qarr-write': expect.stringMatching(/^[\da-f-]{36}$/) });
   });
 
   it('lists more than one page', async () => {
@@ -61,7 +69,13 @@ describe(`a real server: ${options.endpoint}`, () => {
   });
 
   it('refuses who has another secret', async () => {
-    const store = createS3Store({ ...options, secretAccessKey: 'another' });
+    const store = createS3Store({
+      ...options,
+      credentials: {
+        accessKeyId: options.credentials?.accessKeyId ?? '',
+        secretAccessKey: 'another',
+      },
+    });
     await expect(store.check()).rejects.toMatchObject({ problem: 'unavailable' });
     await open().write('files/mine', chunks('x'), { bytesMax: 1 });
     await expect(store.read('files/mine')).rejects.toMatchObject({ problem: 'unavailable' });
@@ -85,7 +99,8 @@ async function findServer(): Promise<{ options: S3StoreOptions; stop(): Promise<
     timeoutMs: 30_000,
   };
   if (endpoint && bucket && accessKeyId && secretAccessKey) {
-    const all = { ...common, endpoint, bucket, accessKeyId, secretAccessKey };
+    const credentials = { accessKeyId, secretAccessKey };
+    const all = { ...common, endpoint, bucket, credentials };
     return { options: all, stop: async () => {} };
   }
   const binary = env['VERSITYGW'];
@@ -102,18 +117,18 @@ async function startVersityGateway(
   const folder = mkdtempSync(join(tmpdir(), 'qarr-s3-check-'));
   mkdirSync(join(folder, 'bucket'));
   const port = await freePort();
-  const [accessKeyId, secretAccessKey] = ['check', randomUUID()];
+  const credentials = { accessKeyId: 'check', secretAccessKey: randomUUID() };
   const child = spawn(binary, ['--quiet', '--port', `127.0.0.1:${port}`, 'posix', folder], {
     stdio: 'ignore',
     env: {
       ...process.env,
-      ROOT_ACCESS_KEY_ID: accessKeyId,
-      ROOT_SECRET_ACCESS_KEY: secretAccessKey,
+      ROOT_ACCESS_KEY_ID: credentials.accessKeyId,
+      ROOT_SECRET_ACCESS_KEY: credentials.secretAccessKey,
     },
   });
   const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const endpoint = `http://127.0.0.1:${port}`;
-  const all = { ...common, endpoint, bucket: 'bucket', accessKeyId, secretAccessKey };
+  const all = { ...common, endpoint, bucket: 'bucket', credentials };
   for (let tries = 0; tries < 100; tries += 1) {
     const isUp = await fetch(endpoint).then(
       () => true,

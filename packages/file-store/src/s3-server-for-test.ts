@@ -4,12 +4,21 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { S3StoreOptions } from './s3-store.ts';
 
 /** What becomes of a request in place of its answer. */
-type Fault = 'hang' | 'cut' | 'lose the answer' | 500 | 503 | 507 | 'fail with 200';
+type Fault =
+  | 'hang'
+  | 'cut'
+  | 'lose the answer'
+  | 'stop in the middle'
+  | 'forget the upload'
+  | 'fail with 200'
+  | 500
+  | 503
+  | 507;
 
 export interface S3Server {
   readonly options: S3StoreOptions;
@@ -28,6 +37,7 @@ interface Upload {
   readonly key: string;
   beganAtMs: number;
   readonly parts: Map<number, Buffer>;
+  readonly metadata: Record<string, string>;
 }
 
 const BUCKET = 'bucket';
@@ -35,6 +45,8 @@ const PAGE = 2;
 
 export async function startS3Server(): Promise<S3Server> {
   const objects = new Map<string, Buffer>();
+  /** What is said of each object. */
+  const metadata = new Map<string, Record<string, string>>();
   const uploads = new Map<string, Upload>();
   const requests: string[] = [];
   const faults: { fault: Fault; times: number; when: (request: string) => boolean }[] = [];
@@ -50,11 +62,17 @@ export async function startS3Server(): Promise<S3Server> {
     const body = await bodyOf(request);
     if (due?.fault === 'hang') return;
     if (due?.fault === 'cut') return void request.socket.destroy();
-    if (typeof due?.fault === 'number') return send(response, due.fault, xmlError('SlowDown'));
+    if (typeof due?.fault === 'number') return send(response, due.fault, xmlError('InternalError'));
     const isWhole = sha256(body) === request.headers['x-amz-content-sha256'];
     const isSigned = request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 Credential=key/');
     if (!isWhole || !isSigned) return send(response, 403, xmlError('SignatureDoesNotMatch'));
     if (due?.fault === 'fail with 200') return send(response, 200, xmlError('InternalError'));
+    if (due?.fault === 'stop in the middle') {
+      const object = objects.get(key) ?? Buffer.alloc(2);
+      response.writeHead(200, { 'content-length': object.length });
+      return void response.write(object.subarray(1));
+    }
+    if (due?.fault === 'forget the upload') uploads.delete(query['uploadId'] ?? '');
     const lost = due?.fault === 'lose the answer';
     act({ request, response: lost ? null : response, key, query, body });
     if (lost) request.socket.destroy();
@@ -81,7 +99,8 @@ export async function startS3Server(): Promise<S3Server> {
       say(200, query['uploads'] === undefined ? listed(query) : uploadsListed());
     } else if (method === 'POST' && query['uploads'] === '') {
       const id = randomUUID();
-      uploads.set(id, { key, beganAtMs: Date.now(), parts: new Map() });
+      const begun = { key, beganAtMs: Date.now(), parts: new Map(), metadata: metadataIn(headers) };
+      uploads.set(id, begun);
       say(200, xml('InitiateMultipartUploadResult', tag('UploadId', id)));
     } else if (uploadId !== '' && !uploads.has(uploadId)) {
       say(404, xmlError('NoSuchUpload'));
@@ -91,6 +110,7 @@ export async function startS3Server(): Promise<S3Server> {
     } else if (method === 'POST') {
       const parts = [...(uploads.get(uploadId)?.parts ?? [])].toSorted(([a], [b]) => a - b);
       objects.set(key, Buffer.concat(parts.map(([, part]) => part)));
+      metadata.set(key, uploads.get(uploadId)?.metadata ?? {});
       uploads.delete(uploadId);
       say(200, xml('CompleteMultipartUploadResult', tag('ETag', '&quot;x-2&quot;')));
     } else if (method === 'DELETE') {
@@ -99,12 +119,13 @@ export async function startS3Server(): Promise<S3Server> {
       say(204);
     } else if (method === 'PUT') {
       objects.set(key, body);
+      metadata.set(key, metadataIn(headers));
       say(200, '', { etag: `"${sha256(body)}"` });
     } else {
       const object = objects.get(key);
       if (object === undefined) return say(404, xmlError('NoSuchKey'));
       const range = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? '');
-      if (range === null) return say(200, object);
+      if (range === null) return say(200, object, metadata.get(key));
       const start = Number(range[1]);
       if (start >= object.length) return say(416, xmlError('InvalidRange'));
       const end = range[2] === '' ? object.length : Math.min(object.length, Number(range[2]) + 1);
@@ -149,12 +170,9 @@ export async function startS3Server(): Promise<S3Server> {
       region: 'us-east-1',
       bucket: BUCKET,
       prefix: 'qarr/',
-      accessKeyId: 'key',
-      secretAccessKey: 'secret',
+      credentials: { accessKeyId: 'key', secretAccessKey: 'secret' },
       isPathStyle: true,
       timeoutMs: 10_000,
-      pauseMs: 1,
-      partBytes: 50_000,
     },
     objects,
     uploads,
@@ -182,6 +200,11 @@ function send(
 ): void {
   response.writeHead(status, { 'content-length': Buffer.byteLength(body), ...headers });
   response.end(response.req.method === 'HEAD' ? undefined : body);
+}
+
+function metadataIn(headers: IncomingHttpHeaders): Record<string, string> {
+  const said = Object.entries(headers).filter(([name]) => name.startsWith('x-amz-meta-'));
+  return Object.fromEntries(said) as Record<string, string>;
 }
 
 function tag(name: string, content: string): string {

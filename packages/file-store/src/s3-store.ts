@@ -1,78 +1,145 @@
 /**
- * Files in a bucket of an S3-compatible store. What fits into one part is written at once; what does
- * not, part by part as it comes, so that no more than a part is in memory. An object appears when its
- * last request succeeds, and as a whole.
+ * Files in a bucket of an S3-compatible store, by Amazon's SDK. What fits into one part is written at
+ * once; what does not, part by part as it comes, so that little of it is in memory. An object appears
+ * when its last request succeeds, and as a whole.
  */
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
+import type { ListMultipartUploadsCommandOutput } from '@aws-sdk/client-s3';
 import type { FileStore } from './file-store.ts';
 import { createIncoming } from './incoming.ts';
 import { checkName, checkPrefix } from './names.ts';
-import { createS3Client } from './s3-client.ts';
-import type { S3Client, S3Options, Upload } from './s3-client.ts';
+import { openS3 } from './s3-client.ts';
+import type { S3Options } from './s3-client.ts';
+import { isMissing, nameOf, orProblem, problemOf } from './s3-problem.ts';
 
-/** Some stores take no smaller parts than 5 MiB; each costs a round trip. */
-const PART_BYTES = 8_388_608;
+/** S3 takes no smaller parts than this but the last; some three of them are in memory of a write. */
+const PART_BYTES = 5_242_880;
 /** Of one upload, by the rules of S3. */
 const PARTS_MAX = 10_000;
+/** Says of an object by which write it came. */
+const WRITE = 'qarr-write';
 
-export interface S3StoreOptions extends S3Options {
-  /** What all keys begin with; it may be empty. */
-  readonly prefix: string;
-  /** So much is in memory of each write. */
-  readonly partBytes?: number | undefined;
+interface UploadsFrom {
+  KeyMarker?: string | undefined;
+  UploadIdMarker?: string | undefined;
 }
 
-export function createS3Store({
-  prefix,
-  partBytes = PART_BYTES,
-  ...options
-}: S3StoreOptions): FileStore {
-  const client = createS3Client(options);
+export interface S3StoreOptions extends S3Options {
+  readonly bucket: string;
+  /** What all keys begin with; it may be empty. */
+  readonly prefix: string;
+}
 
-  function keyOf(name: string): string {
+export function createS3Store({ prefix, bucket: Bucket, ...options }: S3StoreOptions): FileStore {
+  let opening: ReturnType<typeof openS3> | null = null;
+  const open = () => (opening ??= openS3(options));
+
+  function objectOf(name: string) {
     checkName(name);
-    return prefix + name;
+    return { Bucket, Key: prefix + name };
+  }
+
+  /** Null where there is none. */
+  async function head(object: { Bucket: string; Key: string }) {
+    const { sdk, client } = await open();
+    try {
+      return await client.send(new sdk.HeadObjectCommand(object));
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw problemOf(error);
+    }
   }
 
   return {
     async check() {
-      const key = keyOf(`check-${randomUUID()}`);
-      await client.put(key, Buffer.alloc(1), undefined);
-      await client.remove(key);
+      const { sdk, client } = await open();
+      const object = objectOf(`check-${randomUUID()}`);
+      await orProblem(client.send(new sdk.PutObjectCommand({ ...object, Body: Buffer.alloc(1) })));
+      await orProblem(client.send(new sdk.DeleteObjectCommand(object)));
     },
 
-    async write(name, content, writing) {
-      const key = keyOf(name);
-      const incoming = createIncoming(content, writing);
-      const bytes = Math.max(partBytes, Math.ceil(writing.bytesMax / PARTS_MAX));
-      const parts = inParts(incoming, Math.min(bytes, Math.max(1, writing.bytesMax)));
-      await writeParts(client, { key, parts, signal: writing.signal });
+    async write(name, content, { bytesMax, signal }) {
+      const object = objectOf(name);
+      const { Upload, clientUntil } = await open();
+      const incoming = createIncoming(content, { bytesMax, signal });
+      let failure: { readonly error: unknown } | null = null;
+      async function* source() {
+        try {
+          yield* incoming;
+        } catch (error) {
+          failure = { error };
+          throw error;
+        }
+      }
+      const id = randomUUID();
+      const upload = new Upload({
+        client: clientUntil(signal),
+        params: {
+          ...object,
+          Body: Readable.from(source(), { objectMode: false }),
+          Metadata: { [WRITE]: id },
+        },
+        partSize: Math.max(PART_BYTES, Math.ceil(bytesMax / PARTS_MAX)),
+        queueSize: 1,
+        leavePartsOnError: false,
+      });
+      try {
+        await upload.done();
+      } catch (error) {
+        // Whatever came of aborting the upload: what cannot be removed now is found by `tidy`.
+        if (failure !== null) throw (failure as { error: unknown }).error;
+        signal?.throwIfAborted();
+        // It was complete, and the answer was lost: a second try finds nothing to complete.
+        const isDone = nameOf(error) === 'NoSuchUpload' && (await head(object))?.Metadata?.[WRITE];
+        if (isDone !== id) throw problemOf(error);
+      }
       return incoming.written();
     },
 
     async read(name, { start, end } = { start: 0 }) {
-      const key = keyOf(name);
-      if (end !== undefined && end <= start) {
-        const bytes = await client.head(key);
-        return bytes === null ? null : { bytes, content: Readable.from([]) };
-      }
+      const object = objectOf(name);
+      const { sdk, streaming } = await open();
+      const nothing = async () => {
+        const found = await head(object);
+        return found === null ? null : { bytes: sizeIn(found), content: Readable.from([]) };
+      };
+      if (end !== undefined && end <= start) return nothing();
       const isAll = start === 0 && end === undefined;
-      const last = end === undefined ? null : end - 1;
-      const found = await client.get(key, isAll ? null : { first: start, last });
-      if (found === null) return null;
-      const { bytes, body } = found;
-      return { bytes, content: Readable.from(body ?? [], { objectMode: false }) };
+      const range = isAll ? {} : { Range: `bytes=${start}-${end === undefined ? '' : end - 1}` };
+      try {
+        const found = await streaming.send(new sdk.GetObjectCommand({ ...object, ...range }));
+        const body = found.Body as Readable;
+        const content = Readable.from(pieces(body, options.timeoutMs), { objectMode: false });
+        // Also where nobody has begun to read.
+        content.once('close', () => body.destroy());
+        return { bytes: sizeIn(found), content };
+      } catch (error) {
+        if (isMissing(error)) return null;
+        if (nameOf(error) === 'InvalidRange') return nothing();
+        throw problemOf(error);
+      }
     },
 
     async remove(name) {
-      await client.remove(keyOf(name));
+      const object = objectOf(name);
+      const { sdk, client } = await open();
+      await orProblem(client.send(new sdk.DeleteObjectCommand(object)));
     },
 
     async *list(namePrefix) {
       checkPrefix(namePrefix);
-      for await (const { key, ...rest } of client.list(prefix + namePrefix)) {
-        yield { name: key.slice(prefix.length), ...rest };
+      const { sdk, client } = await open();
+      const search = { Bucket, Prefix: prefix + namePrefix };
+      try {
+        for await (const page of sdk.paginateListObjectsV2({ client }, search)) {
+          for (const { Key = '', Size = 0, LastModified } of page.Contents ?? []) {
+            const modifiedAtMs = LastModified?.getTime() ?? Date.now();
+            yield { name: Key.slice(prefix.length), bytes: Size, modifiedAtMs };
+          }
+        }
+      } catch (error) {
+        throw problemOf(error);
       }
     },
 
@@ -82,68 +149,51 @@ export function createS3Store({
 
     async tidy(olderThanMs) {
       const before = Date.now() - olderThanMs;
-      for await (const upload of client.uploads(prefix)) {
-        if (upload.beganAtMs < before) await client.abort(upload);
+      const { sdk, client } = await open();
+      for (let from: UploadsFrom | null = {}; from !== null;) {
+        const search = { Bucket, Prefix: prefix, ...from };
+        const page: ListMultipartUploadsCommandOutput = await orProblem(
+          client.send(new sdk.ListMultipartUploadsCommand(search)),
+        );
+        for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+          if (Initiated === undefined || Initiated.getTime() >= before) continue;
+          const upload = { Bucket, Key, UploadId };
+          await client.send(new sdk.AbortMultipartUploadCommand(upload)).catch((error: unknown) => {
+            if (!isMissing(error)) throw problemOf(error);
+          });
+        }
+        const { IsTruncated, NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page;
+        from = IsTruncated === true ? { KeyMarker, UploadIdMarker } : null;
       }
     },
 
-    async stop() {},
+    async stop() {
+      if (opening !== null) (await opening).streaming.destroy();
+    },
   };
 }
 
-interface Part {
-  readonly content: Uint8Array;
-  readonly isLast: boolean;
-  /** Of all parts up to this one. */
-  readonly bytes: number;
-}
-
-async function writeParts(
-  client: S3Client,
-  {
-    key,
-    parts,
-    signal,
-  }: { key: string; parts: AsyncIterable<Part>; signal: AbortSignal | undefined },
-): Promise<void> {
-  let upload: Upload | null = null;
-  const etags: string[] = [];
+/** A limit for each wait, not for all of them together: whoever reads may take its time. */
+async function* pieces(body: Readable, timeoutMs: number): AsyncGenerator<Uint8Array> {
+  const giveUp = () => body.destroy(new Error(`silent for ${timeoutMs} ms`));
+  let timer = setTimeout(giveUp, timeoutMs);
   try {
-    for await (const { content, isLast, bytes } of parts) {
-      if (isLast && upload === null) return await client.put(key, content, signal);
-      upload ??= await client.createUpload(key);
-      etags.push(await client.putPart(upload, etags.length + 1, content, signal));
-      if (isLast) await client.complete(upload, etags, bytes);
+    for await (const chunk of body) {
+      clearTimeout(timer);
+      yield chunk as Uint8Array;
+      timer = setTimeout(giveUp, timeoutMs);
     }
   } catch (error) {
-    // What cannot be removed now is found when it is tidied up.
-    if (upload !== null) await client.abort(upload).catch(() => {});
-    throw error;
+    throw problemOf(error);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
-/** All parts but the last have this size, as some stores want it. Without content there is one. */
-async function* inParts(
-  content: AsyncIterable<Uint8Array>,
-  partBytes: number,
-): AsyncGenerator<Part> {
-  let part = Buffer.allocUnsafe(partBytes);
-  let filled = 0;
-  let bytes = 0;
-  for await (const chunk of content) {
-    for (let at = 0; at < chunk.byteLength;) {
-      if (filled === partBytes) {
-        yield { content: part, isLast: false, bytes };
-        // The former one may still be on its way.
-        part = Buffer.allocUnsafe(partBytes);
-        filled = 0;
-      }
-      const piece = chunk.subarray(at, at + partBytes - filled);
-      part.set(piece, filled);
-      filled += piece.byteLength;
-      bytes += piece.byteLength;
-      at += piece.byteLength;
-    }
-  }
-  yield { content: part.subarray(0, filled), isLast: true, bytes };
+/** Of the whole object. */
+function sizeIn(found: { ContentRange?: string | undefined; ContentLength?: number | undefined }) {
+  const { ContentRange: range, ContentLength: length } = found;
+  const size = range === undefined ? length : Number(/\/(\d+)$/.exec(range)?.[1]);
+  if (size === undefined || Number.isNaN(size)) throw problemOf(new Error('no size'));
+  return size;
 }

@@ -19,7 +19,10 @@ const FORGET_PAGE = 200;
 export interface BatchLines {
   /** Its job is open. */
   opened(line: Pick<BatchLineRef, 'batchId' | 'line'>): Promise<void>;
-  /** Its job has ended or was deleted. Returns false where its outcome is durable already. */
+  /**
+   * Its job has ended or was deleted. Returns false where its outcome is durable already: nobody will
+   * come for the job, which is forgotten.
+   */
   ended(line: Pick<BatchLineRef, 'batchId' | 'line'>): Promise<boolean>;
   /** In ascending order: those whose jobs are in the system. */
   inSystem(batchId: string): Promise<number[]>;
@@ -38,16 +41,18 @@ export function createBatchLines({ redis, keys }: { redis: Redis; keys: Keys }):
     return (await runScript(redis, 'batch-line', call)) === 1;
   }
 
+  function forgetting({ batchId, line }: Pick<BatchLineRef, 'batchId' | 'line'>) {
+    const jobId = lineJobId(batchId, line);
+    return { keys: [keys.job(jobId), keys.log(jobId)], args: [FOLLOWED_MS] };
+  }
+
   async function forgetPage(batchId: string, lines: readonly (number | string)[]): Promise<void> {
     if (lines.length === 0) return;
     const committedKey = keys.batch(batchId)[5];
     const isCommitted = await redis.smismember(committedKey, ...lines);
     const committed = lines.filter((_, at) => isCommitted[at] === 1);
     if (committed.length === 0) return;
-    const calls = committed.map((line) => {
-      const jobId = lineJobId(batchId, Number(line));
-      return { keys: [keys.job(jobId), keys.log(jobId)], args: [FOLLOWED_MS] };
-    });
+    const calls = committed.map((line) => forgetting({ batchId, line: Number(line) }));
     for (const reply of await runScriptForEach(redis, 'forget', calls)) {
       if (reply instanceof Error) throw reply;
     }
@@ -59,7 +64,11 @@ export function createBatchLines({ redis, keys }: { redis: Redis; keys: Keys }):
     async opened(line) {
       await say(line, 'open');
     },
-    ended: (line) => say(line, 'ended'),
+    async ended(line) {
+      const isAwaited = await say(line, 'ended');
+      if (!isAwaited) await runScript(redis, 'forget', forgetting(line));
+      return isAwaited;
+    },
     async inSystem(batchId) {
       const [, , , open, ended] = keys.batch(batchId);
       const lines = await redis.sunion(open, ended);

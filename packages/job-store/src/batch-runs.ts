@@ -14,6 +14,7 @@ import { parseRecord } from './record.ts';
 import { runScript } from './scripts.ts';
 import type { ScriptName } from './scripts.ts';
 import type { WebhookQueue } from './webhook-queue.ts';
+import { redisNow } from './workers.ts';
 
 /** Some renewals may fail before another runner takes over. */
 const LEASE_MS = 10_000;
@@ -108,14 +109,23 @@ export interface BatchRuns {
    */
   finalizing(batchId: string, epoch: number): Promise<BatchWrite | 'conflict'>;
   /**
-   * The files are durable: to `completed`, `expired` or `cancelled`, whichever it is. 'conflict': it is
-   * neither being finalized nor cancelled, or a line has no outcome.
+   * The files are durable: to `completed`, `expired` or `cancelled`, whichever it is; to `failed` where
+   * `errors` say what they lack. 'conflict': it is neither being finalized nor cancelled, or a line has
+   * no outcome.
    */
   finish(
     batchId: string,
     epoch: number,
-    files: { outputFileId: string | null; errorFileId: string | null },
+    files: {
+      outputFileId: string | null;
+      errorFileId: string | null;
+      errors?: readonly BatchError[];
+    },
   ): Promise<BatchWrite | 'conflict'>;
+  /** Ids of batches that have been over for so long, and that may have left something in the file store. */
+  leftovers(options: { overForMs: number; limit: number }): Promise<string[]>;
+  /** It has left nothing. */
+  cleared(batchId: string): Promise<void>;
 }
 
 export function createBatchRuns({
@@ -149,6 +159,7 @@ export function createBatchRuns({
     if ((await redis.zscore(keys.batches, batch.id)) === null) return;
     await lines.forgetAll(batch.id);
     if (batch.webhookUrl !== null) await webhooks.add(batch.id);
+    await redis.zadd(keys.batchesOver, await redisNow(redis), batch.id);
     await index.closed(batch);
   }
 
@@ -283,11 +294,22 @@ export function createBatchRuns({
     // Each page of it is answered in time; all of them may take longer.
     forget: lines.forget,
     finalizing: (batchId, epoch) => answered(write('batch-finalizing', batchId, [epoch])),
-    async finish(batchId, epoch, { outputFileId, errorFileId }) {
-      const args = [epoch, outputFileId ?? '', errorFileId ?? ''];
+    async finish(batchId, epoch, { outputFileId, errorFileId, errors = [] }) {
+      const lost = errors.length === 0 ? '' : JSON.stringify(errors);
+      const args = [epoch, outputFileId ?? '', errorFileId ?? '', lost];
       const outcome = await answered(write<BatchWrite | 'conflict'>('batch-finish', batchId, args));
       if (outcome === 'ok') await answered(closeIfOver(batchId));
       return outcome;
+    },
+    leftovers: ({ overForMs, limit }) =>
+      answered(
+        (async () => {
+          const until = (await redisNow(redis)) - overForMs;
+          return redis.zrangebyscore(keys.batchesOver, '-inf', until, 'LIMIT', 0, limit);
+        })(),
+      ),
+    async cleared(batchId) {
+      await answered(redis.zrem(keys.batchesOver, batchId));
     },
   };
 }

@@ -62,6 +62,10 @@ export interface FileRecords {
   remove(fileId: string): Promise<boolean>;
   /** Ids of files whose time is over, whose content is still to be removed; then they are forgotten. */
   due(limit: number): Promise<string[]>;
+  /** Whose files these are: the id that their store has as well, null before it was given. */
+  deployment(): Promise<{ id: string | null; hasFiles: boolean }>;
+  /** Gives it this id, unless it has one. Returns the one that it has. */
+  nameDeployment(id: string): Promise<string>;
 }
 
 export function createFileRecords({ redis, keys }: { redis: Redis; keys: Keys }): FileRecords {
@@ -193,6 +197,18 @@ export function createFileRecords({ redis, keys }: { redis: Redis; keys: Keys })
         (async () =>
           redis.zrangebyscore(keys.filesDue, '-inf', await redisNow(redis), 'LIMIT', 0, limit))(),
       ),
+
+    async deployment() {
+      const [id, due] = await answered(
+        Promise.all([redis.get(keys.deployment), redis.zcard(keys.filesDue)]),
+      );
+      return { id, hasFiles: due > 0 };
+    },
+
+    async nameDeployment(id) {
+      await answered(redis.setnx(keys.deployment, id));
+      return (await answered(redis.get(keys.deployment))) ?? id;
+    },
   };
 }
 

@@ -20,8 +20,6 @@ export type { FileCreation, FileLimits, FileListOptions, FileRecords } from './f
 export type { BatchCreation, BatchRecords } from './batch-records.ts';
 
 // For the runner of batches
-export { createTurns } from './turns.ts';
-export type { Turns } from './turns.ts';
 export type { BatchUrgency } from './batch-index.ts';
 export type { BatchRuns, BatchWrite, Commit, OpenedBatch, RunnerLease } from './batch-runs.ts';
 

@@ -73,6 +73,8 @@ export interface Keys {
   batchesOf(owner: string): readonly [all: string, open: string];
   /** Sorted set: the batches that are not over, by when their time is up. */
   readonly batches: string;
+  /** Sorted set: the batches that are over, and may have left something in the file store, by when. */
+  readonly batchesOver: string;
   /** Hash: the runner that has the batches, until when, and the epoch of its lease. */
   readonly runnerLease: string;
   /** Hash: the record of a file. */
@@ -83,6 +85,8 @@ export interface Keys {
   readonly fileBytes: string;
   /** Sorted set: files by when their content is to be removed, also of those without a record. */
   readonly filesDue: string;
+  /** String: the id of the deployment, which its file store has as well. */
+  readonly deployment: string;
   /** String: where a file that was removed stood among those of its owner. */
   goneFile(fileId: string): string;
 }
@@ -151,11 +155,13 @@ export function createKeys(root = 'qarr'): Keys {
     ],
     batchesOf: (owner) => [`${root}:batches:{${owner}}:all`, `${root}:batches:{${owner}}:open`],
     batches: `${root}:batches`,
+    batchesOver: `${root}:batches-over`,
     runnerLease: `${root}:runner-lease`,
     file: (fileId) => fileKey(`record:${fileId}`),
     filesOf: (owner, list) => fileKey(`list:${list}:${owner}`),
     fileBytes: fileKey('bytes'),
     filesDue: fileKey('due'),
+    deployment: fileKey('deployment'),
     goneFile: (fileId) => fileKey(`gone:${fileId}`),
   };
 }

@@ -70,6 +70,7 @@ const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'cancel',
   'delete',
   'expire',
+  'file-create',
   'file-expire',
   'file-remove',
   'finish',

@@ -51,6 +51,15 @@ describe('an input file', () => {
     expect(codes(['{', '{', '{'], { linesMax: 2 }).at(-1)).toEqual([3, 'too_many_tasks']);
   });
 
+  it('has as many blank lines at most', () => {
+    const twice = ['', good('a'), '', good('b')];
+    expect(codes(twice, { linesMax: 2 })).toEqual([]);
+    const { errors, isFull } = check([...twice, ''], { linesMax: 2 });
+    expect(errors.map(({ line, code }) => [line, code])).toEqual([[5, 'too_many_lines']]);
+    expect(isFull).toBe(true);
+    expect(codes(['', '', ' ', '{'], { linesMax: 1 })).toEqual([[3, 'too_many_lines']]);
+  });
+
   it('is told as many errors as are asked for', () => {
     const { errors, isFull } = check(['{', '[', '1'], { errorsMax: 2 });
     expect([errors.length, isFull]).toEqual([2, true]);

@@ -23,6 +23,9 @@ export interface BatchChecker {
   end(): BatchError[];
 }
 
+/** Each line may have a blank one. A file of nothing else would be read for very long. */
+const BLANK_FACTOR = 2;
+
 export function createBatchChecker({
   endpoint,
   linesMax,
@@ -46,7 +49,14 @@ export function createBatchChecker({
 
   return {
     line(line) {
-      if (isFull() || (line.kind === 'text' && line.text.trim() === '')) return null;
+      if (isFull()) return null;
+      const numberMax = BLANK_FACTOR * linesMax;
+      if (line.number > numberMax) {
+        isTooMany = true;
+        const message = `A file has at most ${numberMax} lines with the blank ones.`;
+        return refuse(line, 'too_many_lines', message);
+      }
+      if (line.kind === 'text' && line.text.trim() === '') return null;
       lines += 1;
       if (lines > linesMax) {
         isTooMany = true;
@@ -84,7 +94,7 @@ export function createBatchChecker({
     },
 
     end() {
-      if (lines > 0) return [...errors];
+      if (lines + errors.length > 0) return [...errors];
       const message = 'The input file has no lines.';
       return [{ code: 'empty_file', message, param: null, line: null }];
     },

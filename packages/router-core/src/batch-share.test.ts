@@ -65,8 +65,13 @@ describe('who is fed next', () => {
   });
 
   it('feeds the batch with less time more often, and starves none', () => {
-    const { fed } = feed(EVEN_SHARES, [batch('day'), batch('hour', 'bob', 1)], 250);
-    expect(fed).toEqual({ day: 10, hour: 240 });
+    const { fed } = feed(EVEN_SHARES, [batch('day'), batch('half', 'bob', 12)], 300);
+    expect(fed).toEqual({ day: 100, half: 200 });
+  });
+
+  it('gives nobody more than four times as much for saying how little time there is', () => {
+    const all = [batch('day'), batch('hour', 'bob', 1), batch('minutes', 'cat', 1 / 6)];
+    expect(feed(EVEN_SHARES, all, 900).fed).toEqual({ day: 100, hour: 400, minutes: 400 });
   });
 
   it('gives a newcomer its share from the first line, no more and no less', () => {

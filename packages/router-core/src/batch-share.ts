@@ -6,9 +6,11 @@
  * share by their weights, whenever each of them came, and nobody saves up what it did not use.
  *
  * A tenant's weight does not depend on how many batches it has: they share it. A batch with half of
- * the time has twice the weight.
+ * the time has twice the weight, within bounds: how much time its batches have is said by each tenant
+ * itself, and whoever says the least shall not have it all.
  */
 const DAY_MS = 24 * 3_600_000;
+const WEIGHT_MAX = 4;
 
 export interface ShareState {
   /** When the line began that was fed last. */
@@ -42,5 +44,6 @@ export function feedNext<Of extends Sharer>(
 
 export function weightOf({ owner, windowMs }: Sharer, sharers: readonly Sharer[]): number {
   const ofOwner = sharers.filter((other) => other.owner === owner).length;
-  return DAY_MS / windowMs / ofOwner;
+  const urgency = Math.min(WEIGHT_MAX, Math.max(1 / WEIGHT_MAX, DAY_MS / windowMs));
+  return urgency / ofOwner;
 }

@@ -7,10 +7,12 @@
  *   also when its time is up, after which each line without an outcome gets one that says so.
  * - `cancelling`: the same after a cancel.
  * - `finalizing`: each line has its outcome, and the two files are being written.
+ *   Leaves to `failed` where outcomes that were durable are gone from the file store, as does a cancelled
+ *   one.
  * - `completed`, `failed`, `expired`, `cancelled`: terminal. Nothing leaves them.
  *
  * Outcomes are counted when they are durable: completed + failed is never more than total, and
- * equals it in the end, whichever end that is.
+ * equals it in the end, whichever end that is but `failed` for an invalid file.
  */
 import { z } from 'zod';
 
@@ -31,8 +33,8 @@ export type BatchState = z.infer<typeof batchStateSchema>;
 export const BATCH_TRANSITIONS: Readonly<Record<BatchState, readonly BatchState[]>> = {
   validating: ['in_progress', 'failed', 'cancelling'],
   in_progress: ['finalizing', 'cancelling'],
-  cancelling: ['cancelled'],
-  finalizing: ['completed', 'expired', 'cancelling'],
+  cancelling: ['cancelled', 'failed'],
+  finalizing: ['completed', 'expired', 'cancelling', 'failed'],
   completed: [],
   failed: [],
   expired: [],

@@ -1,5 +1,5 @@
 /** What the parts of a batch's run share: the batch, in whose term it runs, and with what. */
-import type { BatchRuns, ProducerStore, Turns } from '@qarr/job-store';
+import type { BatchRuns, ProducerStore } from '@qarr/job-store';
 import type { FileStore } from '@qarr/file-store';
 import type { Logger } from '@qarr/process';
 import type { RunnerConfig } from './config.ts';
@@ -8,6 +8,7 @@ import type { FeedLineDeps } from './feed-line.ts';
 import type { HeldOutcomes } from './held-outcomes.ts';
 import type { Term } from './hold-lease.ts';
 import type { RunnerMetrics } from './metrics.ts';
+import type { OwnerTurns } from './owner-turns.ts';
 
 export interface RunDeps extends FeedLineDeps {
   readonly store: Pick<
@@ -18,7 +19,7 @@ export interface RunDeps extends FeedLineDeps {
   readonly feeder: Feeder;
   readonly held: HeldOutcomes;
   /** Few at once. */
-  readonly validations: Turns;
+  readonly validations: OwnerTurns;
   readonly config: Pick<RunnerConfig, 'runTimeoutMs' | 'limits' | 'commit'>;
   readonly metrics: RunnerMetrics;
   readonly log: Logger;

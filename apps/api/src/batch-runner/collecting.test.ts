@@ -11,8 +11,14 @@ import type { LineOutcome } from './outcome-line.ts';
 function runOf({
   write = async () => {},
   answer = 'ok',
+  segments = 0,
   held = createHeldOutcomes({ lines: 12, bytes: 400 }),
-}: { write?: () => Promise<void>; answer?: string; held?: HeldOutcomes } = {}) {
+}: {
+  write?: () => Promise<void>;
+  answer?: string;
+  segments?: number;
+  held?: HeldOutcomes;
+} = {}) {
   const commits: Commit[] = [];
   let clockMs = 0;
   let number = 0;
@@ -35,7 +41,7 @@ function runOf({
     },
     log: { warn() {}, info() {} },
   };
-  const collector = createCollector(run as never, { beganAt: 0 });
+  const collector = createCollector(run as never, { beganAt: 0, segments });
   return { collector, commits, held, passMs: (ms: number) => void (clockMs += ms) };
 }
 
@@ -68,6 +74,19 @@ describe('finished lines', () => {
     passMs(9_999);
     expect(collector.isDue({ hasMore: true })).toBe(false);
     passMs(1);
+    expect(collector.isDue({ hasMore: true })).toBe(true);
+  });
+
+  it('wait longer where the batch has many segments', async () => {
+    const { collector, passMs } = runOf({ segments: 1_000 });
+    collector.add(outcome(0));
+    passMs(500);
+    expect(collector.isDue({ hasMore: true })).toBe(true);
+    await collector.commit();
+    collector.add(outcome(1));
+    passMs(500);
+    expect(collector.isDue({ hasMore: true })).toBe(false);
+    passMs(10);
     expect(collector.isDue({ hasMore: true })).toBe(true);
   });
 

@@ -6,13 +6,11 @@ import { FileStoreError } from '@qarr/file-store';
 import type { BatchUsage } from '@qarr/router-core';
 import { written } from './batch-run.ts';
 import type { BatchRun } from './batch-run.ts';
+import { commitWaitMs } from './commit-wait.ts';
 import { NO_USAGE } from './outcome-line.ts';
 import type { LineOutcome } from './outcome-line.ts';
 import { encodeSegment, segmentName } from './segments.ts';
 
-/** The first lines of a batch are seen soon, and one that takes a day has not a segment for each. */
-const WAIT_MS_MIN = 500;
-const WAIT_SHARE = 0.01;
 /** The file store has no room, or does not answer. */
 const RETRY_MS = 2_000;
 
@@ -28,7 +26,7 @@ export interface Collector {
 
 export function createCollector(
   { batchId, term, deps, log }: BatchRun,
-  { beganAt }: { beganAt: number },
+  { beganAt, segments: segmentsBefore }: { beganAt: number; segments: number },
 ): Collector {
   const { commit: options } = deps.config;
   const share = deps.held.open();
@@ -37,10 +35,11 @@ export function createCollector(
   let firstAt = 0;
   let retryAtMs = 0;
   let isHeld = false;
+  let segments = segmentsBefore;
 
   function waitMs(): number {
-    const part = (term.now() - beganAt) * WAIT_SHARE;
-    return Math.min(options.waitMsMax, Math.max(WAIT_MS_MIN, part));
+    const ageMs = term.now() - beganAt;
+    return commitWaitMs({ ageMs, segments, waitMsMax: options.waitMsMax });
   }
 
   /** Returns false where the file store does not take it now. */
@@ -100,6 +99,7 @@ export function createCollector(
           usage,
         }),
       );
+      segments += 1;
       share.remove(size);
       deps.metrics.committed({ lines: lines.length, tookMs: performance.now() - begunAtMs });
       return lines;

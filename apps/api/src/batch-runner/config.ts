@@ -48,7 +48,7 @@ export const environmentSchema = z.object({
   QARR_BATCH_COMMIT_MS_MAX: milliseconds(50, 3_600_000)
     .default(10_000)
     .describe(
-      'Fewer wait so long for others at most, in ms; the first ones of a batch half a second',
+      'Fewer wait so long for others at most, in ms; the first ones of a batch half a second, those of one that has been committed a thousand times longer',
     ),
 });
 

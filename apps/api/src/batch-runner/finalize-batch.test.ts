@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { finalizeBatch, outcomeFileId } from './finalize-batch.ts';
+import { OutcomesDamaged, finalizeBatch, outcomeFileId } from './finalize-batch.ts';
 import { createMemoryStore } from './memory-store-for-test.ts';
 import type { MemoryStore } from './memory-store-for-test.ts';
 import { NO_USAGE } from './outcome-line.ts';
@@ -17,6 +17,7 @@ import { encodeSegment, segmentName } from './segments.ts';
 
 const BATCH = 'batch_0a1b';
 const { signal } = new AbortController();
+const stillOurs = async () => {};
 
 type Given = readonly { isCompleted: boolean; text: string }[][];
 const given: fc.Arbitrary<Given> = fc.array(
@@ -67,6 +68,10 @@ function batchOf({ output, error }: { output: string[]; error: string[] }) {
   };
 }
 
+function outcome(isCompleted: boolean, text: string) {
+  return { isCompleted, text };
+}
+
 function recordsOf() {
   const created: NewFile[] = [];
   return {
@@ -86,7 +91,7 @@ describe('the files of a batch', () => {
         const { segments, texts } = await store(lines, memory);
         const files = recordsOf();
         const write = () =>
-          finalizeBatch(batchOf(texts), segments, { store: memory, files, signal });
+          finalizeBatch(batchOf(texts), segments, { store: memory, files, stillOurs, signal });
         const ids = await write();
         const contents = () =>
           (['output', 'error'] as const).map((file) =>
@@ -97,6 +102,7 @@ describe('the files of a batch', () => {
         );
         expect(contents()).toEqual(expected);
         expect(ids).toEqual({
+          lostLines: 0,
           outputFileId: texts.output.length === 0 ? null : outcomeFileId(BATCH, 'output'),
           errorFileId: texts.error.length === 0 ? null : outcomeFileId(BATCH, 'error'),
         });
@@ -134,7 +140,12 @@ describe('the files of a batch', () => {
           memory.objects.set(segment.name, changed.fill(0x0a, 0, 1));
         else memory.objects.set(segment.name, changed.fill(0x78, changed.length - 1));
         const files = recordsOf();
-        const writing = finalizeBatch(batchOf(texts), segments, { store: memory, files, signal });
+        const writing = finalizeBatch(batchOf(texts), segments, {
+          store: memory,
+          files,
+          stillOurs,
+          signal,
+        });
         await expect(writing).rejects.toThrow(`The segment ${segment.name} is not`);
         // One that does not need the damaged part may be there.
         const damagedFile = files.created.map(
@@ -146,6 +157,83 @@ describe('the files of a batch', () => {
     );
   });
 
+  it('are those that are there where the segments are gone, if they have what was counted', async () => {
+    const lines = [[{ isCompleted: true, text: '1' }], [{ isCompleted: true, text: '22' }]];
+    const memory = createMemoryStore();
+    const { segments, texts } = await store(lines, memory);
+    const files = recordsOf();
+    const write = () =>
+      finalizeBatch(batchOf(texts), segments, { store: memory, files, stillOurs, signal });
+    const ids = await write();
+    for (const { name } of segments) memory.objects.delete(name);
+    expect(await write()).toEqual(ids);
+    expect(files.created[1]).toEqual(files.created[0]);
+    const name = contentOf(outcomeFileId(BATCH, 'output'));
+    for (const damaged of ['1\n2\n', '1\n222', '1\n22\n3\n']) {
+      memory.objects.set(name, Buffer.from(damaged));
+      await expect(write()).rejects.toBeInstanceOf(OutcomesDamaged);
+    }
+  });
+
+  it('hold what is left where the rest is lost, and say how many lines that was', async () => {
+    const memory = createMemoryStore();
+    const { segments, texts } = await store(
+      [
+        [outcome(true, '1'), outcome(false, '"a"')],
+        [outcome(true, '2'), outcome(true, '3'), outcome(false, '"b"')],
+        [outcome(true, '4')],
+      ],
+      memory,
+    );
+    const [, second, third] = segments;
+    if (second === undefined || third === undefined) throw new Error('none');
+    // Without its end, where the lines of the error file are.
+    memory.objects.set(second.name, memory.objects.get(second.name)?.subarray(0, 5) ?? Buffer.of());
+    memory.objects.delete(third.name);
+    const files = recordsOf();
+    const options = { store: memory, files, stillOurs, signal, isLost: true };
+    const made = await finalizeBatch(batchOf(texts), segments, options);
+    expect(made).toMatchObject({ lostLines: 2 });
+    const contents = [made.outputFileId, made.errorFileId].map((id) =>
+      memory.objects.get(contentOf(id ?? ''))?.toString(),
+    );
+    expect(contents).toEqual(['1\n2\n3\n', '"a"\n']);
+    // No outcome is taken for another one.
+    for (const { name } of segments) memory.objects.delete(name);
+    const reading = readResults(
+      { batchId: BATCH, segments },
+      { after: 0, limit: 9, bytesMax: 99, signal },
+      { store: memory },
+    );
+    await expect(reading).rejects.toMatchObject({ code: 'file_not_found' });
+
+    memory.objects.clear();
+    const nothing = await finalizeBatch(batchOf(texts), segments, options);
+    expect(nothing).toEqual({ outputFileId: null, errorFileId: null, lostLines: 6 });
+  });
+
+  it('are not brought back by a runner that has lost the batch meanwhile', async () => {
+    const memory = createMemoryStore();
+    const { segments, texts } = await store([[{ isCompleted: true, text: '1' }]], memory);
+    for (const lostAt of [1, 2]) {
+      const files = recordsOf();
+      let looks = 0;
+      const lost = new Error('lost');
+      const writing = finalizeBatch(batchOf(texts), segments, {
+        store: memory,
+        files,
+        async stillOurs() {
+          looks += 1;
+          if (looks === lostAt) throw lost;
+        },
+        signal,
+      });
+      await expect(writing).rejects.toBe(lost);
+      expect(files.created).toEqual([]);
+      expect(memory.objects.size).toBe(lostAt);
+    }
+  });
+
   it('are not begun where the counters do not add up', async () => {
     const memory = createMemoryStore();
     const { segments, texts } = await store([[{ isCompleted: true, text: '1' }]], memory);
@@ -155,6 +243,7 @@ describe('the files of a batch', () => {
       const writing = finalizeBatch({ ...batch, ...wrong }, segments, {
         store: memory,
         files,
+        stillOurs,
         signal,
       });
       await expect(writing).rejects.toThrow('are not what was counted');
@@ -177,6 +266,7 @@ describe('the files of a batch', () => {
     const { outputFileId } = await finalizeBatch(batchOf(texts), segments, {
       store: folders,
       files,
+      stillOurs,
       signal,
     });
     const stored = await folders.read(contentOf(outputFileId ?? ''));
@@ -208,7 +298,12 @@ describe('results', () => {
           for (let pages = 0; pages < 100; pages += 1) {
             if (pages === endAt) {
               const files = recordsOf();
-              await finalizeBatch(batchOf(texts), segments, { store: memory, files, signal });
+              await finalizeBatch(batchOf(texts), segments, {
+                store: memory,
+                files,
+                stillOurs,
+                signal,
+              });
               for (const { name } of segments) memory.objects.delete(name);
             }
             const page = await readResults(

@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import type { FileStore } from '@qarr/file-store';
 import { z } from 'zod';
+import { PlainError } from './plain-error.ts';
 
 /** Of a line that needs no tier: what is wrong in its body is its outcome. */
 export const NO_TIER = '';
@@ -52,7 +53,7 @@ export function createLineIndexBuilder(): LineIndexBuilder {
   function tierNumber(tier: string): number {
     const known = tiers.indexOf(tier);
     if (known !== -1) return known;
-    if (tiers.length === TIERS_MAX) throw new Error('Too many tiers for an index');
+    if (tiers.length === TIERS_MAX) throw new PlainError('Too many tiers for an index');
     return tiers.push(tier) - 1;
   }
 

@@ -9,7 +9,7 @@ import type { FileStore } from '@qarr/file-store';
 import { QarrError, contentOf } from '@qarr/router-core';
 import type { Segment } from '@qarr/router-core';
 import { outcomeFileId } from './finalize-batch.ts';
-import { partOf, rangeOf } from './segments.ts';
+import { partOf, rangeOf, totalOf } from './segments.ts';
 import type { OutcomeFile } from './segments.ts';
 import { splitLines } from './split-lines.ts';
 
@@ -60,7 +60,8 @@ export async function readResults(
     if (lines.length === limit) break;
     let toSkip = Math.max(0, after - skipped);
     skipped += toSkip;
-    for await (const text of readRun(batchId, run, { store, signal })) {
+    const fileBytes = totalOf(segments, run.file).bytes;
+    for await (const text of readRun(batchId, run, { fileBytes, store, signal })) {
       if (toSkip > 0) {
         toSkip -= 1;
         continue;
@@ -94,17 +95,23 @@ function runsOf(segments: readonly Segment[]): Run[] {
 async function* readRun(
   batchId: string,
   { segment, file, fileStart }: Run,
-  { store, signal }: { store: Pick<FileStore, 'read'>; signal: AbortSignal },
+  {
+    fileBytes,
+    store,
+    signal,
+  }: { fileBytes: number; store: Pick<FileStore, 'read'>; signal: AbortSignal },
 ): AsyncGenerator<string> {
   const { bytes } = partOf(segment, file);
+  const inSegment = await store.read(segment.name, rangeOf(segment, file));
   // The files are written before the segments go.
-  const stored =
-    (await store.read(segment.name, rangeOf(segment, file))) ??
-    (await store.read(contentOf(outcomeFileId(batchId, file)), {
-      start: fileStart,
-      end: fileStart + bytes,
-    }));
+  const range = { start: fileStart, end: fileStart + bytes };
+  const stored = inSegment ?? (await store.read(contentOf(outcomeFileId(batchId, file)), range));
   if (stored === null) throw new QarrError('file_not_found');
+  if (inSegment === null && stored.bytes !== fileBytes) {
+    // It was written without outcomes that were lost: nobody knows where in it the others stand.
+    stored.content.destroy();
+    throw new QarrError('file_not_found');
+  }
   // Whoever stops reading ends the loop, which closes the file.
   for await (const line of splitLines(stored.content, { lineBytesMax: bytes })) {
     signal.throwIfAborted();

@@ -9,31 +9,35 @@
  *    have ended are collected and made durable (`collecting.ts`), until each line has its outcome. Where
  *    it is cancelled, or its time is up, nothing more is fed, what is in the system is cancelled, and
  *    each line that is left has that for its outcome.
- * 4. *Finalized.* The two files are written; then the batch is over, and what it was made of can go.
+ * 4. *Finalized.* The two files are written; then the batch is over. What it was made of goes some time
+ *    later (`tidy.ts`), as Redis may lose its last moment.
  *
  * Every write for a batch names the epoch of the term. One that is refused ends the run.
  */
 import { FileStoreError } from '@qarr/file-store';
 import type { OpenedBatch } from '@qarr/job-store';
 import { contentOf, isBatchOver } from '@qarr/router-core';
-import type { BatchRecord } from '@qarr/router-core';
+import type { BatchError, BatchRecord } from '@qarr/router-core';
+import { findBelonging, isOurs } from '../files/deployment-id.ts';
 import { BatchLost, written } from './batch-run.ts';
 import type { BatchRun } from './batch-run.ts';
-import { finalizeBatch } from './finalize-batch.ts';
+import { OutcomesDamaged, finalizeBatch } from './finalize-batch.ts';
 import { readLineIndex, writeLineIndex } from './line-index.ts';
 import type { LineIndex } from './line-index.ts';
-import { removeLeftovers } from './tidy.ts';
 import { validateBatch } from './validate-batch.ts';
 import { workOff } from './work-off.ts';
 
 /** A client that sees this many corrects its file and tries again. */
 const ERRORS_MAX = 100;
 
+/** Until then somebody may bring back what is missing in the file store. */
+const LOST_AFTER_MS = 600_000;
+
 /** Resolves when the batch is over, or its run's signal is aborted. Throws a BatchLost, or what went wrong. */
 export async function runBatch(run: BatchRun): Promise<void> {
   let opened = await open(run);
   if (opened.record.state === 'validating') {
-    const done = await run.deps.validations.take(run.signal);
+    const done = await run.deps.validations.take(opened.record.owner, run.signal);
     if (done === null) return;
     await validate(opened.record, run).finally(done);
     opened = await open(run);
@@ -137,15 +141,35 @@ async function finalize(run: BatchRun): Promise<void> {
   const runs = deps.store.batchRuns;
   written(await runs.finalizing(batchId, term.epoch));
   const { record, segments } = await open(run);
-  const files = await finalizeBatch(record, segments, {
+  const options = {
     store: deps.files,
     files: deps.store.files,
+    /** One that was frozen, and is no more the batch's, brings back no file that was deleted since. */
+    stillOurs: async () => written(await runs.finalizing(batchId, term.epoch)),
     signal,
+  };
+  const files = await finalizeBatch(record, segments, options).catch(async (error: unknown) => {
+    if (!(error instanceof OutcomesDamaged) || !(await isLost(record, run))) throw error;
+    log.warn('outcomes of the batch are gone from the file store: it gets what is left');
+    return finalizeBatch(record, segments, { ...options, isLost: true });
   });
-  written(await runs.finish(batchId, term.epoch, files));
+  const { lostLines, ...ids } = files;
+  const errors = lostLines === 0 ? [] : [lostError(lostLines)];
+  written(await runs.finish(batchId, term.epoch, { ...ids, errors }));
   const end = await runs.get(batchId);
   const { completed, failed } = record;
   log.info({ state: end?.state, completed, failed }, 'batch over');
-  // What is left now is removed later.
-  await removeLeftovers(batchId, deps.files).catch(() => {});
+}
+
+/** It has been tried for long enough, and it is the place where they were. */
+async function isLost(record: BatchRecord, { term, deps }: BatchRun): Promise<boolean> {
+  const since = Math.max(record.finalizingAt ?? 0, record.cancellingAt ?? 0);
+  if (term.now() - since < LOST_AFTER_MS) return false;
+  const belonging = await findBelonging({ files: deps.files, records: deps.store.files });
+  return belonging.inRedis === null || isOurs(belonging);
+}
+
+function lostError(lines: number): BatchError {
+  const message = `The outcomes of ${lines} lines are gone from the file store, or were damaged there. The files have all others.`;
+  return { code: 'outcomes_lost', message, param: null, line: null };
 }

@@ -12,6 +12,7 @@ import type { RunDeps } from './batch-run.ts';
 import { chooseActive } from './choose-active.ts';
 import type { Candidate } from './choose-active.ts';
 import type { Term } from './hold-lease.ts';
+import { withoutContent } from './plain-error.ts';
 import { runBatch } from './run-batch.ts';
 
 /** Between two looks for new batches. */
@@ -173,13 +174,6 @@ export async function runBatches(
       }
     }
   }
-}
-
-/** Where it happened; messages of errors may hold anything. */
-function withoutContent(error: unknown): { type: string; stack: string } {
-  if (!(error instanceof Error)) return { type: typeof error, stack: '' };
-  const at = (error.stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
-  return { type: error.name, stack: at.join('\n') };
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

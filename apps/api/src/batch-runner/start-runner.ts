@@ -1,7 +1,7 @@
 /** What a runner of batches is made of, and in which order it starts and stops. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createProducerStore, createTurns } from '@qarr/job-store';
+import { createProducerStore } from '@qarr/job-store';
 import {
   createErrorLog,
   createLogger,
@@ -20,6 +20,7 @@ import { createHeldOutcomes } from './held-outcomes.ts';
 import { holdLease } from './hold-lease.ts';
 import type { Term } from './hold-lease.ts';
 import { createRunnerMetrics } from './metrics.ts';
+import { createOwnerTurns } from './owner-turns.ts';
 import { runBatches } from './run-batches.ts';
 import { createTidy } from './tidy.ts';
 
@@ -50,7 +51,7 @@ export async function startRunner(): Promise<Running> {
   requireSafeRedis(await store.check(), { allowVolatile: config.allowVolatileRedis, log });
   const files = createFileStore(config);
   stopper.add(() => files.stop());
-  await checkFileStore(files, { place: config.place, log });
+  await checkFileStore(files, { place: config.place, records: store.files, log });
 
   const watch = watchTiers({ store, policy: config.deployment.policy });
   stopper.add(() => watch.stop());
@@ -75,13 +76,13 @@ export async function startRunner(): Promise<Running> {
     tokenizer: createTokenizer(),
     feeder,
     held,
-    validations: createTurns(VALIDATIONS_AT_ONCE),
+    validations: createOwnerTurns(VALIDATIONS_AT_ONCE),
     config,
     metrics,
     log,
     activeMax: config.activeMax,
   };
-  const tidy = createTidy({ store, files });
+  const tidy = createTidy({ store, files, log });
   const stopping = new AbortController();
   const holding = holdLease({
     runs: store.batchRuns,
@@ -91,6 +92,7 @@ export async function startRunner(): Promise<Running> {
       await Promise.all([
         runBatches(term, deps),
         repeat(() => tidy.expireFiles(), { everyMs: EXPIRE_EVERY_MS, term }),
+        repeat(() => tidy.clearBatches(), { everyMs: EXPIRE_EVERY_MS, term }),
         repeat(() => tidy.removeOrphans(), { everyMs: ORPHANS_EVERY_MS, term }),
       ]);
     },

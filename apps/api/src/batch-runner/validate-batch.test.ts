@@ -137,4 +137,15 @@ describe('a file', () => {
       'stopped',
     );
   });
+
+  it('is read no further than it may have lines, blank ones, too', async () => {
+    let pieces = 0;
+    async function* blank() {
+      for (; pieces < 1_000; pieces += 1) yield Buffer.alloc(64, '\n');
+    }
+    const options = { endpoint, policy: DEFAULT_POLICY, servedModels: [], limits, signal } as const;
+    const found = await validateBatch(blank(), options);
+    expect(found).toMatchObject({ errors: [{ code: 'too_many_lines', line: 201 }] });
+    expect(pieces).toBe(3);
+  });
 });

@@ -51,7 +51,10 @@ export async function workOff(
     inSystem: await store.batches.linesInSystem(batchId),
   });
   const texts = createLineTexts(record, index, run);
-  const collector = createCollector(run, { beganAt: record.inProgressAt ?? record.createdAt });
+  const collector = createCollector(run, {
+    beganAt: record.inProgressAt ?? record.createdAt,
+    segments: opened.segments.length,
+  });
   let ending: BatchEnding = opened.isExpiring ? 'batch_expired' : null;
   let failure: unknown = null;
   const asked = new Set<number>();

@@ -40,6 +40,18 @@ export async function createBatch(
   options: BatchOptions,
   deps: BatchDeps,
 ): Promise<AcceptedBatch> {
+  try {
+    return await create(body, options, deps);
+  } catch (error) {
+    throw options.idempotency === undefined ? error : withAdvice(error, KEY_ADVICE);
+  }
+}
+
+async function create(
+  body: BatchRequest,
+  options: BatchOptions,
+  deps: BatchDeps,
+): Promise<AcceptedBatch> {
   const { caller, idempotency } = options;
   const { batches } = deps.store;
   const window = body.completion_window ?? WINDOW_DEFAULT;
@@ -139,23 +151,32 @@ function idOfKey(owner: string, key: string): string {
   return `batch_${digits.slice(0, DIGITS)}`;
 }
 
-/** Where the outcome is unknown, says what it is safe to do next. */
+/** Without a key, what fails before this has made nothing, and may be tried again. */
 async function write(
-  create: () => Promise<BatchCreation>,
+  createIt: () => Promise<BatchCreation>,
   { idempotency, onUnknownOutcome }: Pick<BatchOptions, 'idempotency' | 'onUnknownOutcome'>,
 ): Promise<BatchCreation> {
   try {
-    return await create();
-  } catch (cause) {
-    if (!(cause instanceof QarrError) || cause.code !== 'queue_unavailable') throw cause;
-    if (idempotency === undefined) onUnknownOutcome();
-    const advice =
-      idempotency === undefined
-        ? 'sending it again may make a second one, which an Idempotency-Key prevents'
-        : 'send it again with the same Idempotency-Key, which makes no second one';
-    const message = `The queue does not answer. The batch may or may not have been created: ${advice}.`;
-    throw new QarrError('queue_unavailable', { message, cause });
+    return await createIt();
+  } catch (error) {
+    if (idempotency !== undefined || !isUnknownOutcome(error)) throw error;
+    onUnknownOutcome();
+    throw withAdvice(error, NO_KEY_ADVICE);
   }
+}
+
+const KEY_ADVICE = 'send it again with the same Idempotency-Key, which makes no second one';
+const NO_KEY_ADVICE = 'sending it again may make a second one, which an Idempotency-Key prevents';
+
+/** Where the outcome is unknown, says what it is safe to do next. */
+function withAdvice(cause: unknown, advice: string): unknown {
+  if (!isUnknownOutcome(cause)) return cause;
+  const message = `The queue does not answer. The batch may or may not have been created: ${advice}.`;
+  return new QarrError('queue_unavailable', { message, cause });
+}
+
+function isUnknownOutcome(error: unknown): boolean {
+  return error instanceof QarrError && error.code === 'queue_unavailable';
 }
 
 function tooMany(openMax: number): QarrError {

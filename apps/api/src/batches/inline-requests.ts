@@ -35,7 +35,7 @@ export async function storeInline(
     throw new QarrError('file_too_large', { param: 'requests', message });
   }
   try {
-    const leave = await gate.enter(owner, content.length);
+    const upload = await gate.enter(owner, content.length);
     try {
       await store.files.announce(fileId, ANNOUNCED_MS);
       const written = await files.write(contentOf(fileId), chunks(content), { bytesMax });
@@ -46,7 +46,7 @@ export async function storeInline(
       await removeInline(fileId, deps);
       throw kind === 'too_many' ? tooMany(limits) : tooMuch(limits);
     } finally {
-      leave();
+      upload.leave();
     }
   } catch (error) {
     throw asClientProblem(error);

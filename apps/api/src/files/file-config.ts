@@ -1,14 +1,19 @@
 /** The switches of files: their variables, what these mean, and the store that they name. */
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { createFolderStore, createS3Store } from '@qarr/file-store';
+import { FileStoreError, createFolderStore, createS3Store } from '@qarr/file-store';
 import type { FileStore, S3StoreOptions } from '@qarr/file-store';
 import type { FileLimits } from '@qarr/job-store';
 import { ConfigurationError, flag, milliseconds, wholeNumber } from '@qarr/process';
 import type { Logger } from '@qarr/process';
 import { z } from 'zod';
+import { readSecretFile } from '../secret-file.ts';
+import { findBelonging, isForeign } from './deployment-id.ts';
+import type { Belonging, BelongingDeps } from './deployment-id.ts';
 
 const BYTES_MAX = 1_099_511_627_776;
+/** So the SDK calls it. */
+const NO_CREDENTIALS = 'CredentialsProviderError';
 /** Parts of an address, not the whole of it. */
 const PREFIX = /^[\w-][\w.-]*(?:\/[\w-][\w.-]*)*\/?$/;
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
@@ -67,11 +72,22 @@ export const fileVariables = {
     .regex(PREFIX, 'must be the beginning of a name, such as qarr/')
     .optional()
     .describe('What all names begin with, for a bucket that holds other things, too'),
-  QARR_FILES_S3_ACCESS_KEY_ID: z.string().optional().describe('Who QARR is to that store'),
+  QARR_FILES_S3_ACCESS_KEY_ID: z
+    .string()
+    .optional()
+    .describe(
+      "Who QARR is to that store. Not set: what Amazon's SDK finds by itself, such as a role",
+    ),
   QARR_FILES_S3_SECRET_ACCESS_KEY: z.string().optional().describe('And its secret'),
+  QARR_FILES_S3_SECRET_ACCESS_KEY_FILE: z
+    .string()
+    .optional()
+    .describe('A file that holds the secret, in place of the variable'),
   QARR_FILES_S3_PATH_STYLE: flag()
-    .default(true)
-    .describe('The bucket is part of the path, not of the host name'),
+    .optional()
+    .describe(
+      'The bucket is part of the path, not of the host name. Not set: where an endpoint is set',
+    ),
   QARR_FILES_S3_TIMEOUT_MS: milliseconds(100, 600_000)
     .default(30_000)
     .describe('How long that store may take for an answer, or be silent within one, in ms'),
@@ -104,6 +120,7 @@ const placeSchema = variablesSchema.pick({
   QARR_FILES_S3_PREFIX: true,
   QARR_FILES_S3_ACCESS_KEY_ID: true,
   QARR_FILES_S3_SECRET_ACCESS_KEY: true,
+  QARR_FILES_S3_SECRET_ACCESS_KEY_FILE: true,
   QARR_FILES_S3_PATH_STYLE: true,
   QARR_FILES_S3_TIMEOUT_MS: true,
 });
@@ -137,20 +154,34 @@ export function createFileStore({ place }: Pick<FileConfig, 'place'>): FileStore
 }
 
 /**
- * Call at start. A folder that cannot be written to is a mistake, and ends the start. A store that
- * does not answer may do so later: what needs no files goes on meanwhile.
+ * Call at start. A folder that cannot be written to is a mistake, and ends the start; so is a store that is
+ * another deployment's, and a bucket to which nothing says who we are. A store that does not answer may do
+ * so later: what needs no files goes on meanwhile.
  *
  * @returns what operators should know
  */
 export async function checkFileStore(
-  store: Pick<FileStore, 'check'>,
-  { place, log }: Pick<FileConfig, 'place'> & { log: Logger },
+  store: Pick<FileStore, 'check'> & BelongingDeps['files'],
+  {
+    place,
+    records,
+    log,
+  }: Pick<FileConfig, 'place'> & { records: BelongingDeps['records']; log: Logger },
 ): Promise<readonly string[]> {
   try {
     await store.check();
+    const belonging = await findBelonging({ files: store, records });
+    if (isForeign(belonging)) throw new ConfigurationError(foreign(place, belonging));
     return [];
   } catch (error) {
+    if (!(error instanceof FileStoreError)) throw error;
     const reason = reasonOf(error);
+    if (reason === NO_CREDENTIALS) {
+      throw new ConfigurationError(
+        "QARR_FILES_S3_BUCKET: nothing says who QARR is to that store: set QARR_FILES_S3_ACCESS_KEY_ID and QARR_FILES_S3_SECRET_ACCESS_KEY, or what Amazon's SDK looks for (AWS_PROFILE, AWS_ACCESS_KEY_ID, a role)",
+        { cause: error },
+      );
+    }
     if (place.kind === 'folder') {
       const message = `QARR_FILES_DIR: cannot write to ${place.folder} (${reason})`;
       throw new ConfigurationError(message, { cause: error });
@@ -160,14 +191,20 @@ export async function checkFileStore(
   }
 }
 
+function foreign(place: FileConfig['place'], { inStore, inRedis }: Belonging): string {
+  const [name, where] =
+    place.kind === 'folder'
+      ? ['QARR_FILES_DIR', place.folder]
+      : ['QARR_FILES_S3_BUCKET', `${place.options.bucket}/${place.options.prefix}`];
+  return `${name}: ${where} belongs to another Redis than REDIS_URL (deployment ${inStore}, not ${inRedis}): change one of them, a file store has one Redis`;
+}
+
 /** Throws a ConfigurationError as `fileConfig` does. */
 export function placeOf(variables: z.output<typeof placeSchema>): FileConfig['place'] {
   const {
     QARR_FILES_DIR: folder,
     QARR_FILES_S3_BUCKET: bucket,
-    QARR_FILES_S3_ACCESS_KEY_ID: accessKeyId,
-    QARR_FILES_S3_SECRET_ACCESS_KEY: secretAccessKey,
-    QARR_FILES_S3_REGION: region,
+    QARR_FILES_S3_ENDPOINT: endpoint,
   } = variables;
   if (bucket === undefined) {
     return { kind: 'folder', folder: folder ?? join(homedir(), '.qarr', 'files') };
@@ -175,24 +212,37 @@ export function placeOf(variables: z.output<typeof placeSchema>): FileConfig['pl
   if (folder !== undefined) {
     throw new ConfigurationError('QARR_FILES_S3_BUCKET: set it or QARR_FILES_DIR, not both');
   }
-  if (accessKeyId === undefined || secretAccessKey === undefined) {
-    throw new ConfigurationError(
-      'QARR_FILES_S3_BUCKET: needs QARR_FILES_S3_ACCESS_KEY_ID and QARR_FILES_S3_SECRET_ACCESS_KEY',
-    );
-  }
   return {
     kind: 's3',
     options: {
-      endpoint: variables.QARR_FILES_S3_ENDPOINT ?? `https://s3.${region}.amazonaws.com`,
-      region,
+      endpoint: endpoint ?? null,
+      region: variables.QARR_FILES_S3_REGION,
       bucket,
       prefix: variables.QARR_FILES_S3_PREFIX ?? '',
-      accessKeyId,
-      secretAccessKey,
-      isPathStyle: variables.QARR_FILES_S3_PATH_STYLE,
+      credentials: s3Credentials(variables),
+      isPathStyle: variables.QARR_FILES_S3_PATH_STYLE ?? endpoint !== undefined,
       timeoutMs: variables.QARR_FILES_S3_TIMEOUT_MS,
     },
   };
+}
+
+/** Null where none are set: the SDK looks for some. */
+function s3Credentials(variables: z.output<typeof placeSchema>): S3StoreOptions['credentials'] {
+  const {
+    QARR_FILES_S3_ACCESS_KEY_ID: accessKeyId,
+    QARR_FILES_S3_SECRET_ACCESS_KEY: inline,
+    QARR_FILES_S3_SECRET_ACCESS_KEY_FILE: path,
+  } = variables;
+  const name = 'QARR_FILES_S3_SECRET_ACCESS_KEY_FILE';
+  if (inline !== undefined && path !== undefined) {
+    throw new ConfigurationError(`${name}: set it or QARR_FILES_S3_SECRET_ACCESS_KEY, not both`);
+  }
+  const secretAccessKey = path === undefined ? inline : readSecretFile(name, path).trim();
+  if (accessKeyId && secretAccessKey) return { accessKeyId, secretAccessKey };
+  if (accessKeyId === undefined && secretAccessKey === undefined) return null;
+  throw new ConfigurationError(
+    'QARR_FILES_S3_ACCESS_KEY_ID: needs QARR_FILES_S3_SECRET_ACCESS_KEY, which needs it, too',
+  );
 }
 
 /** The system's word for it, where there is one: it names no secret. */

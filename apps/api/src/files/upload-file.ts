@@ -14,7 +14,7 @@ import type { FileConfig } from './file-config.ts';
 import { readForm } from './read-form.ts';
 import { asClientProblem } from './store-problem.ts';
 import { tooMany, tooMuch } from './upload-gate.ts';
-import type { UploadGate } from './upload-gate.ts';
+import type { Upload, UploadGate } from './upload-gate.ts';
 
 /** Boundaries, headers of parts and fields; the rest is the file. */
 const FORM_BYTES_MAX = 65_536;
@@ -44,21 +44,20 @@ export async function uploadFile(
   const { config, gate } = deps;
   const length = Number(request.headers['content-length'] ?? Number.NaN);
   if (length > config.fileBytesMax + FORM_BYTES_MAX) throw tooLarge(config.fileBytesMax);
-  const leave = await gate
-    .enter(owner, Number.isNaN(length) ? config.fileBytesMax : length)
-    .catch((error: unknown) => {
-      throw asClientProblem(error);
-    });
+  const bytes = Number.isNaN(length) ? null : length;
+  const upload = await gate.enter(owner, bytes).catch((error: unknown) => {
+    throw asClientProblem(error);
+  });
   try {
-    return await take(request, { owner, ...deps });
+    return await take(request, { owner, upload, ...deps });
   } finally {
-    leave();
+    upload.leave();
   }
 }
 
 async function take(
   request: IncomingMessage,
-  { owner, config, files, store, drain }: UploadDeps & { owner: string },
+  { owner, upload, config, files, store, drain }: UploadDeps & { owner: string; upload: Upload },
 ): Promise<StoredFile> {
   const id = `file-${randomUUID().replaceAll('-', '')}`;
   const name = contentOf(id);
@@ -71,7 +70,7 @@ async function take(
         const purpose = fields.has('purpose') ? purposeIn(fields) : null;
         checkFilename(filename, purpose);
         const bytesMax = bytesMaxOf(purpose, config);
-        return files.write(name, content, { bytesMax, signal: drain.over });
+        return files.write(name, counted(content, upload), { bytesMax, signal: drain.over });
       },
     });
     const { fields, filename, stored } = form;
@@ -90,6 +89,13 @@ async function take(
     if (!isUnknown) await forget(id, { files, store });
     if (drain.over.aborted) throw new QarrError('shutting_down', { cause: error });
     throw asClientProblem(error);
+  }
+}
+
+async function* counted(content: AsyncIterable<Buffer>, upload: Upload): AsyncGenerator<Buffer> {
+  for await (const chunk of content) {
+    await upload.came(chunk.byteLength);
+    yield chunk;
   }
 }
 

@@ -6,14 +6,18 @@ import type { FileConfig } from './file-config.ts';
 
 /** Some of those that have the places are done by then. */
 const RETRY_AFTER_MS = 2_000;
+/** Of an upload that does not say how much it is, so much counts as written, and again when it has come. */
+const STEP_BYTES = 16_777_216;
 
 export interface UploadGate {
-  /**
-   * Before anything of it is read. Call what is returned when it has ended.
-   *
-   * @param bytes at most; how much it is may show only when it has come
-   */
-  enter(owner: string, bytes: number): Promise<() => void>;
+  /** Before anything of it is read. Throws where it may not come. `bytes`: null where nobody knows. */
+  enter(owner: string, bytes: number | null): Promise<Upload>;
+}
+
+export interface Upload {
+  /** So much has come. Throws where there is no room for more. */
+  came(bytes: number): Promise<void>;
+  leave(): void;
 }
 
 export function createUploadGate({
@@ -27,13 +31,13 @@ export function createUploadGate({
 }): UploadGate {
   const { uploadsMax, freeShareMin } = config;
   const ownerMax = Math.ceil(uploadsMax / 2);
-  const open = new Set<{ owner: string; bytes: number }>();
+  const open = new Set<{ owner: string; claimed: number }>();
 
   /** What the uploads that are under way may still write counts as written. */
   async function requireRoom(): Promise<void> {
     const room = await files.room();
     if (room === null) return;
-    const claimed = [...open].reduce((sum, { bytes }) => sum + bytes, 0);
+    const claimed = [...open].reduce((sum, upload) => sum + upload.claimed, 0);
     if (room.freeBytes - claimed < room.totalBytes * freeShareMin) {
       throw new QarrError('files_full');
     }
@@ -48,7 +52,8 @@ export function createUploadGate({
           retryAfterMs: RETRY_AFTER_MS,
         });
       }
-      const upload = { owner, bytes };
+      const upload = { owner, claimed: bytes ?? STEP_BYTES };
+      let written = 0;
       open.add(upload);
       try {
         await requireRoom();
@@ -59,7 +64,16 @@ export function createUploadGate({
         open.delete(upload);
         throw error;
       }
-      return () => void open.delete(upload);
+      return {
+        async came(more) {
+          written += more;
+          if (written <= upload.claimed) return;
+          // What has been written is no room any more: it is not claimed twice.
+          written = 0;
+          await requireRoom();
+        },
+        leave: () => void open.delete(upload),
+      };
     },
   };
 }

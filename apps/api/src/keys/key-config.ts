@@ -1,9 +1,9 @@
 /** The switches of keys and of browsers, and what they mean. */
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { ConfigurationError, milliseconds } from '@qarr/process';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { readSecretFile } from '../secret-file.ts';
 
 /** Enough that nobody finds it by trying. */
 const SECRET_CHARS_MIN = 32;
@@ -62,7 +62,8 @@ export function keySecrets({
   if (inline !== undefined && path !== undefined) {
     throw new ConfigurationError('QARR_KEY_SECRETS_FILE: set it or QARR_KEY_SECRETS, not both');
   }
-  if (path !== undefined) return secretsIn(readSecrets(path), 'QARR_KEY_SECRETS_FILE');
+  if (path !== undefined)
+    return secretsIn(readSecretFile('QARR_KEY_SECRETS_FILE', path), 'QARR_KEY_SECRETS_FILE');
   return inline === undefined ? [] : secretsIn(inline, 'QARR_KEY_SECRETS');
 }
 
@@ -98,16 +99,6 @@ function isLoopback(host: string): boolean {
 function isOrigin(text: string): boolean {
   const url = URL.parse(text);
   return url !== null && ['http:', 'https:'].includes(url.protocol) && url.origin === text;
-}
-
-function readSecrets(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new ConfigurationError(`QARR_KEY_SECRETS_FILE: there is no file ${path} to read`, {
-      cause: error,
-    });
-  }
 }
 
 function secretsIn(text: string, name: string): string[] {

@@ -6,7 +6,7 @@ import { batchObject, batchObjectSchema } from '../batches/batch-object.ts';
 import { createBatch } from '../batches/create-batch.ts';
 import { findBatch } from '../batches/find-batch.ts';
 import { readResults } from '../batch-runner/results.ts';
-import { createUploadGate } from '../files/upload-gate.ts';
+import type { UploadGate } from '../files/upload-gate.ts';
 import { watchClient } from '../client-gone.ts';
 import { wholeNumberFrom } from '../error-replies.ts';
 import { asClientProblem } from '../files/store-problem.ts';
@@ -52,9 +52,8 @@ const resultsSchema = z.object({
   ),
 });
 
-export function registerBatchRoutes(app: Api, deps: ApiDeps): void {
+export function registerBatchRoutes(app: Api, deps: ApiDeps & { gate: UploadGate }): void {
   const { store, files, config } = deps;
-  const gate = createUploadGate({ config: config.files, files, store });
 
   app.post(
     '/v1/batches',
@@ -78,7 +77,7 @@ export function registerBatchRoutes(app: Api, deps: ApiDeps): void {
         // A library that sends it again by itself might double a night's work.
         onUnknownOutcome: () => void reply.header('x-should-retry', 'false'),
       };
-      const { batch, isKnown } = await createBatch(body, asked, { ...deps, gate });
+      const { batch, isKnown } = await createBatch(body, asked, deps);
       if (isKnown) reply.header('idempotent-replayed', 'true');
       else request.log.info({ batch: batch.id }, 'batch created');
       return batchObject(batch);

@@ -9,7 +9,7 @@ import { findFile } from '../files/find-file.ts';
 import { sendContent } from '../files/send-content.ts';
 import { asClientProblem } from '../files/store-problem.ts';
 import { uploadFile } from '../files/upload-file.ts';
-import { createUploadGate } from '../files/upload-gate.ts';
+import type { UploadGate } from '../files/upload-gate.ts';
 
 /** As many as OpenAI lets clients ask for. */
 const LIMIT_MAX = 10_000;
@@ -52,11 +52,17 @@ const params = z.object({ id: z.string() });
 
 export async function registerFileRoutes(
   app: Api,
-  { connections, ...deps }: ApiDeps & { connections: Pick<Connections, 'allow'> },
+  {
+    connections,
+    gate,
+    ...deps
+  }: ApiDeps & {
+    connections: Pick<Connections, 'allow'>;
+    gate: UploadGate;
+  },
 ): Promise<void> {
   const { store, files, limits } = deps;
   const config = deps.config.files;
-  const gate = createUploadGate({ config, files, store });
   const access = { access: 'batch' } as const;
 
   // In a scope of its own: nowhere else is a form taken.

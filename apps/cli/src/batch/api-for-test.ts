@@ -122,7 +122,7 @@ export async function startTestApi({ total }: { total: number }): Promise<TestAp
       (line) => line % 10 === 9,
     );
     const counts = { total, completed: done - failed.length, failed: failed.length };
-    return { ...batch, request_counts: counts };
+    return { request_counts: counts, ...batch };
   }
 
   const api: TestApi = {

@@ -87,7 +87,7 @@ function createBodyCheck(endpoint: BatchEndpoint, policy: RoutingPolicy) {
 /** Null where the first line does not say. */
 async function endpointOf(path: string): Promise<BatchEndpoint | null> {
   for await (const line of readLines(createReadStream(path), LINE_BYTES_MAX)) {
-    if (line.kind !== 'text') return null;
+    if (line.kind !== 'text' || line.number > 2 * LINES_MAX) return null;
     if (line.text.trim() === '') continue;
     try {
       const { url } = JSON.parse(line.text) as { url?: unknown };

@@ -42,6 +42,8 @@ export async function followBatch(id: string, deps: FollowDeps): Promise<Batch> 
   let lookedAtMs = now();
   for (;;) {
     showProgress();
+    // What it has is in its files.
+    if (batch.status === 'failed') break;
     const { cursor } = files;
     const page = await patiently(deps, () =>
       client.batches.results(id, { after: cursor, limit: PAGE_LINES, signal }),

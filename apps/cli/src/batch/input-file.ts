@@ -61,7 +61,8 @@ export async function prepareInput({
     return {
       path: given,
       bytes: await sizeOf(given),
-      filename: path.basename(given),
+      // The only ending that the API takes for a batch.
+      filename: `${path.basename(given, path.extname(given))}.jsonl`,
       async remove() {},
     };
   }

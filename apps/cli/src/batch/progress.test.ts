@@ -89,6 +89,8 @@ test.each([{}, { isTTY: true, columns: 0 }])(
     }
     reporter.progress({ ...HALF, status: 'finalizing' });
     reporter.line('batch batch_1');
+    reporter.progress({ ...HALF, status: 'finalizing', completed: 99 });
+    reporter.stop();
     reporter.stop();
     const text = written();
     expect(text.split('\n').map((line) => line.split(',')[0])).toEqual([
@@ -97,8 +99,10 @@ test.each([{}, { isTTY: true, columns: 0 }])(
       'in_progress',
       'finalizing',
       'batch batch_1',
+      'finalizing',
       '',
     ]);
+    expect(text.split('\n').at(-2)).toContain('109');
     expect(text.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
   },
 );

@@ -71,22 +71,29 @@ function createBar(output: ReporterOutput): Reporter {
 function createLines({ output, now }: { output: ReporterOutput; now: () => number }): Reporter {
   let saidAtMs = -Infinity;
   let status: string | null = null;
+  /** What is still to be said of how far it is. */
+  let unsaid: string | null = null;
   const line = (text: string) => {
     output.write(`${text}\n`);
   };
-  function lineNowAndThen(text: string): void {
-    if (now() - saidAtMs < LINE_EVERY_MS) return;
+  function lineNowAndThen(text: string): boolean {
+    if (now() - saidAtMs < LINE_EVERY_MS) return false;
     saidAtMs = now();
     line(text);
+    return true;
   }
   return {
     line,
-    note: lineNowAndThen,
+    note: (text) => void lineNowAndThen(text),
     progress(progress) {
       if (progress.status !== status) saidAtMs = -Infinity;
       ({ status } = progress);
-      lineNowAndThen(progressText(progress));
+      const text = progressText(progress);
+      unsaid = lineNowAndThen(text) ? null : text;
     },
-    stop() {},
+    stop() {
+      if (unsaid !== null) line(unsaid);
+      unsaid = null;
+    },
   };
 }

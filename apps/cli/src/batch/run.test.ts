@@ -204,12 +204,26 @@ test('lists what is wrong with a batch that failed, and leaves no file', async (
   const errors = [
     { code: 'invalid_json_line', message: 'No JSON.\u001B[2J', param: null, line: 7 },
   ];
-  Object.assign(api.batch, { status: 'failed', errors: { object: 'list', data: errors } });
+  const none = { total: 0, completed: 0, failed: 0 };
+  const found = { object: 'list', data: errors };
+  Object.assign(api.batch, { status: 'failed', errors: found, request_counts: none });
   const { problem, stdout, stderr } = await follow({ asJson: true });
   expect(problem).toMatchObject({ exitCode: 1, message: expect.stringContaining('has failed') });
   expect(stderr).toBe('line 7: invalid_json_line: No JSON.\uFFFD[2J\n');
   expect(JSON.parse(stdout)).toMatchObject({ batch: { status: 'failed' }, output: null });
   expect(readdirSync(folder)).toEqual([]);
+});
+
+test('keeps what is whole of a batch that has lost some of its answers', async () => {
+  const lost = { code: 'outcomes_lost', message: 'Some are lost.', param: null, line: null };
+  const errors = { object: 'list', data: [lost] };
+  api.contents.set('file-output', 'whole\n');
+  api.run(20);
+  Object.assign(api.batch, { status: 'failed', errors, output_file_id: 'file-output' });
+  const { problem, stderr } = await follow();
+  expect(problem).toMatchObject({ exitCode: 1, message: expect.stringContaining('what is whole') });
+  expect(stderr).toContain('outcomes_lost');
+  expect(read('out.jsonl')).toBe('whole\n');
 });
 
 test('uploads nothing that would fail, and begins nothing whose result could not be written', async () => {

@@ -68,7 +68,7 @@ export async function waitForBatch(id: string, options: WaitOptions, deps: Deps)
       signal,
       now: () => performance.now(),
     });
-    if (batch.status !== 'failed') await settle(batch, files, deps);
+    if (!isInvalid(batch)) await settle(batch, files, deps);
   } catch (error) {
     await files.close();
     reporter.stop();
@@ -81,7 +81,7 @@ export async function waitForBatch(id: string, options: WaitOptions, deps: Deps)
       : problem;
   }
   reporter.stop();
-  if (batch.status === 'failed') await files.discard();
+  if (isInvalid(batch)) await files.discard();
   else await files.finish();
   tell(batch, files.tally, { ...options, ...deps });
 }
@@ -125,6 +125,11 @@ async function begin(
     });
 }
 
+/** Nothing of it has run. One that failed later has lost answers that it had, and has files of the others. */
+function isInvalid({ status, request_counts: counts }: Batch): boolean {
+  return status === 'failed' && counts.total === 0;
+}
+
 /** What was written is what the batch's own files hold, or it is replaced by that. */
 async function settle(batch: Batch, files: OutputFiles, { client, signal }: Deps): Promise<void> {
   const parts = [
@@ -165,14 +170,17 @@ function tell(
 ): void {
   const { status, id } = batch;
   if (asJson) {
-    const files = status === 'failed' ? null : { output, errors: errors ?? null };
+    const files = isInvalid(batch) ? null : { output, errors: errors ?? null };
     stdout.write(`${printableJson({ batch, output: null, errors: null, ...files, tiers })}\n`);
   }
   if (status === 'failed') {
     for (const error of batch.errors?.data.slice(0, ERRORS_SHOWN) ?? []) {
       stderr.write(`${errorLine(error)}\n`);
     }
-    throw new CliError(`the batch ${printable(id)} has failed: mend the lines that are listed`);
+    const advice = isInvalid(batch)
+      ? 'mend the lines that are listed'
+      : `what is whole of it is in ${printable(output, 300)}`;
+    throw new CliError(`the batch ${printable(id)} has failed: ${advice}`);
   }
   const said = `${status}: ${grouped(completed)} answered, ${grouped(failed)} not`;
   if (!asJson) stdout.write(`${said}; ${printable(output, 300)}\n`);
