@@ -322,6 +322,8 @@ it('hands batches over when it stops, and is replaced when it is killed: nothing
   ]);
   expect(statusesOf(errors)).toEqual({ pinned: [404, 'model_not_found'] });
   second.kill('SIGKILL');
+  await second.exited;
+  await leaseRunsOut();
   await waitUntil('the third takes over', () => hasTerm(third), { timeoutMs: 40_000 });
   const batch = await world.untilOver(id, 60_000);
   expect(batch).toMatchObject({ state: 'completed', completed: 400, failed: 0 });
@@ -361,6 +363,16 @@ function numbered<Item>(count: number, make: (at: number) => Item): Item[] {
 
 async function untilCompleted(batchId: string, count: number): Promise<void> {
   await waitUntil(`${count} are done`, async () => (await world.get(batchId)).completed >= count);
+}
+
+/** As it would in 10 s, which tests have not. */
+async function leaseRunsOut(): Promise<void> {
+  const redis = new Redis(world.redisUrl);
+  try {
+    await redis.hset('qarr:runner-lease', 'until', 1);
+  } finally {
+    redis.disconnect();
+  }
 }
 
 function hasTerm({ logs }: Child): boolean {
