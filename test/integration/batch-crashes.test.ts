@@ -275,7 +275,7 @@ async function expectAllDone(world: World, batches: readonly NewBatch[]): Promis
   });
   // Beside counters, and what BullMQ notes.
   const known =
-    /:(batches:.*|replicas|runner-lease|ledger-counts|meta|events|id|pc|marker|workers.*)$/;
+    /:(batches:.*|batches-over|replicas|runner-lease|ledger-counts|meta|events|id|pc|marker|workers.*)$/;
   const names = await redis.keys(`*${root}*`);
   expect(names.filter((name) => !known.test(name)).toSorted()).toEqual(left.toSorted());
 }
