@@ -534,7 +534,14 @@ describe('the results', () => {
     await commit(body.id, 1, [[outcome('ü')], []]);
     expect(idsIn(await call(`${path}?after=3`, { key }))).toEqual(['ü']);
 
-    for (const query of ['after=-1', 'after=a', 'limit=0', 'limit=1001', 'after=1&after=2']) {
+    for (const query of [
+      'after=-1',
+      'after=a',
+      'limit=0',
+      'limit=1001',
+      'after=1&after=2',
+      'x=1',
+    ]) {
       expect([query, (await call(`${path}?${query}`, { key })).status]).toEqual([query, 400]);
     }
   });

@@ -229,6 +229,7 @@ describe('an upload', () => {
       'file',
     ],
     ['the same, told late', form(formOf({ ...FILE, filename: 'a.csv' }, PURPOSE)), 400, 'file'],
+    ['a file that is text', form(formOf(PURPOSE, { name: 'file', value: '{}' })), 400, 'file'],
     ['no purpose', form(formOf(FILE)), 400, 'purpose'],
     ['an unknown purpose', form(formOf({ name: 'purpose', value: 'fun' }, FILE)), 400, 'purpose'],
     [

@@ -11,7 +11,10 @@ const FILE_PURPOSES = [
   'user_data',
   'vision',
 ] as const;
-export const filePurposeSchema = z.enum(FILE_PURPOSES);
+export const filePurposeSchema = z.enum(
+  FILE_PURPOSES,
+  `must be one of ${FILE_PURPOSES.join(', ')}`,
+);
 export type FilePurpose = z.infer<typeof filePurposeSchema>;
 
 /** Times are milliseconds since the epoch by Redis's clock. */

@@ -96,12 +96,18 @@ function checkedWindowMs(
   if (windowMs >= completionMsMin && windowMs <= completionMsMax) return windowMs;
   throw new QarrError('invalid_request', {
     param: 'completion_window',
-    message: `completion_window must be from ${minutes(completionMsMin)} to ${minutes(completionMsMax)}.`,
+    message: `completion_window must be from ${spoken(completionMsMin)} to ${spoken(completionMsMax)}.`,
   });
 }
 
-function minutes(ms: number): string {
-  return `${Math.ceil(ms / 60_000)}m`;
+/** In the largest unit that says it without a fraction. */
+function spoken(ms: number): string {
+  const units = [
+    [86_400_000, 'd'],
+    [3_600_000, 'h'],
+  ] as const;
+  const [unitMs, unit] = units.find(([size]) => ms % size === 0) ?? [60_000, 'm'];
+  return `${Math.ceil(ms / unitMs)}${unit}`;
 }
 
 /** The file that it names, or one that is made of the requests that it holds. */

@@ -62,6 +62,7 @@ export async function readForm<Stored>(
   }
 
   parser.on('field', (name: string, value: string, isNameCut: boolean, isValueCut: boolean) => {
+    if (name === 'file') return fail(wrong(name, 'must be a file: send it with its filename'));
     if (!names.has(name)) return fail(unknownField(name));
     if (fields.has(name)) return fail(wrong(name, 'must be given once'));
     if (isNameCut || isValueCut) return fail(wrong(name, 'is too long'));

@@ -90,7 +90,7 @@ export function registerBatchRoutes(app: Api, deps: ApiDeps & { gate: UploadGate
       config: { access: 'batch' },
       schema: {
         summary: 'List batches, newest first',
-        querystring: z.looseObject({
+        querystring: z.strictObject({
           limit: z
             .string('must be given once')
             .regex(/^([1-9]\d?|100)$/, `must be a whole number from 1 to ${PAGE_MAX}`)
@@ -170,7 +170,7 @@ export function registerBatchRoutes(app: Api, deps: ApiDeps & { gate: UploadGate
       schema: {
         summary: 'Outcomes of lines, in the order in which they became durable',
         params,
-        querystring: z.looseObject({
+        querystring: z.strictObject({
           limit: z
             .string('must be given once')
             .regex(/^([1-9]\d{0,2}|1000)$/, `must be a whole number from 1 to ${RESULTS_MAX}`)
