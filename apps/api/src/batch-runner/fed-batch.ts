@@ -2,7 +2,7 @@
 import { FileStoreError } from '@qarr/file-store';
 import { QarrError, contentOf, parseBatchLine } from '@qarr/router-core';
 import type { BatchLine, BatchRecord, EntryLimits } from '@qarr/router-core';
-import type { BatchLines } from './batch-lines.ts';
+import type { LineStandings } from './line-standings.ts';
 import type { BatchRun } from './batch-run.ts';
 import { feedLine } from './feed-line.ts';
 import type { FedBatch, LineFed } from './feeding.ts';
@@ -49,7 +49,7 @@ export function createFedBatch({
   onError,
 }: {
   record: BatchRecord;
-  lines: BatchLines;
+  lines: LineStandings;
   texts: LineTexts;
   run: BatchRun;
   /** Nothing is to be fed now. */

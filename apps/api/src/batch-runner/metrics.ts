@@ -1,7 +1,7 @@
 /** What the runner counts. Names and labels are bounded. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
-import type { LineStanding } from './batch-lines.ts';
-import { LINE_STANDINGS } from './batch-lines.ts';
+import type { LineStanding } from './line-standings.ts';
+import { LINE_STANDINGS } from './line-standings.ts';
 
 /** From a write of some hundred bytes to one of some megabytes, on a slow disk. */
 const COMMIT_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenedBatch } from '@qarr/job-store';
 import { QarrError, lineJobId } from '@qarr/router-core';
 import type { BatchRecord, JobRecord } from '@qarr/router-core';
-import { createBatchLines } from './batch-lines.ts';
+import { createLineStandings } from './line-standings.ts';
 import { BatchLost, StaleRun, written } from './batch-run.ts';
 import type { BatchRun } from './batch-run.ts';
 import { createCollector } from './collecting.ts';
@@ -40,7 +40,7 @@ export async function workOff(
   const runs = store.batchRuns;
   let { record } = opened;
   const tiers = new Set(deps.watch.policy().tiers.map(({ name }) => name));
-  const lines = createBatchLines({
+  const lines = createLineStandings({
     total: record.total,
     planOf(line) {
       const planned = index?.planOf(line) ?? NO_TIER;

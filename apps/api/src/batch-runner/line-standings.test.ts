@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LINE_STANDINGS, createBatchLines } from './batch-lines.ts';
+import { LINE_STANDINGS, createLineStandings } from './line-standings.ts';
 
 const TIERS = ['fast', 'precise'];
 
@@ -14,7 +14,7 @@ function linesOf({
   inSystem?: readonly number[];
 }) {
   const planOf = (line: number) => plans[line] ?? '';
-  return createBatchLines({ total: plans.length, planOf, done, inSystem });
+  return createLineStandings({ total: plans.length, planOf, done, inSystem });
 }
 
 function takeAll(lines: ReturnType<typeof linesOf>, tier: string): number[] {

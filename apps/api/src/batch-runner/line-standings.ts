@@ -12,7 +12,7 @@
 export const LINE_STANDINGS = ['pending', 'taken', 'in_system', 'collected', 'done'] as const;
 export type LineStanding = (typeof LINE_STANDINGS)[number];
 
-export interface BatchLines {
+export interface LineStandings {
   readonly total: number;
   count(standing: LineStanding): number;
   /** In the system, or on the way there. */
@@ -36,7 +36,7 @@ export interface BatchLines {
   pending(limit: number): number[];
 }
 
-export function createBatchLines({
+export function createLineStandings({
   total,
   planOf,
   done,
@@ -48,7 +48,7 @@ export function createBatchLines({
   /** A bit for each line, the first in the highest bit of byte 0. */
   done: Uint8Array;
   inSystem: readonly number[];
-}): BatchLines {
+}): LineStandings {
   const standings = new Uint8Array(total);
   const counts = new Map<LineStanding, number>([['pending', total]]);
   /** Of those that are taken or in the system. */
