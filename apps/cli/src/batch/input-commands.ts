@@ -167,7 +167,8 @@ function requireTier(given: string | undefined, tiers: readonly { name: string }
 async function tiersOf({ client, signal }: CommandDeps): Promise<readonly { name: string }[]> {
   try {
     const { tiers } = await client.tiers({ signal });
-    return tiers;
+    // Another API may answer there, too: what it is shows when the input is uploaded.
+    return Array.isArray(tiers) ? tiers : [];
   } catch (error) {
     if (error instanceof QarrClientError && error.code !== 'aborted') return [];
     throw error;
