@@ -23,6 +23,7 @@ export function asProblem(error: unknown, asked: Asked): unknown {
 function problemOf(error: QarrClientError, { baseUrl, path, hasKey }: Asked): string {
   const { code, status, cause } = error;
   const message = printable(error.message, MESSAGE_CHARS_MAX);
+  const create = `qarr keys create --owner NAME${isOfBatches(path) ? ' --scopes batch' : ''}`;
   switch (code) {
     case 'network_error':
       return `no answer from ${baseUrl} (${causeOf(cause)}); start the API (npm start), or name another one with --url`;
@@ -32,14 +33,19 @@ function problemOf(error: QarrClientError, { baseUrl, path, hasKey }: Asked): st
       return `${baseUrl}${path} is not QARR's (${message}); name its API with --url`;
     case 'invalid_api_key':
       return hasKey
-        ? `${baseUrl} does not know the API key of QARR_API_KEY, or it was revoked or has expired: set another one (qarr keys create --owner NAME)`
-        : `${baseUrl} asks for an API key: set QARR_API_KEY to one that it knows (qarr keys create --owner NAME)`;
+        ? `${baseUrl} does not know the API key of QARR_API_KEY, or it was revoked or has expired: set another one (${create})`
+        : `${baseUrl} asks for an API key: set QARR_API_KEY to one that it knows (${create})`;
     case 'http_error':
       return `${baseUrl}${path} answered ${status}`;
     default:
       if (status === null) return message;
       return `${baseUrl}${path} answered ${status} (${printable(code)}: ${message})`;
   }
+}
+
+/** Which a key without that scope may not ask. */
+function isOfBatches(path: string): boolean {
+  return path.startsWith('/v1/batches') || path.startsWith('/v1/files');
 }
 
 /** Of a connection, as Node's fetch tells it. */

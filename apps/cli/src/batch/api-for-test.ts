@@ -93,6 +93,8 @@ export async function startTestApi({ total }: { total: number }): Promise<TestAp
     if (request.method === 'POST' && pathname === '/v1/files') {
       uploaded = /\r\n\r\n(\{.*\})\s*\r\n--/s.exec(body)?.[1] ?? '';
       json({ id: 'file-in', bytes: body.length });
+    } else if (pathname === '/v1/tiers') {
+      json({ tiers: [{ name: 'fast' }, { name: 'precise' }] });
     } else if (pathname.endsWith('/results')) {
       const after = Number(searchParams.get('after') ?? 0);
       const upTo = Math.min(done, after + Math.min(Number(searchParams.get('limit')), 100));

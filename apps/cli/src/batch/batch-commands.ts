@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { jsonOption, urlOption, wholeNumber, withClient } from '../command.ts';
 import { fileAsTyped } from '../config.ts';
-import { cancelOption, errorsOption, outputOption } from './batch-options.ts';
+import { OVER_JSON, cancelOption, errorsOption, outputOption } from './batch-options.ts';
 import { addInputCommands } from './input-commands.ts';
 import { cancelBatch, listBatches, showBatch, writeResults } from './look.ts';
 import { createReporter } from './reporter.ts';
-import { waitForBatch } from './run.ts';
+import { resumeBatch } from './run.ts';
 
 interface Flags {
   readonly url?: string;
@@ -44,7 +44,7 @@ export function addBatchCommands(program: Command): void {
     .addOption(errorsOption())
     .addOption(cancelOption())
     .addOption(urlOption())
-    .addOption(jsonOption('the batch that is over,'))
+    .addOption(jsonOption(OVER_JSON))
     .addHelpText('after', RESUME_HELP)
     .action(runResume);
   batch
@@ -110,6 +110,6 @@ async function runResume(
       asJson: json,
     };
     const reporter = createReporter({ output: process.stderr, now: () => performance.now() });
-    await waitForBatch(id, options, { ...deps, reporter });
+    await resumeBatch(id, options, { ...deps, reporter });
   });
 }

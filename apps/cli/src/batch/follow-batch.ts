@@ -33,12 +33,18 @@ export interface FollowDeps {
   readonly now: () => number;
 }
 
-/** Resolves to the batch when it is over and all of its outcomes are written. */
-export async function followBatch(id: string, deps: FollowDeps): Promise<Batch> {
+/**
+ * Resolves to the batch when it is over and all of its outcomes are written.
+ *
+ * @param first as it was found, or made
+ */
+export async function followBatch(first: Batch, deps: FollowDeps): Promise<Batch> {
+  const { id } = first;
   const { client, files, reporter, signal, now } = deps;
   const meter = createRateMeter();
   let lookEveryMs = LOOK_EVERY_MS;
-  let batch = await patiently(deps, () => client.batches.get(id, { signal }));
+  let batch = first;
+  let isWritten = false;
   let lookedAtMs = now();
   for (;;) {
     showProgress();
@@ -58,7 +64,8 @@ export async function followBatch(id: string, deps: FollowDeps): Promise<Batch> 
       batch = await patiently(deps, () => client.batches.get(id, { signal }));
       lookedAtMs = now();
     }
-    if (isAll && isBatchOver(batch)) break;
+    isWritten = isAll && isBatchOver(batch);
+    if (isWritten) break;
     if (page.has_more) continue;
     await sleep(lookEveryMs, null, { signal });
     lookEveryMs = Math.min(lookEveryMs * 1.2, LOOK_EVERY_MS_MAX);
@@ -67,7 +74,9 @@ export async function followBatch(id: string, deps: FollowDeps): Promise<Batch> 
   return batch;
 
   function showProgress(): void {
-    const { status, request_counts: counts } = batch;
+    const { request_counts: counts } = batch;
+    const isFetching = isBatchOver(batch) && !isWritten && batch.status !== 'failed';
+    const status = isFetching ? 'fetching' : batch.status;
     const { completed, failed, tiers } = files.tally;
     const total = counts.total === 0 ? null : counts.total;
     const done = doneOf({ completed, failed });
@@ -78,7 +87,7 @@ export async function followBatch(id: string, deps: FollowDeps): Promise<Batch> 
 }
 
 /** Beyond the client's own tries: until it is answered, or for ten minutes. */
-async function patiently<T>(
+export async function patiently<T>(
   { reporter, signal, now }: Pick<FollowDeps, 'reporter' | 'signal' | 'now'>,
   ask: () => Promise<T>,
 ): Promise<T> {

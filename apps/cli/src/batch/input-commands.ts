@@ -1,5 +1,6 @@
 /** `qarr batch run` and `qarr batch validate`: the commands that read an input. */
 import { readFile } from 'node:fs/promises';
+import { QarrClientError } from '@qarr/client';
 import type { BatchEndpoint } from '@qarr/client';
 import { batchEndpointSchema } from '@qarr/router-core';
 import { Option } from 'commander';
@@ -13,8 +14,10 @@ import {
   wholeNumber,
   withClient,
 } from '../command.ts';
+import type { CommandDeps } from '../command.ts';
 import { fileAsTyped, readRoutingPolicy } from '../config.ts';
-import { cancelOption, errorsOption, outputOption } from './batch-options.ts';
+import { printable } from '../tiers/printable.ts';
+import { OVER_JSON, cancelOption, errorsOption, outputOption } from './batch-options.ts';
 import { LINES_MAX } from './check-file.ts';
 import { FORMATS, formatOf, prepareInput } from './input-file.ts';
 import type { Format, InputFile } from './input-file.ts';
@@ -76,7 +79,7 @@ export function addInputCommands(batch: Command): void {
     .addOption(cancelOption());
   addInputOptions(run)
     .addOption(urlOption())
-    .addOption(jsonOption('the batch that is over,'))
+    .addOption(jsonOption(OVER_JSON))
     .addHelpText('after', RUN_HELP)
     .action(runRun);
   addInputOptions(
@@ -112,6 +115,7 @@ async function runRun(given: string, flags: RunFlags): Promise<void> {
   const { url, endpoint, window, check, cancelOnInterrupt = false, json = false } = flags;
   const meter = createUploadMeter();
   const options = {
+    input: given === '-' ? null : fileAsTyped(given),
     output: fileAsTyped(flags.output),
     errors: flags.errors === undefined ? undefined : fileAsTyped(flags.errors),
     endpoint,
@@ -120,9 +124,17 @@ async function runRun(given: string, flags: RunFlags): Promise<void> {
     cancelsOnInterrupt: cancelOnInterrupt,
     asJson: json,
   };
-  const work = async (deps: Parameters<Parameters<typeof withClient>[1]>[0]) => {
+  const work = async (deps: CommandDeps) => {
     const reporter = createReporter({ output: process.stderr, now: () => performance.now() });
-    const prepare = () => inputOf(given, flags, deps.signal);
+    const prepare = async () => {
+      const { tier, model = 'auto' } = flags;
+      const tiers = tier === undefined && model === 'auto' ? [] : await tiersOf(deps);
+      requireTier(tier, tiers);
+      if (model !== 'auto' && tiers.length > 0 && !tiers.some(({ name }) => name === model)) {
+        reporter.line(`${printable(model)} is no tier: refused, unless an engine serves it`);
+      }
+      return inputOf(given, flags, deps.signal);
+    };
     await runBatch(prepare, options, { ...deps, reporter, meter });
   };
   await withClient(url, work, { fetch: meter.fetch });
@@ -130,6 +142,7 @@ async function runRun(given: string, flags: RunFlags): Promise<void> {
 
 async function runValidate(given: string, flags: InputFlags): Promise<void> {
   const policy = readRoutingPolicy();
+  requireTier(flags.tier, policy.tiers);
   await untilStopped(async ({ stop: signal }) => {
     const input = await inputOf(given, flags, signal);
     const { endpoint, json: asJson = false } = flags;
@@ -140,6 +153,26 @@ async function runValidate(given: string, flags: InputFlags): Promise<void> {
       await input.remove();
     }
   });
+}
+
+/** Throws a CliError where it is known that there is no such tier. */
+function requireTier(given: string | undefined, tiers: readonly { name: string }[]): void {
+  if (given === undefined || given === 'auto' || tiers.length === 0) return;
+  if (tiers.some(({ name }) => name === given)) return;
+  const names = tiers.map(({ name }) => printable(name)).join(', ');
+  throw badValue(`--tier names no tier; the tiers are ${names}`);
+}
+
+/** None where it does not say: it has the last word in any case. */
+async function tiersOf({ client, signal }: CommandDeps): Promise<readonly { name: string }[]> {
+  try {
+    const { tiers } = await client.tiers({ signal });
+    // Another API may answer there, too: what it is shows when the input is uploaded.
+    return Array.isArray(tiers) ? tiers : [];
+  } catch (error) {
+    if (error instanceof QarrClientError && error.code !== 'aborted') return [];
+    throw error;
+  }
 }
 
 async function inputOf(given: string, flags: InputFlags, signal: AbortSignal): Promise<InputFile> {

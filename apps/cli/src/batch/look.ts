@@ -3,10 +3,12 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
+import { isBatchOver } from '@qarr/client';
 import type { Batch, BatchOutcome } from '@qarr/client';
 import { asProblem } from '../client-problem.ts';
 import type { CommandDeps } from '../command.ts';
 import { printable, printableJson, printableJsonLine } from '../tiers/printable.ts';
+import { requireWritable } from './output-files.ts';
 import { grouped } from './progress.ts';
 import { errorLine } from './validate.ts';
 
@@ -59,6 +61,7 @@ export async function writeResults(
     stderr.write(`next: --after ${next}\n`);
     return;
   }
+  await requireWritable({ output, errors: undefined });
   const file = createWriteStream(`${output}.part`);
   try {
     const next = await eachPage(id, after, deps, async (outcomes) => {
@@ -115,13 +118,13 @@ function write(batch: Batch, { stdout, asJson }: Deps): void {
     ['endpoint', batch.endpoint],
     ['answered', `${grouped(completed)} of ${grouped(total)}`],
     ['failed', grouped(failed)],
-    ['input', batch.input_file_id],
-    ['output', batch.output_file_id ?? 'none'],
-    ['errors', batch.error_file_id ?? 'none'],
-    ['expires', dateOf(batch.expires_at)],
+    ['input file', batch.input_file_id],
+    ['output file', batch.output_file_id ?? 'none'],
+    ['error file', batch.error_file_id ?? 'none'],
+    ...(isBatchOver(batch) ? [] : [['expires', dateOf(batch.expires_at)]]),
   ];
   for (const [name = '', value = ''] of lines)
-    stdout.write(`${name.padEnd(10)}${printable(value)}\n`);
+    stdout.write(`${name.padEnd(12)}${printable(value)}\n`);
   for (const error of batch.errors?.data.slice(0, ERRORS_SHOWN) ?? []) {
     stdout.write(`${errorLine(error)}\n`);
   }

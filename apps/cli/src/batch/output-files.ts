@@ -4,10 +4,11 @@
  * `FILE.resume` says how far they are good, and is written after each page. Whoever takes it up cuts
  * them there and asks for what follows: nothing is lost or doubled, however the last one ended.
  */
-import { open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { BatchOutcome } from '@qarr/client';
-import { CliError, messageOf } from '../cli-error.ts';
+import { CliError, badValue, messageOf } from '../cli-error.ts';
 import { isRecord } from '../is-record.ts';
 
 export interface Tally {
@@ -25,6 +26,8 @@ interface Checkpoint extends Tally {
 }
 
 export interface OutputFiles {
+  /** Another batch, of which there was a part: it is discarded. */
+  readonly replaces: string | null;
   readonly cursor: string;
   readonly tally: Readonly<Tally>;
   readonly outputBytes: number;
@@ -46,14 +49,49 @@ export interface OutputPaths {
   readonly errors: string | undefined;
 }
 
-/** Before hours of work are begun whose result could not be written. */
-export async function requireWritable({ output, errors }: OutputPaths): Promise<void> {
-  for (const path of [output, ...(errors === undefined ? [] : [errors])]) {
+/**
+ * Before hours of work are begun whose result could not be written, or would be written over what it
+ * is made of. What bears its name already is replaced.
+ *
+ * @param input the file that is read meanwhile, where there is one
+ */
+export async function requireWritable(
+  { output, errors }: OutputPaths,
+  input: string | null = null,
+): Promise<void> {
+  const paths = [output, ...(errors === undefined ? [] : [errors])];
+  await requireApart(paths, input);
+  for (const path of paths) {
     const handle = await openPart(path);
     const bytes = await sizeOf(handle);
     await handle.close();
     if (bytes === 0) await rm(`${path}.part`);
   }
+}
+
+async function requireApart(paths: readonly string[], input: string | null): Promise<void> {
+  const inputIdentity = input === null ? null : await identityOf(input);
+  const found = new Set<string>();
+  for (const path of paths) {
+    const names = [path, `${path}.part`, ...(path === paths[0] ? [`${path}.resume`] : [])];
+    for (const name of names) {
+      const identity = await identityOf(name);
+      if (identity === inputIdentity) throw badValue(`${name} would be written over the input`);
+      if (found.has(identity)) {
+        throw badValue(`${name} would be written twice: name other files for -o and --errors`);
+      }
+      found.add(identity);
+    }
+  }
+}
+
+/** The same for all names of a file, also where it is still to be made. */
+async function identityOf(path: string): Promise<string> {
+  const there = await stat(path, { bigint: true }).catch(() => null);
+  if (there?.isDirectory() === true) throw badValue(`${path} is a folder`);
+  if (there !== null) return `${there.dev}:${there.ino}`;
+  const folder = await realpath(dirname(path)).catch(() => dirname(path));
+  return join(folder, basename(path));
 }
 
 /** Takes up what there is of this batch, or begins anew. Throws a CliError of one line. */
@@ -81,6 +119,7 @@ export async function openOutputFiles(
     await errorPart?.close();
   }
   return {
+    replaces: found === null || found.batch === batchId ? null : found.batch,
     get cursor() {
       return state.cursor;
     },

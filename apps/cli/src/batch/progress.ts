@@ -9,7 +9,8 @@ const SAMPLE_EVERY_MS = 1_000;
 const BAR_CHARS = 24;
 
 export interface Progress {
-  readonly status: BatchStatus;
+  /** `fetching`: it is over, and not all of its outcomes are here. */
+  readonly status: BatchStatus | 'fetching';
   /** Null before the file has been read. */
   readonly total: number | null;
   readonly completed: number;

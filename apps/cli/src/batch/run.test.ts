@@ -8,7 +8,7 @@ import { createClient } from '@qarr/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { expectedFiles, startTestApi } from './api-for-test.ts';
 import type { TestApi } from './api-for-test.ts';
-import { waitForBatch } from './run.ts';
+import { resumeBatch } from './run.ts';
 
 const MAIN = path.join(import.meta.dirname, '../main.ts');
 /** The same sources are started often: this halves what a start costs. */
@@ -47,8 +47,9 @@ function qarr(...args: string[]) {
 async function follow({ errors = false, asJson = false, clientOptions = {} } = {}) {
   let stdout = '';
   let stderr = '';
+  const statuses: string[] = [];
   const never = new AbortController().signal;
-  const problem: unknown = await waitForBatch(
+  const problem: unknown = await resumeBatch(
     'batch_1',
     {
       output: inFolder('out.jsonl'),
@@ -64,10 +65,15 @@ async function follow({ errors = false, asJson = false, clientOptions = {} } = {
       stderr: { write: (text) => (stderr += text) },
       signal: never,
       killSignal: never,
-      reporter: { line() {}, note: (text) => (stderr += `${text}\n`), progress() {}, stop() {} },
+      reporter: {
+        line: (text) => (stderr += `${text}\n`),
+        note: (text) => (stderr += `${text}\n`),
+        progress: ({ status }) => statuses.push(status),
+        stop() {},
+      },
     },
   ).catch((error: unknown) => error);
-  return { problem, stdout, stderr };
+  return { problem, stdout, stderr, statuses };
 }
 
 test('is interrupted, taken up and ended with the same bytes, each fetched once', async () => {
@@ -145,7 +151,7 @@ test.each([
   ],
   ['of other files', (text: string) => text.replace('"errorBytes":null', '"errorBytes":0')],
   ['no JSON', () => 'x'],
-])('begins anew where what it left is %s', async (_name, change) => {
+])('begins anew where what it left is %s', async (name, change) => {
   api.run(150);
   api.intercept = ({ url }, response) => {
     if (url?.includes('after=100') !== true) return false;
@@ -157,7 +163,12 @@ test.each([
   api.intercept = () => false;
   api.end();
   const asked = api.asked.length;
-  await follow();
+  const { stderr } = await follow();
+  expect(stderr).toBe(
+    name === 'of another batch'
+      ? 'the interrupted download of batch_2 is discarded; have it elsewhere: qarr batch resume batch_2 -o FILE\n'
+      : '',
+  );
   const pages = api.asked.slice(asked).filter((line) => line.includes('/results'));
   expect(pages[0]).toContain('after=0&');
   expect(read('out.jsonl')).toBe(expectedFiles(150).output);
@@ -195,7 +206,8 @@ test('waits for an API that is away, and says so', async () => {
     else response.writeHead(503).end('{"error":{"code":"queue_unavailable","message":"Not now."}}');
     return true;
   };
-  const { stderr } = await follow();
+  const { stderr, statuses } = await follow();
+  expect([...new Set(statuses)]).toEqual(['fetching', 'completed']);
   expect(stderr).toMatch(/^no answer, trying again: .*\nno answer, trying again: Not now\.\n/);
   expect(read('out.jsonl')).toBe(expectedFiles(20).output);
 });
@@ -212,6 +224,18 @@ test('lists what is wrong with a batch that failed, and leaves no file', async (
   expect(stderr).toBe('line 7: invalid_json_line: No JSON.\uFFFD[2J\n');
   expect(JSON.parse(stdout)).toMatchObject({ batch: { status: 'failed' }, output: null });
   expect(readdirSync(folder)).toEqual([]);
+});
+
+test('touches nothing for a batch that there is not', async () => {
+  writeFileSync(inFolder('out.jsonl.part'), 'of another batch');
+  api.intercept = ({ url }, response) => {
+    if (url !== '/v1/batches/batch_1') return false;
+    response.writeHead(404).end('{"error":{"code":"batch_not_found","message":"No."}}');
+    return true;
+  };
+  expect(String((await follow({ errors: true })).problem)).toMatch(/batch_not_found: No\.\)$/);
+  expect(readdirSync(folder)).toEqual(['out.jsonl.part']);
+  expect(read('out.jsonl.part')).toBe('of another batch');
 });
 
 test('keeps what is whole of a batch that has lost some of its answers', async () => {

@@ -2,14 +2,14 @@
  * The life of `qarr batch run`: the input is prepared and looked at, uploaded, made a batch, and
  * followed to its end. `qarr batch resume` begins at the last step. Read this first.
  */
-import { openAsBlob } from 'node:fs';
-import type { Batch, BatchEndpoint } from '@qarr/client';
+import type { Batch } from '@qarr/client';
 import { CliError, EXIT_INCOMPLETE, EXIT_INTERRUPTED } from '../cli-error.ts';
 import { asProblem } from '../client-problem.ts';
 import type { CommandDeps } from '../command.ts';
 import { printable, printableJson } from '../tiers/printable.ts';
-import { checkFile } from './check-file.ts';
-import { followBatch } from './follow-batch.ts';
+import { beginBatch, requireWindow } from './begin-batch.ts';
+import type { BeginOptions } from './begin-batch.ts';
+import { followBatch, patiently } from './follow-batch.ts';
 import type { InputFile } from './input-file.ts';
 import { openOutputFiles, requireWritable } from './output-files.ts';
 import type { OutputFiles, OutputPaths, Tally } from './output-files.ts';
@@ -26,10 +26,9 @@ interface WaitOptions extends OutputPaths {
   readonly asJson: boolean;
 }
 
-export interface RunOptions extends WaitOptions {
-  readonly endpoint: BatchEndpoint | undefined;
-  readonly window: string;
-  readonly isChecked: boolean;
+export interface RunOptions extends WaitOptions, BeginOptions {
+  /** The file that is read; null: stdin. */
+  readonly input: string | null;
 }
 
 type Deps = CommandDeps & { readonly reporter: Reporter };
@@ -40,11 +39,12 @@ export async function runBatch(
   options: RunOptions,
   deps: Deps & { readonly meter: UploadMeter },
 ): Promise<void> {
-  await requireWritable(options);
+  requireWindow(options.window);
+  await requireWritable(options, options.input);
   const input = await prepare();
   let batch: Batch;
   try {
-    batch = await begin(input, options, deps);
+    batch = await beginBatch(input, options, deps);
   } catch (error) {
     deps.reporter.stop();
     throw error;
@@ -52,28 +52,44 @@ export async function runBatch(
     await input.remove();
   }
   deps.reporter.line(`batch ${printable(batch.id)}`);
-  await waitForBatch(batch.id, options, deps);
+  await waitForBatch(batch, options, deps);
 }
 
 /** Also of one that is over already. */
-export async function waitForBatch(id: string, options: WaitOptions, deps: Deps): Promise<void> {
+export async function resumeBatch(id: string, options: WaitOptions, deps: Deps): Promise<void> {
+  await requireWritable(options);
+  const { client, signal } = deps;
+  let found: Batch;
+  try {
+    // Before anything is written: there may be no such batch.
+    found = await patiently({ ...deps, now }, () => client.batches.get(id, { signal }));
+  } catch (error) {
+    deps.reporter.stop();
+    if (signal.aborted) throw await interrupted(id, options, deps);
+    throw asProblem(error, { ...deps, path: pathOf(id) });
+  }
+  await waitForBatch(found, options, deps);
+}
+
+async function waitForBatch(found: Batch, options: WaitOptions, deps: Deps): Promise<void> {
   const { client, reporter, signal } = deps;
+  const { id } = found;
   const files = await openOutputFiles(options, id);
+  if (files.replaces !== null) {
+    const other = resumeCommand(files.replaces, { output: 'FILE', errors: undefined });
+    reporter.line(
+      `the interrupted download of ${printable(files.replaces)} is discarded; have it elsewhere: ${other}`,
+    );
+  }
   let batch: Batch;
   try {
-    batch = await followBatch(id, {
-      client,
-      files,
-      reporter,
-      signal,
-      now: () => performance.now(),
-    });
+    batch = await followBatch(found, { client, files, reporter, signal, now });
     if (!isInvalid(batch)) await settle(batch, files, deps);
   } catch (error) {
     await files.close();
     reporter.stop();
     if (signal.aborted) throw await interrupted(id, options, deps);
-    const problem = asProblem(error, { ...deps, path: `/v1/batches/${encodeURIComponent(id)}` });
+    const problem = asProblem(error, { ...deps, path: pathOf(id) });
     throw problem instanceof CliError
       ? new CliError(`${problem.message}; then go on: ${resumeCommand(id, options)}`, {
           cause: error,
@@ -84,45 +100,6 @@ export async function waitForBatch(id: string, options: WaitOptions, deps: Deps)
   if (isInvalid(batch)) await files.discard();
   else await files.finish();
   tell(batch, files.tally, { ...options, ...deps });
-}
-
-async function begin(
-  input: InputFile,
-  { endpoint: given, window, isChecked }: RunOptions,
-  { client, reporter, signal, killSignal, meter, ...asked }: Deps & { meter: UploadMeter },
-): Promise<Batch> {
-  const { path, bytes, filename } = input;
-  const { endpoint, lines, errors } = await checkFile({
-    path,
-    endpoint: given,
-    policy: null,
-    signal,
-  });
-  if (isChecked && errors.length > 0) {
-    for (const error of errors.slice(0, ERRORS_SHOWN)) reporter.line(errorLine(error));
-    throw new CliError(
-      `nothing was uploaded: mend the lines of ${printable(filename)} that are listed`,
-    );
-  }
-  reporter.line(`${printable(filename)}: ${grouped(lines)} lines, ${grouped(bytes)} bytes`);
-  meter.onSent = (sent) => {
-    reporter.note(`uploading, ${Math.min(100, Math.floor((sent / Math.max(1, bytes)) * 100))}%`);
-  };
-  const file = await openAsBlob(path);
-  const stored = await client.files
-    .create({ file, filename, purpose: 'batch' }, { signal })
-    .catch((error: unknown) => {
-      throw asProblem(error, { ...asked, path: '/v1/files' });
-    });
-  // Not given up halfway: nobody would know the id of a batch that was made all the same.
-  return client.batches
-    .create(
-      { input_file_id: stored.id, endpoint, completion_window: window },
-      { signal: killSignal },
-    )
-    .catch((error: unknown) => {
-      throw asProblem(error, { ...asked, path: '/v1/batches' });
-    });
 }
 
 /** Nothing of it has run. One that failed later has lost answers that it had, and has files of the others. */
@@ -190,6 +167,14 @@ function tell(
       ? `see them with qarr batch results ${printable(id)}, or --errors FILE`
       : `see ${printable(errors, 300)}`;
   throw new CliError(`${said}; ${where}`, { exitCode: EXIT_INCOMPLETE });
+}
+
+function pathOf(id: string): string {
+  return `/v1/batches/${encodeURIComponent(id)}`;
+}
+
+function now(): number {
+  return performance.now();
 }
 
 function resumeCommand(id: string, { output, errors }: OutputPaths): string {

@@ -39,11 +39,21 @@ export async function validateFile({
 }
 
 function asDocument(checked: CheckedFile, isGood: boolean): object {
-  const { endpoint, lines, errors, refused, refusedCount, tiers } = checked;
-  return { valid: isGood, endpoint, lines, errors, refused, refused_count: refusedCount, tiers };
+  const { endpoint, lines, errors, refused, refusedCount, tiers, unknownModels } = checked;
+  return {
+    valid: isGood,
+    endpoint,
+    lines: lines - refusedCount,
+    errors,
+    refused,
+    refused_count: refusedCount,
+    unknown_models: unknownModels,
+    tiers,
+  };
 }
 
-function textOf({ endpoint, lines, errors, refused, refusedCount, tiers }: CheckedFile): string {
+function textOf(checked: CheckedFile): string {
+  const { endpoint, lines, errors, refused, refusedCount, tiers, unknownModels } = checked;
   const where = Object.entries(tiers).map(
     ([tier, count]) => `${printable(tier)} ${grouped(count)}`,
   );
@@ -52,7 +62,12 @@ function textOf({ endpoint, lines, errors, refused, refusedCount, tiers }: Check
     ...errors.map(errorLine),
     ...refused.map(errorLine),
     ...(more > 0 ? [`and ${grouped(more)} more`] : []),
-    `${grouped(lines)} good lines for ${endpoint}${where.length === 0 ? '' : `: ${where.join(', ')}`}`,
+    ...(unknownModels > 0
+      ? [
+          `lines whose model is no tier, good only where an engine serves it: ${grouped(unknownModels)}`,
+        ]
+      : []),
+    `${grouped(lines - refusedCount)} good lines for ${endpoint}${where.length === 0 ? '' : `: ${where.join(', ')}`}`,
     '',
   ].join('\n');
 }
