@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { COMPILE_CACHE } from './compile-cache.ts';
 
 const MAIN = fileURLToPath(new URL('../../apps/vllm-sim/src/main.ts', import.meta.url));
 
@@ -26,6 +27,7 @@ export interface EngineProcess {
 /** It is killed when the test ends. */
 export async function startEngineProcess(...flags: readonly string[]): Promise<EngineProcess> {
   const child = spawn(process.execPath, [MAIN, '--port=0', ...flags], {
+    env: { ...process.env, ...COMPILE_CACHE },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'exit');

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { COMPILE_CACHE } from './compile-cache.ts';
 import { waitUntil } from './wait-until.ts';
 
 const MAIN = fileURLToPath(new URL('../../apps/worker/src/main.ts', import.meta.url));
@@ -29,7 +30,7 @@ export async function startWorkerProcess(
   const child = spawn(process.execPath, [MAIN, '--tier', 'fast'], {
     // Nothing of this machine's settings: neither variables nor a configuration file.
     cwd: tmpdir(),
-    env: { OPS_PORT: '0', QARR_DRAIN_MS: '200', ...environment },
+    env: { ...COMPILE_CACHE, OPS_PORT: '0', QARR_DRAIN_MS: '200', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const logs: Record<string, unknown>[] = [];

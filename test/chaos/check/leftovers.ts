@@ -8,6 +8,8 @@ const STANDING_KEYS = [
   // Of the ledger only its counters stand when nothing is in the tier.
   /^\{qarr:[^}]+\}:(ledger-counts|breakers|probe:.*)$/,
   /^qarr:(workers:[^:]+|replicas)$/,
+  // By which a file store knows its Redis.
+  /^\{qarr:_files\}:deployment$/,
 ];
 /** Lists the jobs that have ended, all or those of a state. */
 const ENDED_INDEX = /^qarr:(?:jobs:.*:)?(kept|completed|failed|cancelled|expired)$/;
