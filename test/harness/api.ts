@@ -21,7 +21,6 @@ import type {
 import { jobError } from '@qarr/router-core';
 import type { ErrorCode, JobResult, Usage, WorkerStatus } from '@qarr/router-core';
 import { Redis } from 'ioredis';
-import { COMPILE_CACHE } from './compile-cache.ts';
 import { startRedisServer } from './redis-server.ts';
 import { waitUntil } from './wait-until.ts';
 
@@ -111,7 +110,7 @@ async function spawnApi(environment: Environment, within: readonly string[]): Pr
   const child = spawn(command[0] ?? '', command.slice(1), {
     // Nothing of this machine's settings: neither variables nor a configuration file.
     cwd: tmpdir(),
-    env: { ...COMPILE_CACHE, PORT: '0', OPS_PORT: '0', QARR_DRAIN_MS: '200', ...environment },
+    env: { PORT: '0', OPS_PORT: '0', QARR_DRAIN_MS: '200', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const logs: Record<string, unknown>[] = [];
