@@ -3,12 +3,11 @@
  * whether each line has its outcome once. Read this first, then `run.ts` (one run), `check.ts` (what is
  * checked) and `docs/batches.md`.
  */
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { createRandom } from '../chaos/random.ts';
+import { codeVersion, runCommand, say } from '../harness/command.ts';
 import { drawKills } from './kills.ts';
 import { USAGE, readOptions } from './options.ts';
 import type { BatchOptions } from './options.ts';
@@ -18,39 +17,22 @@ import { worldFor } from './shape.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const EXIT_FAILED = 1;
-const EXIT_MISUSED = 2;
-/** As a shell reports it. */
-const EXIT_STOPPED = { SIGINT: 130, SIGTERM: 143 } as const;
 const POLL_MS = 100;
 /** The largest one, on a machine that has much else to do. */
 const OVER_WITHIN_MS = 4 * 3_600_000;
 const TOKENS = [8, 32] as const;
 
-// By the exit, which takes the processes of the run along.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => process.exit(EXIT_STOPPED[signal]));
-}
-const parsed = readOptions(process.argv.slice(2), () => randomBytes(4).toString('hex'));
-switch (parsed.kind) {
-  case 'help':
-    say(USAGE);
-    break;
-  case 'refused':
-    process.stderr.write(`batches: ${parsed.message}; see --help\n`);
-    process.exitCode = EXIT_MISUSED;
-    break;
-  case 'run':
-    process.exitCode = await run(parsed.options);
-    break;
-  default:
-    parsed satisfies never;
-}
+await runCommand('batches', {
+  usage: USAGE,
+  parsed: readOptions(process.argv.slice(2), () => randomBytes(4).toString('hex')),
+  run,
+});
 
 async function run(options: BatchOptions): Promise<number> {
   const { seed, flags, folder, lines, kills, streams, baselineMs, engines } = options;
   const head = {
     seed,
-    commit: await commitOf(ROOT),
+    commit: await codeVersion(ROOT),
     command: `npm run batches -- ${[...flags, `--seed ${seed}`].join(' ')}`,
   };
   say(`seed ${head.seed}, commit ${head.commit}`);
@@ -75,20 +57,4 @@ async function run(options: BatchOptions): Promise<number> {
   if (result.folder !== null) say(`logs of the processes: ${result.folder}`);
   say(verdictOf(result));
   return result.violations.length === 0 ? 0 : EXIT_FAILED;
-}
-
-async function commitOf(root: string): Promise<string> {
-  const git = (...args: string[]) => promisify(execFile)('git', ['-C', root, ...args]);
-  try {
-    const { stdout: commit } = await git('rev-parse', '--short', 'HEAD');
-    const { stdout: changes } = await git('status', '--porcelain', '--', 'apps', 'packages');
-    return commit.trim() + (changes === '' ? '' : ' and changes');
-  } catch {
-    // Not a clone.
-    return 'unknown';
-  }
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

@@ -1,5 +1,6 @@
 /** The flags of the batches command. */
 import { parseArgs } from 'node:util';
+import type { ParsedFlags } from '../harness/command.ts';
 
 const LINES_MAX = 50_000;
 const KILLS_MAX = 1_000;
@@ -22,11 +23,7 @@ export interface BatchOptions {
   readonly flags: readonly string[];
 }
 
-export type Options =
-  | { kind: 'run'; options: BatchOptions }
-  | { kind: 'help' }
-  /** One line for the person who typed the flags. */
-  | { kind: 'refused'; message: string };
+export type Options = ParsedFlags<BatchOptions>;
 
 export const USAGE = `npm run batches: a batch through the whole system, while its processes are killed and people stream
 

@@ -2,11 +2,10 @@
  * `npm run chaos`: runs the system under faults, and says whether it kept its promise. Read this
  * first, then `run.ts` (one run), `check/check.ts` (what is checked) and `docs/chaos.md`.
  */
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
+import { codeVersion, runCommand, say } from '../harness/command.ts';
 import { USAGE, describeWorld, readOptions } from './options.ts';
 import type { ChaosOptions } from './options.ts';
 import { formatReport, verdictOf } from './report.ts';
@@ -15,9 +14,6 @@ import type { RunPlan } from './run.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const EXIT_FAILED = 1;
-const EXIT_MISUSED = 2;
-/** As a shell reports it. */
-const EXIT_STOPPED = { SIGINT: 130, SIGTERM: 143 } as const;
 /** The longest deadline that the load gives, and a minute. */
 const QUIET_MS = 120_000;
 const READERS_MS = 20_000;
@@ -27,30 +23,16 @@ const SETTLE_MS = 15_000;
 const TOKENS = [1, 300] as const;
 const ENDLESS = 0.5;
 
-// By the exit, which takes the processes of the run along.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => process.exit(EXIT_STOPPED[signal]));
-}
-const parsed = readOptions(process.argv.slice(2), () => randomBytes(4).toString('hex'));
-switch (parsed.kind) {
-  case 'help':
-    say(USAGE);
-    break;
-  case 'refused':
-    process.stderr.write(`chaos: ${parsed.message}; see --help\n`);
-    process.exitCode = EXIT_MISUSED;
-    break;
-  case 'run':
-    process.exitCode = await run(parsed.options);
-    break;
-  default:
-    parsed satisfies never;
-}
+await runCommand('chaos', {
+  usage: USAGE,
+  parsed: readOptions(process.argv.slice(2), () => randomBytes(4).toString('hex')),
+  run,
+});
 
 async function run(options: ChaosOptions): Promise<number> {
   const head = {
     seed: options.seed,
-    commit: await commitOf(ROOT),
+    commit: await codeVersion(ROOT),
     command: commandOf(options),
     minutes: options.minutes,
     world: describeWorld(options.shape),
@@ -100,20 +82,4 @@ function commandOf(options: ChaosOptions): string {
     ...options.flags,
   ];
   return `npm run chaos -- ${flags.join(' ')}`;
-}
-
-async function commitOf(root: string): Promise<string> {
-  const git = (...args: string[]) => promisify(execFile)('git', ['-C', root, ...args]);
-  try {
-    const { stdout: commit } = await git('rev-parse', '--short', 'HEAD');
-    const { stdout: changes } = await git('status', '--porcelain', '--', 'apps', 'packages');
-    return commit.trim() + (changes === '' ? '' : ' and changes');
-  } catch {
-    // Not a clone.
-    return 'unknown';
-  }
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

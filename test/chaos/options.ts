@@ -1,5 +1,6 @@
 /** The flags of the chaos command. */
 import { parseArgs } from 'node:util';
+import type { ParsedFlags } from '../harness/command.ts';
 import { FAULTS } from './nemesis/faults.ts';
 import type { Fault } from './nemesis/fault.ts';
 import { FULL_WORLD, SMALL_WORLD } from './world/shape.ts';
@@ -32,11 +33,7 @@ export interface ChaosOptions {
   readonly flags: readonly string[];
 }
 
-export type Options =
-  | { kind: 'run'; options: ChaosOptions }
-  | { kind: 'help' }
-  /** One line for the person who typed the flags. */
-  | { kind: 'refused'; message: string };
+export type Options = ParsedFlags<ChaosOptions>;
 
 export const USAGE = `npm run chaos: the real processes under load, while they are killed, frozen and cut off
 

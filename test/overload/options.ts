@@ -1,5 +1,6 @@
 /** The flags of the overload command. */
 import { parseArgs } from 'node:util';
+import type { ParsedFlags } from '../harness/command.ts';
 
 const FACTORS = [0.5, 1, 2, 5, 10];
 /** Beyond it, the load generator would have to be more than one process. */
@@ -24,11 +25,7 @@ export interface OverloadOptions {
   readonly flags: readonly string[];
 }
 
-export type Options =
-  | { kind: 'run'; options: OverloadOptions }
-  | { kind: 'help' }
-  /** One line for the person who typed the flags. */
-  | { kind: 'refused'; message: string };
+export type Options = ParsedFlags<OverloadOptions>;
 
 export const USAGE = `npm run overload: more load than simulated tiers can do, a batch beside it, and an engine that is killed
 

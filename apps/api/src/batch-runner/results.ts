@@ -60,8 +60,7 @@ export async function readResults(
     if (lines.length === limit) break;
     let toSkip = Math.max(0, after - skipped);
     skipped += toSkip;
-    const fileBytes = totalOf(segments, run.file).bytes;
-    for await (const text of readRun(batchId, run, { fileBytes, store, signal })) {
+    for await (const text of readRun(batchId, run, { segments, store, signal })) {
       if (toSkip > 0) {
         toSkip -= 1;
         continue;
@@ -96,10 +95,10 @@ async function* readRun(
   batchId: string,
   { segment, file, fileStart }: Run,
   {
-    fileBytes,
+    segments,
     store,
     signal,
-  }: { fileBytes: number; store: Pick<FileStore, 'read'>; signal: AbortSignal },
+  }: { segments: readonly Segment[]; store: Pick<FileStore, 'read'>; signal: AbortSignal },
 ): AsyncGenerator<string> {
   const { bytes } = partOf(segment, file);
   const inSegment = await store.read(segment.name, rangeOf(segment, file));
@@ -107,7 +106,7 @@ async function* readRun(
   const range = { start: fileStart, end: fileStart + bytes };
   const stored = inSegment ?? (await store.read(contentOf(outcomeFileId(batchId, file)), range));
   if (stored === null) throw new QarrError('file_not_found');
-  if (inSegment === null && stored.bytes !== fileBytes) {
+  if (inSegment === null && stored.bytes !== totalOf(segments, file).bytes) {
     // It was written without outcomes that were lost: nobody knows where in it the others stand.
     stored.content.destroy();
     throw new QarrError('file_not_found');
