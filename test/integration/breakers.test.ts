@@ -217,6 +217,8 @@ describe('the lease of a probe', () => {
     await one.breakers.say(ENGINE, OPEN);
     redis.thaw();
     await waitUntil('it is held', async () => (await one.breakers.hold(ENGINE)) === 'held');
+    // What was said to a frozen one waited in its socket.
+    await waitUntil('it is said', () => tier.redis.exists(tier.key).then((found) => found === 1));
     await tier.redis.del(tier.key);
     await redis.stop();
     await waitUntil('it is gone', async () => (await one.breakers.hold(ENGINE)) === 'unknown');
