@@ -10,7 +10,8 @@
  * Without Redis each worker goes by what it has seen itself.
  */
 import type { BreakerTold } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import { bounded } from './bounded.ts';
 import type { Keys } from './keys.ts';
 import { runScript } from './scripts.ts';
@@ -61,7 +62,7 @@ export function createSharedBreakers({
   onTold,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   tier: string;
   workers: Pick<Workers, 'alive'>;
@@ -129,8 +130,7 @@ export function createSharedBreakers({
   }
 
   async function read(): Promise<void> {
-    const replies = await redis
-      .pipeline()
+    const replies = await pipelineOf(redis)
       .time()
       .hmget(keys.breakers(tier), ...upstreams)
       .exec();
