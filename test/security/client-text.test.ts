@@ -86,7 +86,7 @@ describe('a canary', () => {
       const response = await postJson(`${world.api.url}/v1/jobs`, body, { headers });
       const { id } = (await response.json()) as { id: string };
       await waitUntil('its webhook has failed', () =>
-        world.api.logs.some(({ msg, job }) => msg === 'webhook failed' && job === id),
+        world.api.logs.some(({ msg, job_id: job }) => msg === 'webhook failed' && job === id),
       );
       const job = (await (await fetch(`${world.api.url}/v1/jobs/${id}`)).json()) as Job;
       const secrets = [key, asked, SECRET];
