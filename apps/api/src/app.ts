@@ -78,7 +78,10 @@ export async function buildApp(deps: ApiDeps): Promise<Api> {
   const loggerInstance: FastifyBaseLogger = log;
   const app = Fastify({
     loggerInstance,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({
+      disableRequestLogging: true,
+      requestIdLogLabel: 'request_id',
+    }),
     bodyLimit: limits.bodyBytesMax,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: true,
@@ -91,7 +94,6 @@ export async function buildApp(deps: ApiDeps): Promise<Api> {
     // Never the client's: it goes into logs.
     requestIdHeader: false,
     genReqId: newRequestId,
-    requestIdLogLabel: 'request_id',
     // A URL that cannot be decoded.
     frameworkErrors(error, request, reply) {
       reply.header('x-request-id', request.id);
