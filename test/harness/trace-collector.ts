@@ -1,5 +1,6 @@
 /** A collector of traces, as OpenTelemetry's exporters know it: OTLP over HTTP, in protobuf. */
 import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import protobuf from 'protobufjs';
@@ -60,7 +61,7 @@ export async function startTraceCollector(): Promise<TraceCollector> {
   const requests = root.lookupType('ExportTraceServiceRequest');
   const spans: CollectedSpan[] = [];
   let headers: Readonly<Record<string, unknown>> = {};
-  const server = createServer(async (request, response) => {
+  async function take(request: IncomingMessage, response: ServerResponse): Promise<void> {
     headers = request.headers;
     const message = requests.toObject(requests.decode(await buffer(request)), {
       longs: Number,
@@ -69,7 +70,8 @@ export async function startTraceCollector(): Promise<TraceCollector> {
     }) as ExportRequest;
     if (request.url === '/v1/traces') spans.push(...message.resourceSpans.flatMap(spansOf));
     response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
-  });
+  }
+  const server = createServer((request, response) => void take(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

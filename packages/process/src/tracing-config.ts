@@ -11,7 +11,7 @@ const SAMPLERS = [
   'parentbased_always_off',
   'parentbased_traceidratio',
 ] as const;
-export type SamplerName = (typeof SAMPLERS)[number];
+type SamplerName = (typeof SAMPLERS)[number];
 
 const PAIRS = 'must be name=value,name=value with values percent-encoded';
 /** A list of pairs; headers are secrets, so that no problem repeats what was given. */
