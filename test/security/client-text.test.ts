@@ -103,7 +103,7 @@ describe('a canary', () => {
       }
     }
     // It was looked for where it would have been.
-    expect(JSON.stringify(worker.logs)).toContain('"outcome":"failed"');
+    expect(JSON.stringify(worker.logs)).toContain('"state":"failed"');
     const traces = await tracesOf(world.redis, asked);
     expect(traces.length).toBeGreaterThan(0);
     expect(traces.filter((trace) => !CONTENT.test(trace))).toEqual([]);
