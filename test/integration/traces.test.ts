@@ -49,7 +49,10 @@ const linesOf = (jobId: string) =>
   processes
     .flatMap(({ logs }) => logs)
     .filter(({ job_id: id, state }) => id === jobId && state !== undefined)
-    .toSorted((one, other) => String(one['time']).localeCompare(String(other['time'])));
+    .toSorted((one, other) => placeOf(one).localeCompare(placeOf(other)));
+/** A worker may start a job before the API hears that it is written. */
+const placeOf = ({ state, time }: Readonly<Record<string, unknown>>) =>
+  state === 'queued' ? '' : String(time);
 const statesOf = (life: string) => linesOf(lives[life]?.jobId ?? '').map(({ state }) => state);
 
 async function started(child: Promise<Child>): Promise<Child> {
@@ -154,11 +157,11 @@ async function deletedLife(): Promise<void> {
 async function fallbackLife(): Promise<void> {
   await submit('expired', jobBody('precise', { queue_timeout_ms: 1 }));
   await end('expired');
-  await waitUntil('its place is free', async () => (await tier('precise')).depth === 0);
+  await waitUntil('its place is free', async () => (await tierNamed('precise')).depth === 0);
   const waiting = Array.from({ length: DEPTH_MAX }, (_, at) => `waiting ${at}`);
   await Promise.all(waiting.map((life) => submit(life, jobBody('precise'))));
   await waitUntil('it is known how fast another tier is', async () => {
-    return (await tier('fast')).estimated_wait_ms !== null;
+    return (await tierNamed('fast')).estimated_wait_ms !== null;
   });
   await submit('rerouted', jobBody('precise', { fallback: 'any' }));
   await submit('refused', jobBody('precise', { fallback: 'none' }));
@@ -168,7 +171,7 @@ async function fallbackLife(): Promise<void> {
 
 /** One of two engines fails it, and the other one has it. Then a worker hands a job to another. */
 async function balancedLives(worker: Child): Promise<void> {
-  await waitUntil('both are ready', async () => (await tier('balanced')).slots === 4);
+  await waitUntil('both are ready', async () => (await tierNamed('balanced')).slots === 4);
   // Whichever has it first.
   for (const { url } of engines) {
     await fetch(`${url}/_sim/faults`, {
@@ -198,12 +201,17 @@ interface Tier {
   readonly estimated_wait_ms: number | null;
 }
 
-async function tier(name: string): Promise<Tier> {
+async function tierNamed(name: string): Promise<Tier> {
   const response = await fetch(`${api.url}/v1/tiers`, { headers: key.headers });
   const { tiers } = (await response.json()) as { tiers: Tier[] };
   const found = tiers.find((each) => each.name === name);
   if (found === undefined) throw new Error(`No tier ${name}`);
   return found;
+}
+
+async function beginApi(): Promise<void> {
+  api = await world.startApi();
+  processes.push(api);
 }
 
 async function startEngine(): Promise<Simulator> {
@@ -239,10 +247,7 @@ beforeAll(async () => {
     started(world.startWorker('fast')),
     startBalanced(),
     started(world.startRunner()),
-    world.startApi().then((child) => {
-      api = child;
-      processes.push(child);
-    }),
+    beginApi(),
   ]);
   await Promise.all([killedLife([first, second]), batchLife(), balancedLives(third)]);
   // What is in their queues leaves with them; what was killed has lost it.
@@ -363,26 +368,23 @@ describe('a request', () => {
 describe('a job', () => {
   it('that an engine fails is tried on others, in one trace', () => {
     const attempts = spansNamed('retried', 'attempt');
-    expect(attempts.map(({ attributes }) => attributes['qarr.attempt.outcome'])).toEqual([
-      'tried_again',
-      'tried_again',
-      'completed',
-    ]);
-    expect(attempts.map(({ events }) => events)).toEqual([[], ['reset'], ['reset']]);
-    expect(attempts.map(({ hasFailed }) => hasFailed)).toEqual([true, true, false]);
+    const last = attempts.pop();
+    expect(last).toMatchObject({ events: ['reset'], hasFailed: false });
+    expect(last?.attributes['qarr.attempt.outcome']).toBe('completed');
+    // The second engine may have failed a canary in place of the job.
+    expect([1, 2]).toContain(attempts.length);
+    for (const [at, { attributes, events, hasFailed }] of attempts.entries()) {
+      expect(attributes['qarr.attempt.outcome']).toBe('tried_again');
+      expect(attributes['error.type']).toEqual(expect.stringMatching(/^upstream_/));
+      expect(events).toEqual(at === 0 ? [] : ['reset']);
+      expect(hasFailed).toBe(true);
+    }
     const ports = spansNamed('retried', 'chat qarr-sim').map(
       ({ attributes }) => attributes['server.port'],
     );
     expect(new Set(ports).size).toBe(2);
-    expect(statesOf('retried')).toEqual([
-      'queued',
-      'running',
-      'requeued',
-      'running',
-      'requeued',
-      'running',
-      'completed',
-    ]);
+    const again = attempts.flatMap(() => ['running', 'requeued']);
+    expect(statesOf('retried')).toEqual(['queued', ...again, 'running', 'completed']);
   });
 
   it('whose worker was killed is carried on by another, in one trace', () => {

@@ -113,8 +113,12 @@ describe('what runs in a span', () => {
       fail: (type: string) => void told.push(type),
       end: () => void told.push('end'),
     };
-    const fails = () => Promise.reject(new Error('a prompt'));
-    await expect(inSpan(span, () => 'code', fails)).rejects.toThrow('a prompt');
+    const failing = inSpan(
+      span,
+      () => 'code',
+      () => Promise.reject(new Error('a prompt')),
+    );
+    await expect(failing).rejects.toThrow('a prompt');
     expect(
       await inSpan(
         span,
