@@ -6,10 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { linkSync, rmSync, writeFileSync } from 'node:fs';
 
 const [, , path] = process.argv;
-if (path === undefined) {
-  console.error('make-secret: say which file');
-  process.exit(2);
-}
+if (path === undefined) throw new Error('make-secret: say which file');
 const draft = `${path}.${randomBytes(6).toString('hex')}`;
 writeFileSync(draft, `${randomBytes(32).toString('base64')}\n`, { mode: 0o400, flush: true });
 try {
