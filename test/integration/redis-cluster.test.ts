@@ -4,6 +4,7 @@ import { createProducerStore } from '@qarr/job-store';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { connectWorker, disconnect, whenReady } from '../../packages/job-store/src/connections.ts';
 import { inTurn, pipelineOf } from '../../packages/job-store/src/redis-client.ts';
+import { subscribe } from '../../packages/job-store/src/subscription.ts';
 import { KEY_SECRET, openKeys } from '../harness/api-keys.ts';
 import type { TestKey } from '../harness/api-keys.ts';
 import { chatLine, inputOf, startBatchWorld } from '../harness/batch-world.ts';
@@ -203,6 +204,36 @@ it('carries a stream over a slot that moves, and a master that is killed', async
   expect((await call('GET', `/v1/jobs/${jobId}`)).status).toBe(503);
   await to.start();
   await expectWhole(jobId, await reading);
+});
+
+it('listens at another master when the one where it listens dies, and says so', async () => {
+  const channel = `test-${randomUUID()}`;
+  const messages: string[] = [];
+  let timesReady = 0;
+  const { stop } = await subscribe({
+    redisUrl: cluster.url,
+    channel,
+    onMessage: (message) => void messages.push(message),
+    onReady: () => void (timesReady += 1),
+    onError: () => {},
+  });
+  onTestFinished(stop);
+  expect(timesReady).toBe(1);
+  const listeners = await Promise.all(
+    cluster.masters.map(({ redis }) => redis.pubsub('NUMSUB', channel)),
+  );
+  const at = listeners.findIndex(([, count]) => Number(count) === 1);
+  const [other] = cluster.masters.filter((_, index) => index !== at);
+  await cluster.masters[at]?.kill();
+  await waitUntil('it listens again', () => timesReady === 2);
+  await other?.redis.publish(channel, 'hello');
+  await waitUntil('the message comes', () => messages.length > 0);
+  expect(messages).toEqual(['hello']);
+  await cluster.masters[at]?.start();
+  await waitUntil('the cluster serves', async () => {
+    const views = await Promise.all(cluster.masters.map(({ redis }) => redis.cluster('INFO')));
+    return views.every((view) => view.includes('cluster_state:ok'));
+  });
 });
 
 it('does in turn what is on several masters', async () => {
