@@ -124,6 +124,7 @@ describe('a tier of which one job is done in a second', () => {
       const metrics = await metricsOf(api);
       expect(metrics).toMatch(/^qarr_queue_alert\{tier="fast"\} 1$/m);
       expect(metrics).toMatch(/^qarr_queue_depth\{tier="fast",class="standard"\} 16$/m);
+      expect(metrics).toMatch(/^qarr_jobs_running\{tier="fast",class="standard"\} 1$/m);
       expect(metrics).toMatch(/^qarr_estimated_wait_seconds\{tier="fast",class="standard"\} 17$/m);
     }
   });

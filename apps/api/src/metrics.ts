@@ -83,6 +83,20 @@ export function createApiMetrics({
     },
   });
   depth.reset();
+  const running = new Gauge({
+    name: 'qarr_jobs_running',
+    help: 'Jobs that run, by class',
+    labelNames: ['tier', 'class'] as const,
+    registers,
+    collect() {
+      for (const { name, load } of snapshots()) {
+        for (const jobClass of jobClassSchema.options) {
+          this.set({ tier: name, class: jobClass }, load.running[jobClass].jobs);
+        }
+      }
+    },
+  });
+  running.reset();
   const alert = new Gauge({
     name: 'qarr_queue_alert',
     help: 'The queue-depth alert of a tier: 1 while it is raised',

@@ -55,6 +55,8 @@ async function start(): Promise<Running> {
     host: config.opsHost,
     port: config.opsPort,
     registry: metrics.registry,
+    // An engine is warm and may have jobs. Who deploys waits for that; nobody sends requests by it.
+    isReady: () => (upstreams?.capacity().slots ?? 0) > 0,
   });
   stopper.add(() => ops.stop());
 
