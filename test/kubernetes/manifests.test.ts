@@ -17,7 +17,6 @@ import {
   workload,
   workloadsOf,
 } from './objects.ts';
-import type { KubeObject } from './objects.ts';
 import { render, renderer } from './render.ts';
 import { schemaProblem } from './schemas.ts';
 
@@ -70,6 +69,7 @@ describe.each(OVERLAYS)('the overlay %s', (overlay) => {
         readOnlyRootFilesystem: true,
         capabilities: { drop: ['ALL'] },
       });
+      expect(container.securityContext?.runAsUser).not.toBe(0);
       expect(container.image).toMatch(/:v?\d+\.\d+\.\d+/);
       expect(container.resources).toMatchObject({
         requests: { cpu: expect.anything(), memory: expect.anything() },
@@ -94,7 +94,7 @@ describe.each(OVERLAYS)('the overlay %s', (overlay) => {
   });
 
   it('refers to volumes, accounts, settings and secrets that there are', () => {
-    for (const { pod, containers } of workloads) {
+    for (const { pod, claims, containers } of workloads) {
       for (const { configMap, secret, persistentVolumeClaim: claim } of pod.volumes ?? []) {
         if (configMap) objectNamed(objects, 'ConfigMap', configMap.name);
         if (claim) objectNamed(objects, 'PersistentVolumeClaim', claim.claimName);
@@ -102,9 +102,7 @@ describe.each(OVERLAYS)('the overlay %s', (overlay) => {
         const { data } = objectNamed(objects, 'Secret', secret.secretName);
         for (const { key } of secret.items ?? []) expect(data).toHaveProperty(key);
       }
-      const volumes = (pod.volumes ?? []).map(({ name }) => name);
-      const claimed = objects.flatMap(({ spec }) => spec?.volumeClaimTemplates ?? []);
-      volumes.push(...claimed.map(({ metadata }: KubeObject) => metadata.name));
+      const volumes = [...(pod.volumes ?? []).map(({ name }) => name), ...claims];
       for (const container of containers) {
         for (const { name } of container.volumeMounts ?? []) expect(volumes).toContain(name);
         environmentOf(container, objects);
@@ -156,12 +154,12 @@ describe.each(OVERLAYS)('the overlay %s', (overlay) => {
     const config = workload(objects, 'api').pod.volumes?.find(({ name }) => name === 'config');
     const { data } = objectNamed(objects, 'ConfigMap', config?.configMap?.name);
     const { tiers } = createDeployment(parse(data?.['qarr.config.yaml'] ?? ''));
-    expect(new Set(workers.map(({ labels }) => labels['tier']))).toEqual(
+    expect(new Set(workers.map(({ labels }) => labels['qarr/tier']))).toEqual(
       new Set(tiers.map(({ name }) => name)),
     );
     expect(workers.length).toBe(tiers.length);
     for (const { labels, pod } of workers) {
-      const tier = tiers.find(({ name }) => name === labels['tier']);
+      const tier = tiers.find(({ name }) => name === labels['qarr/tier']);
       const [engine] = pod.initContainers ?? [];
       expect(engine?.args).toContain(`--max-model-len=${tier?.max_model_len}`);
     }

@@ -27,6 +27,8 @@ export interface Workload {
   readonly labels: Labels;
   readonly replicas: number | undefined;
   readonly pod: IPodSpec;
+  /** Volumes that each of its pods is given. */
+  readonly claims: readonly string[];
   /** The sidecars first. */
   readonly containers: readonly IContainer[];
 }
@@ -35,8 +37,11 @@ export function rendered(overlay: Overlay): readonly KubeObject[] {
   return readObjects(readFileSync(join(FOLDER, 'rendered', `${overlay}.yaml`), 'utf8'));
 }
 
+/** Kubernetes reads YAML 1.1, where `yes` is true and 0440 is octal. */
+export const YAML = { version: '1.1' } as const;
+
 export function readObjects(text: string): readonly KubeObject[] {
-  return parseAllDocuments(text).map((document) => {
+  return parseAllDocuments(text, YAML).map((document) => {
     if ('errors' in document && document.errors[0] !== undefined) throw document.errors[0];
     return document.toJS() as KubeObject;
   });
@@ -56,6 +61,9 @@ export function workloadsOf(objects: readonly KubeObject[]): readonly Workload[]
         labels: spec.template.metadata.labels as Labels,
         replicas: spec.replicas as number | undefined,
         pod,
+        claims: ((spec.volumeClaimTemplates ?? []) as KubeObject[]).map(
+          ({ metadata: { name } }) => name,
+        ),
         containers: [...(pod.initContainers ?? []), ...pod.containers],
       };
     });

@@ -4,7 +4,7 @@ import { copyFileSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { FOLDER, readObjects } from './objects.ts';
+import { FOLDER, YAML, readObjects } from './objects.ts';
 import type { Overlay } from './objects.ts';
 
 const TOOLS = [
@@ -36,7 +36,7 @@ export function render(overlay: Overlay, [command, action]: readonly [string, st
     copyFileSync(join(own, 'secrets.env.example'), join(own, 'secrets.env'));
     const text = execFileSync(command, [action, own], { encoding: 'utf8', timeout: 30_000 });
     const documents = readObjects(text).map((object) =>
-      stringify(object, { sortMapEntries: true, lineWidth: 0 }),
+      stringify(object, { ...YAML, sortMapEntries: true, lineWidth: 0 }),
     );
     return documents.join('---\n');
   } finally {
