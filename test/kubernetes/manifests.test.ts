@@ -179,6 +179,19 @@ describe.each(OVERLAYS)('the overlay %s', (overlay) => {
     expect(worker?.args).toEqual(['--tier', '$(TIER)']);
   });
 
+  it('waits for a roll-out longer than an engine may take to start', () => {
+    for (const { metadata, spec } of ofKind(objects, 'Deployment')) {
+      const { containers } = workload(objects, metadata.name);
+      const startSeconds = containers.map(
+        ({ startupProbe: probe }) => (probe?.periodSeconds ?? 10) * (probe?.failureThreshold ?? 3),
+      );
+      // Kubernetes waits for 600 s where nothing is said.
+      expect(spec.progressDeadlineSeconds ?? 600).toBeGreaterThan(
+        startSeconds.reduce((total, seconds) => total + seconds),
+      );
+    }
+  });
+
   it('selects by labels exactly what is meant', () => {
     for (const { kind, metadata, spec } of objects) {
       const selector =

@@ -92,7 +92,7 @@ export function environmentOf(
       if (text === undefined && secret.optional !== true) {
         throw new Error(`${name}: the secret ${secret.name} has no ${secret.key}`);
       }
-      variables[name] = Buffer.from(text ?? '', 'base64').toString('utf8');
+      if (text !== undefined) variables[name] = Buffer.from(text, 'base64').toString('utf8');
     } else if (fieldRef?.fieldPath === 'status.podIP') {
       variables[name] = '10.1.2.3';
     } else {
