@@ -23,9 +23,7 @@ export const commonVariables = {
     .describe(
       'The address of the ops port, which asks for no key: open it to your Prometheus only',
     ),
-  OPS_PORT: port()
-    .default(9464)
-    .describe('`/metrics`, `/healthz` and `/readyz`; 0 takes any free port'),
+  OPS_PORT: port().default(9464).describe('`/metrics` and `/healthz`; 0 takes any free port'),
   QARR_DRAIN_MS: milliseconds(0, 3_600_000)
     .default(25_000)
     .describe('How long what is open may go on after SIGTERM, in ms'),
