@@ -93,6 +93,12 @@ describe.each(OVERLAYS)('the overlay %s', (overlay) => {
     }
   });
 
+  it('kills no API for having as many clients as it may, and sends it no more', () => {
+    const [api] = workload(objects, 'api').containers;
+    expect(api?.livenessProbe?.httpGet?.port).toBe('ops');
+    expect(api?.readinessProbe?.httpGet).toEqual({ path: '/healthz', port: 'http' });
+  });
+
   it('refers to volumes, accounts, settings and secrets that there are', () => {
     for (const { pod, claims, containers } of workloads) {
       for (const { configMap, secret, persistentVolumeClaim: claim } of pod.volumes ?? []) {
