@@ -62,8 +62,11 @@ export async function startApi(): Promise<Running> {
   stopper.add(() => watch.stop());
   const metrics = createApiMetrics({
     snapshots: () => watch.snapshots(),
+    statuses: () => watch.statuses(),
     memory: () => store.memory(),
     webhookBacklog: () => store.webhookBacklog(),
+    backlog: () => store.backlog(),
+    pingRedis: () => store.ping(),
   });
   const ops = await startOpsServer({
     host: config.opsHost,
@@ -71,7 +74,7 @@ export async function startApi(): Promise<Running> {
     registry: metrics.registry,
   });
   stopper.add(() => ops.stop());
-  stopper.add(repeatUntilStopped(() => store.sweep()));
+  stopper.add(repeatUntilStopped(() => metrics.sweep(store.sweep())));
   const steward = createSteward({ store, watch, metrics, options: config.admission, log });
   stopper.add(repeatUntilStopped(() => steward.round()));
   const webhooks = await startWebhooks({

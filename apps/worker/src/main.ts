@@ -50,6 +50,7 @@ async function start(): Promise<Running> {
       };
     },
     upstreams: () => upstreams?.statuses() ?? [],
+    pingRedis: () => store.ping(),
   });
   const ops = await startOpsServer({
     host: config.opsHost,

@@ -1,5 +1,7 @@
 /** What a worker counts. Names and labels are bounded; times are in seconds. */
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { createProcessRegistry } from '@qarr/process';
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { Registry } from 'prom-client';
 import type { BreakerName, JobClass, TerminalEvent, UpstreamStatus } from '@qarr/router-core';
 import type { Burns, ClaimedJob } from '@qarr/job-store';
 
@@ -13,6 +15,8 @@ export interface WorkerMetrics {
   ended(end: { event: TerminalEvent; class: JobClass }): void;
   /** A job is tried again; `burns` is what the failed attempt has cost it. */
   retried(burns: Burns): void;
+  /** This worker has found a job of the tier that had lost its worker. */
+  stalled(): void;
   /** The breaker of an engine has become this. */
   onBreaker(upstream: string, to: BreakerName): void;
 }
@@ -31,15 +35,16 @@ export function createWorkerMetrics({
   tier,
   slots,
   upstreams = () => [],
+  pingRedis = async () => {},
 }: {
   tier: string;
   /** `batch`: those that batches may have now. */
   slots: () => { running: number; free: number; batch: number };
   upstreams?: () => readonly UpstreamStatus[];
+  pingRedis?: () => Promise<unknown>;
 }): WorkerMetrics {
-  const registry = new Registry();
+  const registry = createProcessRegistry({ component: 'worker', pingRedis });
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
 
   const jobs = new Counter({
     name: 'qarr_jobs_total',
@@ -84,6 +89,13 @@ export function createWorkerMetrics({
     labelNames: ['tier', 'burns'] as const,
     registers,
   });
+  const stalled = new Counter({
+    name: 'qarr_jobs_stalled_total',
+    help: 'Jobs whose worker died or stood still, found and given back by this worker',
+    labelNames: ['tier'] as const,
+    registers,
+  });
+  stalled.inc({ tier }, 0);
   const transitions = new Counter({
     name: 'qarr_breaker_transitions_total',
     help: "Changes of an engine's breaker, as this worker saw them",
@@ -121,6 +133,9 @@ export function createWorkerMetrics({
     },
     retried(burns) {
       retries.inc({ tier, burns });
+    },
+    stalled() {
+      stalled.inc({ tier });
     },
     onBreaker(upstream, to) {
       transitions.inc({ tier, upstream, to });

@@ -13,8 +13,10 @@ export { environmentTable } from './environment-table.ts';
 // Watching
 export { createErrorLog, createLogger } from './logger.ts';
 export type { Logger } from './logger.ts';
+export { metricsTable } from './metrics-table.ts';
 export { portProblem, startOpsServer } from './ops-server.ts';
 export type { OpsServer } from './ops-server.ts';
+export { addGauge, createProcessRegistry } from './process-metrics.ts';
 
 // Starting and stopping
 export { requireSafeRedis } from './require-safe-redis.ts';

@@ -1,5 +1,7 @@
 /** What the runner counts. Names and labels are bounded. */
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { createProcessRegistry } from '@qarr/process';
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { Registry } from 'prom-client';
 import type { LineStanding } from './line-standings.ts';
 import { LINE_STANDINGS } from './line-standings.ts';
 
@@ -18,12 +20,13 @@ export interface RunnerMetrics {
 
 export function createRunnerMetrics({
   windows,
+  pingRedis = async () => {},
 }: {
   windows: () => ReadonlyMap<string, number>;
+  pingRedis?: () => Promise<unknown>;
 }): RunnerMetrics {
-  const registry = new Registry();
+  const registry = createProcessRegistry({ component: 'batch-runner', pingRedis });
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
   const watched = new Map<string, (standing: LineStanding) => number>();
 
   const lines = new Gauge({

@@ -64,7 +64,10 @@ export async function startRunner(): Promise<Running> {
   const { isBlocked } = held;
   const feeder = createFeeder({ watch, tiers, windowMax, depthMax, isBlocked });
   stopper.add(() => feeder.stop());
-  const metrics = createRunnerMetrics({ windows: () => feeder.windows() });
+  const metrics = createRunnerMetrics({
+    windows: () => feeder.windows(),
+    pingRedis: () => store.ping(),
+  });
   const { opsHost: host, opsPort } = config;
   const ops = await startOpsServer({ host, port: opsPort, registry: metrics.registry });
   stopper.add(() => ops.stop());
