@@ -7,8 +7,18 @@ import { expect, it, onTestFinished } from 'vitest';
 import { startForeignEngine } from '../harness/foreign-engine.ts';
 import { readEvents, submitJob } from '../harness/native-client.ts';
 import type { SseEvent } from '../harness/native-client.ts';
+import { scrape } from '../harness/scrape.ts';
+import type { Page } from '../harness/scrape.ts';
 import { isAlive, runCli, startStack } from '../harness/stack.ts';
+import type { Stack } from '../harness/stack.ts';
 import { waitUntil } from '../harness/wait-until.ts';
+import {
+  familyOf,
+  readMetricsPage,
+  readQueries,
+  readRules,
+  takeApart,
+} from '../harness/watching.ts';
 
 const LONG = { prompt: 'Tell me a long story.', max_tokens: 400, ignore_eos: true };
 
@@ -68,6 +78,10 @@ it('serves native jobs and official clients, and stops on SIGINT with nothing le
     .create({ model: 'auto', messages: [], max_tokens: 0 })
     .catch((error: unknown) => error);
   expect(refusal).toBeInstanceOf(OpenAI.BadRequestError);
+
+  const pages = await scrapeAll(stack);
+  expect(unanswered(pages)).toEqual([]);
+  expect(undocumented(pages)).toEqual([]);
 
   // A second system in the same folder would share its data.
   const second = await runCli(['up'], { folder: stack.folder });
@@ -158,6 +172,64 @@ async function readSome(
 
 function textOf(events: readonly SseEvent[]): string {
   return events.map(({ event, data }) => (event === 'delta' ? String(data['text']) : '')).join('');
+}
+
+/** The metrics of every process of ours, and of every engine. */
+async function scrapeAll(stack: Stack): Promise<Page[]> {
+  const names = Object.keys(await stack.pids()).filter((name) => /^(api|batch|worker)/.test(name));
+  const opsPorts = await Promise.all(
+    names.map(async (name) => /"ops_port":(\d+)/.exec(await stack.log(name))?.[1]),
+  );
+  const { tiers } = (await (await fetch(`${stack.baseUrl}/v1/tiers`)).json()) as {
+    tiers: { workers: { upstream: string }[] }[];
+  };
+  const engines = tiers.flatMap(({ workers }) => workers.map(({ upstream }) => upstream));
+  const urls = [...opsPorts.map((port) => `http://127.0.0.1:${port}`), ...engines];
+  expect(urls).toHaveLength(8);
+  return Promise.all(urls.map((url) => scrape(`${url}/metrics`)));
+}
+
+/** What rules and dashboards ask for and no process tells. */
+function unanswered(pages: readonly Page[]): string[] {
+  const families = new Set(pages.flatMap((page) => [...page.families]));
+  const bounds = new Set(
+    pages.flatMap(({ samples }) => samples.map(({ labels }) => labels.get('le'))),
+  );
+  const told = new Set([
+    ...readRules().map(({ record }) => record),
+    // Prometheus makes these itself.
+    'up',
+    'ALERTS',
+    // By older engines only than the one that stands in here.
+    'vllm:gpu_cache_usage_perc',
+  ]);
+  return readQueries().flatMap(({ from, text }) => {
+    const { metrics, matchers } = takeApart(text);
+    const unknown = metrics.filter(
+      (metric) => !told.has(metric) && familyOf(metric, families) === null,
+    );
+    const buckets = matchers.filter(({ label }) => label === 'le');
+    const asked = buckets.flatMap(({ value }) => value.replaceAll('\\', '').split('|'));
+    const missing = asked.filter((bound) => !bounds.has(bound)).map((bound) => `le=${bound}`);
+    return [...unknown, ...missing].map((what) => `${from}: ${what}`);
+  });
+}
+
+/** What a process of ours tells and the page of metrics does not know: a name, a label or its value. */
+function undocumented(pages: readonly Page[]): string[] {
+  const { labels, values } = readMetricsPage();
+  const families = new Set(labels.keys());
+  const ours = pages.flatMap(({ samples }) => samples.filter(({ name }) => /^qarr_/.test(name)));
+  expect(ours.length).toBeGreaterThan(100);
+  return ours.flatMap((sample) => {
+    const known = labels.get(familyOf(sample.name, families) ?? '') ?? [];
+    const wrong = [...sample.labels].filter(
+      ([label, value]) =>
+        label !== 'le' && (!known.includes(label) || values.get(label)?.includes(value) === false),
+    );
+    if (!familyOf(sample.name, families)) return [sample.name];
+    return wrong.map(([label, value]) => `${sample.name}: ${label}="${value}"`);
+  });
 }
 
 /** The only line that says what is wrong: progress and farewell aside, and no stack trace. */

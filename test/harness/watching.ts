@@ -58,6 +58,15 @@ export function filesOf(pattern: string): { path: string; text: string }[] {
     .map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }));
 }
 
+/** What the page of metrics says: the labels of each metric, and the values that a label can have. */
+export function readMetricsPage(): {
+  labels: ReadonlyMap<string, readonly string[]>;
+  values: ReadonlyMap<string, readonly string[]>;
+} {
+  const [{ text } = { text: '' }] = filesOf('docs/metrics.md');
+  return { labels: labelsByMetric(text), values: valuesByLabel(text) };
+}
+
 /** Throws where the query does not parse. */
 export function takeApart(text: string): {
   metrics: string[];
@@ -101,4 +110,31 @@ export function familyOf(metric: string, families: ReadonlySet<string>): string 
   if (families.has(metric)) return metric;
   const histogram = metric.replace(/_(bucket|sum|count)$/, '');
   return families.has(histogram) ? histogram : null;
+}
+
+/** From the tables of the page: `| `name` | type | `label`, ... | meaning |`. */
+function labelsByMetric(page: string): Map<string, string[]> {
+  const rows = page.matchAll(/^\| `(qarr_\w+)` +\| \w+ +\| ([^|]*)\|/gm);
+  return new Map(
+    [...rows].map(([, name = '', labels = '']) => [
+      name,
+      [...labels.matchAll(/`(\w+)`/g)].map(([, label = '']) => label),
+    ]),
+  );
+}
+
+/** A label that several metrics have stands there once for each; one that another page lists is left out. */
+function valuesByLabel(page: string): Map<string, string[]> {
+  const [, section = ''] = page.split('\n## Labels\n');
+  const rows = [...section.matchAll(/^\| `(\w+)`[^|]*\|([^|]*)\|/gm)];
+  const elsewhere = new Set(
+    rows.filter(([, , cell = '']) => cell.includes('](')).map(([, label]) => label),
+  );
+  const values = new Map<string, string[]>();
+  for (const [, label = '', cell = ''] of rows) {
+    if (elsewhere.has(label)) continue;
+    const own = [...cell.matchAll(/`([\w-]+)`/g)].map(([, value = '']) => value);
+    values.set(label, [...(values.get(label) ?? []), ...own]);
+  }
+  return values;
 }

@@ -6,7 +6,14 @@ import { ERROR_TABLE } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { TOOLS_HINT, findTool, runPrometheusTool } from '../harness/prometheus-tools.ts';
-import { familyOf, filesOf, readQueries, readRules, takeApart } from '../harness/watching.ts';
+import {
+  familyOf,
+  filesOf,
+  readMetricsPage,
+  readQueries,
+  readRules,
+  takeApart,
+} from '../harness/watching.ts';
 
 const alerts = readRules().filter(({ alert }) => alert !== undefined);
 const hasTools = findTool('promtool') !== null;
@@ -87,22 +94,14 @@ describe('the alerts', () => {
   it('stand in the list of the run books, with their severity', () => {
     const [{ text } = { text: '' }] = filesOf('docs/runbooks/README.md');
     const rows = [...text.matchAll(/^\| \[`(\w+)`\]\(\1\.md\) +\| (\w+) /gm)];
-    const listed = rows.map(([, name, severity]) => ({ name, severity }));
-    expect(listed.toSorted(byName)).toEqual(
-      alerts
-        .map(({ alert, labels }) => ({ name: alert, severity: labels?.['severity'] }))
-        .toSorted(byName),
+    expect(rows.map(([, name, severity]) => `${name} ${severity}`).toSorted()).toEqual(
+      alerts.map(({ alert, labels }) => `${alert} ${labels?.['severity']}`).toSorted(),
     );
   });
 });
 
-function byName({ name: one = '' }: { name?: string }, { name: other = '' }: { name?: string }) {
-  return one < other ? -1 : 1;
-}
-
 describe('the queries of rules and dashboards', () => {
-  const [{ text: page } = { text: '' }] = filesOf('docs/metrics.md');
-  const documented = labelsByMetric(page);
+  const { labels: documented, values } = readMetricsPage();
   const recorded = new Map(
     readRules().flatMap(({ record, expr }) => (record === undefined ? [] : [[record, expr]])),
   );
@@ -111,7 +110,8 @@ describe('the queries of rules and dashboards', () => {
     const families = new Set(documented.keys());
     const unknown = readQueries().flatMap(({ from, text }) =>
       takeApart(text)
-        .metrics.filter((metric) => !/^(vllm:|process_|nodejs_|up$)/.test(metric))
+        // Prometheus' own, and those that the test of a whole system looks for.
+        .metrics.filter((metric) => !/^(vllm:|process_|nodejs_|up$|ALERTS$)/.test(metric))
         .filter((metric) => !recorded.has(metric) && familyOf(metric, families) === null)
         .map((metric) => `${from}: ${metric}`),
     );
@@ -119,7 +119,6 @@ describe('the queries of rules and dashboards', () => {
   });
 
   it('ask for labels that those have, and for values that these can have', () => {
-    const values = valuesByLabel(page);
     const families = new Set(documented.keys());
     const wrong: string[] = [];
     for (const { from, text } of readQueries()) {
@@ -144,26 +143,49 @@ describe('the queries of rules and dashboards', () => {
   });
 });
 
-/** From the tables of the page: `| `name` | type | `label`, ... | meaning |`. */
-function labelsByMetric(page: string): Map<string, string[]> {
-  const rows = page.matchAll(/^\| `(qarr_\w+)` +\| \w+ +\| ([^|]*)\|/gm);
-  return new Map(
-    [...rows].map(([, name = '', labels = '']) => [
-      name,
-      [...labels.matchAll(/`(\w+)`/g)].map(([, label = '']) => label),
-    ]),
+describe('the dashboards', () => {
+  const [{ text: provisioned } = { text: '' }] = filesOf(
+    'deploy/grafana/provisioning/datasources/*',
   );
-}
+  const { datasources } = parse(provisioned) as { datasources: { uid: string }[] };
+  const dashboards = filesOf('deploy/grafana/dashboards/*.json').map(
+    ({ text }) => JSON.parse(text) as Dashboard,
+  );
 
-/** A label that several metrics have stands there once for each. */
-function valuesByLabel(page: string): Map<string, string[]> {
-  const [, section = ''] = page.split('\n## Labels\n');
-  const values = new Map<string, string[]>();
-  for (const [, label = '', cell = ''] of section.matchAll(/^\| `(\w+)`[^|]*\|([^|]*)\|/gm)) {
-    // Those that another page lists.
-    if (cell.includes('](')) continue;
-    const own = [...cell.matchAll(/`([\w-]+)`/g)].map(([, value = '']) => value);
-    values.set(label, [...(values.get(label) ?? []), ...own]);
-  }
-  return values;
+  it('have names of their own, and ask only what is provisioned', () => {
+    expect(dashboards.length).toBeGreaterThan(2);
+    expect(new Set(dashboards.map(({ uid }) => uid)).size).toBe(dashboards.length);
+    const known = new Set(datasources.map(({ uid }) => uid));
+    const asked = dashboards.flatMap(({ panels }) =>
+      panels.flatMap(({ targets = [] }) => targets.map(({ datasource }) => datasource.uid)),
+    );
+    expect(asked.filter((uid) => !known.has(uid))).toEqual([]);
+  });
+
+  it('have panels that do not lie on each other', () => {
+    for (const { title, panels } of dashboards) {
+      expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+      const taken = new Map<string, string>();
+      for (const panel of panels) {
+        const { x, y, w, h } = panel.gridPos;
+        expect(x + w).toBeLessThanOrEqual(24);
+        for (let cell = 0; cell < w * h; cell += 1) {
+          const place = `${x + (cell % w)}/${y + Math.floor(cell / w)}`;
+          expect(taken.get(place), `${title}: ${panel.title}`).toBeUndefined();
+          taken.set(place, panel.title);
+        }
+      }
+    }
+  });
+});
+
+interface Dashboard {
+  readonly uid: string;
+  readonly title: string;
+  readonly panels: readonly {
+    readonly id: number;
+    readonly title: string;
+    readonly gridPos: { x: number; y: number; w: number; h: number };
+    readonly targets?: readonly { datasource: { uid: string } }[];
+  }[];
 }
