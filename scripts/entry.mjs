@@ -6,7 +6,7 @@ import { ensureDependencies } from './dependencies.mjs';
 import { SetUpFailure } from './failure.mjs';
 import { checkLocalNode } from './local-node.mjs';
 import { createProgress } from './progress.mjs';
-import { providePrometheusTools, wantsPrometheusTools } from './prometheus-tools.mjs';
+import { needsPrometheusTools, providePrometheusTools } from './prometheus-tools.mjs';
 import { needsNothing, provideRedis } from './redis.mjs';
 import { runCommand } from './run-command.mjs';
 import { StopRequested, createStopRequests } from './stop-requests.mjs';
@@ -88,8 +88,8 @@ async function runSteps({ name, command, extra, env, stops }) {
       name === 'test' && needsChromium(extra)
         ? await provideChromium({ root, env, stops, progress })
         : null;
-    const tools = wantsPrometheusTools({ name, extra, env })
-      ? await providePrometheusTools({ root, env, stops, progress })
+    const tools = needsPrometheusTools({ name, extra })
+      ? await providePrometheusTools({ root, env, stops, progress, extra })
       : '';
     const parts = [
       dependencies,

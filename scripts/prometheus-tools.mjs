@@ -10,32 +10,36 @@ import { unpackByApt } from './apt.mjs';
 const WITH_PROMETHEUS = '--with-prometheus';
 /** Alertmanager itself, too: what is kept quiet is asked of one that runs. */
 const TOOLS = ['promtool', 'amtool', 'prometheus-alertmanager'];
+/** Of vitest: none of their tests needs them. */
+const OTHER_PROJECTS = new Set(['integration', 'conformance', 'chaos', 'e2e']);
 const PACKAGES = ['prometheus', 'prometheus-alertmanager'];
 
 /**
- * Whether a command with these arguments wants them.
- * @param {{ name: string, extra: readonly string[], env: NodeJS.ProcessEnv }} command
+ * Whether a command with these arguments runs the tests that need them, or makes ready for these.
+ * @param {{ name: string, extra: readonly string[] }} command
  */
-export function wantsPrometheusTools({ name, extra, env }) {
-  if (name === 'setup') return Boolean(env['CI']) || extra.includes(WITH_PROMETHEUS);
-  return name === 'test' && Boolean(env['CI']) && (extra.length === 0 || extra.includes('unit'));
+export function needsPrometheusTools({ name, extra }) {
+  if (name === 'setup') return true;
+  return name === 'test' && !extra.some((arg) => OTHER_PROJECTS.has(arg));
 }
 
 /**
- * Never fails: where they cannot be had, the tests that need them say what to do.
- * @param {import('./redis.mjs').SetUp} setUp
+ * Never fails: where they cannot be had, the tests that need them are left out.
+ * @param {import('./redis.mjs').SetUp & { extra: readonly string[] }} setUp
  * @returns {Promise<string>} for people
  */
-export async function providePrometheusTools(setUp) {
-  const folder = path.join(setUp.root, '.qarr', 'prometheus-tools');
+export async function providePrometheusTools({ extra, ...setUp }) {
+  const { root, env } = setUp;
+  const folder = path.join(root, '.qarr', 'prometheus-tools');
   const folders = [
-    ...(setUp.env['PATH'] ?? '').split(path.delimiter).filter((one) => one !== ''),
+    ...(env['PATH'] ?? '').split(path.delimiter).filter((one) => one !== ''),
     path.join(folder, 'usr', 'bin'),
   ];
   const areThere = () =>
     TOOLS.every((tool) => folders.some((one) => isExecutable(path.join(one, tool))));
-  if (!areThere()) await unpackByApt(PACKAGES, folder, setUp);
-  return areThere() ? 'promtool and amtool' : 'no promtool and amtool';
+  const isAsked = Boolean(env['CI']) || extra.includes(WITH_PROMETHEUS);
+  if (!areThere() && isAsked) await unpackByApt(PACKAGES, folder, setUp);
+  return areThere() ? 'promtool' : `no promtool (npm run setup -- ${WITH_PROMETHEUS} gets it)`;
 }
 
 /** @param {string} file */

@@ -117,6 +117,9 @@ it('carries a job on when its worker is killed, and its reader sees one text', a
     attempt: number;
   };
   expect(record.attempt).toBe(2);
+  const [worker = ''] = await opsUrls(stack, /^worker-fast/);
+  const { samples } = await scrape(`${worker}/metrics`);
+  expect(samples.find(({ name }) => name === 'qarr_jobs_stalled_total')?.value).toBe(1);
   expect(record.result.continued).toBe(1);
   expect(textOf(seen)).toBe(record.result.text);
   // The text of a simulator is a function of its prompt: nobody disturbed this one.
@@ -176,17 +179,21 @@ function textOf(events: readonly SseEvent[]): string {
 
 /** The metrics of every process of ours, and of every engine. */
 async function scrapeAll(stack: Stack): Promise<Page[]> {
-  const names = Object.keys(await stack.pids()).filter((name) => /^(api|batch|worker)/.test(name));
-  const opsPorts = await Promise.all(
-    names.map(async (name) => /"ops_port":(\d+)/.exec(await stack.log(name))?.[1]),
-  );
   const { tiers } = (await (await fetch(`${stack.baseUrl}/v1/tiers`)).json()) as {
     tiers: { workers: { upstream: string }[] }[];
   };
   const engines = tiers.flatMap(({ workers }) => workers.map(({ upstream }) => upstream));
-  const urls = [...opsPorts.map((port) => `http://127.0.0.1:${port}`), ...engines];
+  const urls = [...(await opsUrls(stack, /^(api|batch|worker)/)), ...engines];
   expect(urls).toHaveLength(8);
   return Promise.all(urls.map((url) => scrape(`${url}/metrics`)));
+}
+
+/** Of the processes that run under such names now. */
+async function opsUrls(stack: Stack, names: RegExp): Promise<string[]> {
+  const running = Object.keys(await stack.pids()).filter((name) => names.test(name));
+  const logs = await Promise.all(running.map((name) => stack.log(name)));
+  const ports = logs.map((log) => [...log.matchAll(/"ops_port":(\d+)/g)].at(-1)?.[1]);
+  return ports.map((port) => `http://127.0.0.1:${port}`);
 }
 
 /** What rules and dashboards ask for and no process tells. */
@@ -219,7 +226,9 @@ function unanswered(pages: readonly Page[]): string[] {
 function undocumented(pages: readonly Page[]): string[] {
   const { labels, values } = readMetricsPage();
   const families = new Set(labels.keys());
-  const ours = pages.flatMap(({ samples }) => samples.filter(({ name }) => /^qarr_/.test(name)));
+  const ours = pages.flatMap(({ samples }) =>
+    samples.filter(({ name }) => name.startsWith('qarr_')),
+  );
   expect(ours.length).toBeGreaterThan(100);
   return ours.flatMap((sample) => {
     const known = labels.get(familyOf(sample.name, families) ?? '') ?? [];

@@ -61,6 +61,19 @@ function registerTierGauges(
     },
   });
   addGauge({
+    name: 'qarr_jobs_running',
+    help: 'Jobs that run, by class',
+    labelNames: ['tier', 'class'] as const,
+    registers,
+    collect() {
+      for (const { name, load } of snapshots()) {
+        for (const jobClass of jobClassSchema.options) {
+          this.set({ tier: name, class: jobClass }, load.running[jobClass].jobs);
+        }
+      }
+    },
+  });
+  addGauge({
     name: 'qarr_queue_alert',
     help: 'The queue-depth alert of a tier: 1 while it is raised',
     labelNames: ['tier'] as const,

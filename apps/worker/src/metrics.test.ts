@@ -21,6 +21,17 @@ it('is documented, metric by metric, and nothing else is', () => {
   expect(documented.toSorted()).toEqual(own.map(unpadded).toSorted());
 });
 
+it('has every outcome from the start, so that the first of its kind is an increase', async () => {
+  const { registry } = createWorkerMetrics({
+    tier: 'fast',
+    slots: () => ({ running: 0, free: 0, batch: 0 }),
+  });
+  const page = await registry.metrics();
+  expect(page).toContain('qarr_jobs_total{tier="fast",class="batch",outcome="failed"} 0');
+  expect(page).toContain('qarr_jobs_stalled_total{tier="fast"} 0');
+  expect(page).toContain('qarr_retries_total{tier="fast",burns="try"} 0');
+});
+
 function unpadded(row: string): string {
   return row.replaceAll(/ {2,}/g, ' ');
 }

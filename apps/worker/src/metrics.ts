@@ -2,6 +2,7 @@
 import { createProcessRegistry } from '@qarr/process';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
+import { TERMINAL_STATES, jobClassSchema } from '@qarr/router-core';
 import type { BreakerName, JobClass, TerminalEvent, UpstreamStatus } from '@qarr/router-core';
 import type { Burns, ClaimedJob } from '@qarr/job-store';
 
@@ -52,6 +53,10 @@ export function createWorkerMetrics({
     labelNames: ['tier', 'class', 'outcome'] as const,
     registers,
   });
+  // So that the first of its kind is an increase.
+  for (const jobClass of jobClassSchema.options) {
+    for (const outcome of TERMINAL_STATES) jobs.inc({ tier, class: jobClass, outcome }, 0);
+  }
   const queueWait = histogram('qarr_queue_wait_seconds', 'From submission to the first start');
   const ttft = histogram('qarr_ttft_seconds', 'From the start of an attempt to its first text');
   const interToken = histogram('qarr_inter_token_seconds', 'Between two pieces of text');
@@ -89,6 +94,7 @@ export function createWorkerMetrics({
     labelNames: ['tier', 'burns'] as const,
     registers,
   });
+  for (const burns of ['try', 'spare'] as const) retries.inc({ tier, burns }, 0);
   const stalled = new Counter({
     name: 'qarr_jobs_stalled_total',
     help: 'Jobs whose worker died or stood still, found and given back by this worker',
