@@ -232,7 +232,8 @@ it('waits for a file store that takes nothing, and loses nothing', async () => {
   await writeFile(objects, '');
   await waitUntil('the runner says so', () =>
     leader.logs.some(
-      ({ batch, msg }) => batch === id && msg === 'finished lines wait for the file store',
+      ({ batch_id: batch, msg }) =>
+        batch === id && msg === 'finished lines wait for the file store',
     ),
   );
   // One that nobody could read in all of its time is not left for ever.
@@ -294,8 +295,10 @@ it('hands batches over when it stops, and is replaced when it is killed: nothing
     chatLine('routed', { model: 'auto', messages: [{ role: 'user', content: CODE }] }),
   ]);
   await untilCompleted(id, 20);
+  await waitUntil('both are worked on', async () => {
+    return (await world.get(moved.id)).state === 'in_progress';
+  });
   expect(await leader.stop()).toBe(0);
-  expect((await world.get(moved.id)).state).toBe('in_progress');
   // Nobody has to wait for the end of its lease.
   const { batchRuns } = world.store;
   expect(await batchRuns.lease('a test')).not.toBeNull();

@@ -25,6 +25,8 @@ import type { FileRecords } from './file-records.ts';
 import { createFollowers } from './followers.ts';
 import type { Followers } from './followers.ts';
 import { createIdempotency } from './idempotency.ts';
+import { createJobChanges } from './job-changes.ts';
+import type { OnChange } from './job-changes.ts';
 import { createKeys, queueOf } from './keys.ts';
 import { createLedger } from './ledger.ts';
 import { createMove } from './move.ts';
@@ -132,6 +134,7 @@ export async function createProducerStore({
   replicaLostMs = REPLICA_LOST_MS,
   alertPerWorker = ALERT_PER_WORKER,
   passEveryMs,
+  onChange,
   onError,
 }: {
   redisUrl: string;
@@ -156,6 +159,8 @@ export async function createProducerStore({
   alertPerWorker?: number;
   /** Between two rounds of the sweep over all there is. */
   passEveryMs?: number;
+  /** A job has ended by a call of this store, by its sweep, or was deleted. */
+  onChange?: OnChange;
   onError: (error: Error) => void;
 }): Promise<ProducerStore> {
   const keys = createKeys(root);
@@ -179,7 +184,8 @@ export async function createProducerStore({
   const apiKeys = createApiKeys({ redis, keys });
   const lines = createBatchLines({ redis, keys });
   const closing = createClosing({ redis, keys, index, lines, queues, ledger, quotas, webhooks });
-  const deletion = createDeletion({ redis, keys, closing, onError });
+  const changes = createJobChanges({ redis, keys, onChange, onError });
+  const deletion = createDeletion({ redis, keys, closing, changes, onError });
   const listing = createListing({ redis, keys, lines, onError });
   const replicas = createReplicas({
     redis,
@@ -198,6 +204,7 @@ export async function createProducerStore({
     index,
     lines,
     replicas,
+    changes,
     mendAfterMs,
     passEveryMs,
     onError,
@@ -267,8 +274,8 @@ export async function createProducerStore({
         keys: [keys.job(jobId), keys.log(jobId)],
         args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun],
       }),
-    )) as ['gone'] | [JobState, cancelAt: number];
-    const [state, cancelAt] = reply;
+    )) as ['gone'] | [JobState, cancelAt: number, hasEnded: 0 | 1];
+    const [state, cancelAt, hasEnded] = reply;
     if (state === 'gone') {
       // It was bound before it should have been written, and was not.
       await replicas.unbind(jobId).catch(onError);
@@ -284,6 +291,7 @@ export async function createProducerStore({
         ]),
       );
     }
+    if (hasEnded === 1) await changes.tell(jobId, 'cancelled');
     // It will not run in any case; this only tidies up, and the sweep does it again.
     if (state === 'cancelled') await closing.close(jobId).catch(onError);
     return state;

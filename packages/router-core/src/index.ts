@@ -28,6 +28,7 @@ export type {
   IdempotencyKey,
   JobClass,
   JobQuota,
+  JobChange,
   JobRecord,
   JobResult,
   JobState,

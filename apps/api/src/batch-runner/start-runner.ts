@@ -6,8 +6,10 @@ import {
   createErrorLog,
   createLogger,
   createStopper,
+  logJobChange,
   requireSafeRedis,
   startOpsServer,
+  startTracing,
   within,
 } from '@qarr/process';
 import type { Running } from '@qarr/process';
@@ -35,6 +37,8 @@ export async function startRunner(): Promise<Running> {
   const config = readConfig();
   const log = createLogger({ name: 'batch-runner', level: config.logLevel });
   const stopper = createStopper();
+  const tracing = await startTracing(config.tracing, { service: 'qarr-batch-runner', log });
+  stopper.add(() => tracing.stop());
   const tiers = config.deployment.tiers.map(({ name }) => name);
   const runnerId = randomUUID();
 
@@ -45,6 +49,7 @@ export async function startRunner(): Promise<Running> {
     retention: config.retention,
     memoryPercentMax: config.memoryPercentMax,
     alertPerWorker: config.depthAlertPerWorker,
+    onChange: (change) => logJobChange(log, change),
     onError: createErrorLog(log, 'redis'),
   });
   stopper.add(() => store.stop());
@@ -82,6 +87,7 @@ export async function startRunner(): Promise<Running> {
     validations: createOwnerTurns(VALIDATIONS_AT_ONCE),
     config,
     metrics,
+    tracing,
     log,
     activeMax: config.activeMax,
   };
