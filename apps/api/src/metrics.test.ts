@@ -52,6 +52,17 @@ it('shows what is still to be done as it is now, and as it was while nobody can 
   ]);
 });
 
+it('counts what the store has ended by itself, and no other change', async () => {
+  const metrics = createApiMetrics({ snapshots: () => [], webhookBacklog: async () => 0 });
+  for (const to of ['queued', 'rerouted', 'expired', 'deleted'] as const) {
+    metrics.changed({ tier: 'fast', class: 'batch', to });
+  }
+  const page = await metrics.registry.metrics();
+  expect(page.match(/^qarr_jobs_total.*/gm)).toEqual([
+    'qarr_jobs_total{tier="fast",class="batch",outcome="expired"} 1',
+  ]);
+});
+
 it('counts uploads and rounds of the sweep by how they end', async () => {
   const metrics = createApiMetrics({ snapshots: () => [], webhookBacklog: async () => 0 });
   const refused = Promise.reject(new Error('no'));

@@ -1,7 +1,7 @@
 /** What the API counts. Names and labels are bounded. */
-import { createProcessRegistry } from '@qarr/process';
+import { createJobEnds, createProcessRegistry } from '@qarr/process';
 import { ERROR_TABLE } from '@qarr/router-core';
-import type { ErrorCode, Rerouted } from '@qarr/router-core';
+import type { ErrorCode, JobChange, Rerouted } from '@qarr/router-core';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { registerSystemGauges } from './system-gauges.ts';
@@ -21,6 +21,8 @@ export interface ApiMetrics {
   /** From the arrival of a request to its refusal for want of capacity, in milliseconds. */
   refusalTook(ms: number): void;
   cached(tier: string): void;
+  /** The store has changed a job: counted if that is its end. */
+  readonly changed: (change: Pick<JobChange, 'tier' | 'class' | 'to'>) => void;
   streamOpened(): void;
   streamClosed(): void;
   webhook(outcome: WebhookOutcome): void;
@@ -69,6 +71,7 @@ export function createApiMetrics({
     labelNames: ['tier'] as const,
     registers,
   });
+  const changed = createJobEnds(registers);
   const connections = new Gauge({
     name: 'qarr_sse_connections',
     help: 'Open event streams',
@@ -121,6 +124,7 @@ export function createApiMetrics({
     refused: (code) => refused.inc({ code }),
     refusalTook: (ms) => refusal.observe(ms / 1_000),
     cached: (tier) => cached.inc({ tier }),
+    changed,
     streamOpened: () => connections.inc(),
     streamClosed: () => connections.dec(),
     webhook: (outcome) => webhooks.inc({ outcome }),

@@ -1,9 +1,14 @@
 /** What a worker counts. Names and labels are bounded; times are in seconds. */
-import { createProcessRegistry } from '@qarr/process';
+import { createJobEnds, createProcessRegistry } from '@qarr/process';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
-import { TERMINAL_STATES, jobClassSchema } from '@qarr/router-core';
-import type { BreakerName, JobClass, TerminalEvent, UpstreamStatus } from '@qarr/router-core';
+import type {
+  BreakerName,
+  JobChange,
+  JobClass,
+  TerminalEvent,
+  UpstreamStatus,
+} from '@qarr/router-core';
 import type { Burns, ClaimedJob } from '@qarr/job-store';
 
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -13,6 +18,8 @@ export interface WorkerMetrics {
   started(job: ClaimedJob): void;
   firstToken(ms: number): void;
   nextToken(ms: number): void;
+  /** The store has changed a job by itself: counted if that is its end. */
+  readonly changed: (change: Pick<JobChange, 'tier' | 'class' | 'to'>) => void;
   ended(end: { event: TerminalEvent; class: JobClass }): void;
   /** A job is tried again; `burns` is what the failed attempt has cost it. */
   retried(burns: Burns): void;
@@ -47,16 +54,7 @@ export function createWorkerMetrics({
   const registry = createProcessRegistry({ component: 'worker', pingRedis });
   const registers = [registry];
 
-  const jobs = new Counter({
-    name: 'qarr_jobs_total',
-    help: 'Jobs that ended, by outcome',
-    labelNames: ['tier', 'class', 'outcome'] as const,
-    registers,
-  });
-  // So that the first of its kind is an increase.
-  for (const jobClass of jobClassSchema.options) {
-    for (const outcome of TERMINAL_STATES) jobs.inc({ tier, class: jobClass, outcome }, 0);
-  }
+  const countEnd = createJobEnds(registers, { tiers: [tier] });
   const queueWait = histogram('qarr_queue_wait_seconds', 'From submission to the first start');
   const ttft = histogram('qarr_ttft_seconds', 'From the start of an attempt to its first text');
   const interToken = histogram('qarr_inter_token_seconds', 'Between two pieces of text');
@@ -132,11 +130,12 @@ export function createWorkerMetrics({
       interToken.observe({ tier }, ms / 1_000);
     },
     ended({ event, class: jobClass }) {
-      jobs.inc({ tier, class: jobClass, outcome: event.type });
+      countEnd({ tier, class: jobClass, to: event.type });
       if (event.usage === null) return;
       tokens.inc({ tier, kind: 'prompt' }, event.usage.prompt_tokens);
       tokens.inc({ tier, kind: 'completion' }, event.usage.completion_tokens);
     },
+    changed: countEnd,
     retried(burns) {
       retries.inc({ tier, burns });
     },
