@@ -15,8 +15,8 @@ const JOB_BYTES = 4_096;
 
 export interface RedisMemory {
   readonly usedBytes: number;
-  /** Above it no job is admitted. */
-  readonly limitBytes: number;
+  /** Above it no job is admitted; null where Redis has no limit. */
+  readonly limitBytes: number | null;
 }
 
 export interface MemoryGuard {
@@ -25,7 +25,7 @@ export interface MemoryGuard {
    * is written, or is not.
    */
   admit(contentBytes: number): Promise<() => void>;
-  /** The last reading; null when Redis has no limit, or has not been asked. */
+  /** The last reading; null when Redis has not been asked. */
   latest(): RedisMemory | null;
   refresh(): Promise<void>;
 }
@@ -38,7 +38,7 @@ export function createMemoryGuard({
   /** Of Redis's `maxmemory`. */
   percentMax: number;
 }): MemoryGuard {
-  let latest: RedisMemory | null | undefined;
+  let latest: RedisMemory | null = null;
   let underWay: Promise<unknown> = Promise.resolve();
   let next: Promise<void> | null = null;
   let admittedBytes = 0;
@@ -49,7 +49,7 @@ export function createMemoryGuard({
     const limitBytes = (number('maxmemory') * percentMax) / 100;
     // Buffers that Redis does not count against its limit either.
     const usedBytes = number('used_memory') - number('mem_not_counted_for_evict');
-    latest = limitBytes === 0 ? null : { usedBytes, limitBytes };
+    latest = { usedBytes, limitBytes: limitBytes === 0 ? null : limitBytes };
   }
 
   /** A reading that begins after this call; one serves all who wait for it. */
@@ -64,13 +64,14 @@ export function createMemoryGuard({
   }
 
   return {
-    latest: () => latest ?? null,
+    latest: () => latest,
     refresh,
     async admit(contentBytes) {
       // Whether there is a limit at all is looked at by whoever refreshes now and then.
-      if (latest !== null) await refresh();
+      if (latest?.limitBytes !== null) await refresh();
       const bytes = contentBytes + JOB_BYTES;
-      if (latest && latest.usedBytes + admittedBytes + bytes > latest.limitBytes) {
+      const { usedBytes = 0, limitBytes = null } = latest ?? {};
+      if (limitBytes !== null && usedBytes + admittedBytes + bytes > limitBytes) {
         throw new QarrError('storage_full');
       }
       admittedBytes += bytes;
