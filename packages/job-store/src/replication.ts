@@ -63,7 +63,9 @@ export async function createReplication({
   let next: Promise<Reading> | null = null;
 
   async function read(): Promise<Reading> {
-    const readings = await Promise.all(primariesOf(redis).map(readOne));
+    const primaries = primariesOf(redis);
+    if (primaries.length === 0) throw new Error('No master is known');
+    const readings = await Promise.all(primaries.map(readOne));
     const histories = readings.map(({ histories: one }) => one).toSorted();
     latest = histories.join(' ');
     return { histories: latest, replicas: Math.min(...readings.map(({ replicas }) => replicas)) };
