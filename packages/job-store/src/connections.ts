@@ -120,8 +120,8 @@ export function serverOptions(address: Exclude<RedisAddress, { kind: 'cluster' }
     sentinelPassword: address.sentinelPassword,
     sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
     sentinelRetryStrategy: retryStrategy,
-    // They say when there is another primary, also to those whose former one still answers.
-    failoverDetector: true,
+    // Not its `failoverDetector`: one that outlives its connection ends the next one for good. Sentinels
+    // close the connections to a primary that they make a replica.
     enableTLSForSentinelMode: address.tls,
     ...(address.tls ? { sentinelTLS: {} } : {}),
     ...access,
