@@ -139,6 +139,7 @@ function startAttempt({
         },
       run: engine.run,
       running,
+      isDraining: () => false,
       random: () => 0.5,
       retries,
       log: createLogger({ name: 'test', level: 'silent' }),

@@ -52,6 +52,8 @@ export interface ProcessJobDeps {
   ) => Promise<EngineOutcome>;
   /** By the ids of their jobs. */
   readonly running: Map<string, RunningAttempt>;
+  /** Whether this worker is stopping. */
+  readonly isDraining: () => boolean;
   readonly random: () => number;
   readonly retries: Retries;
   readonly log: Logger;
@@ -120,6 +122,7 @@ async function runClaimed({
       tokensMade,
       answer,
       stop: stopping.reason,
+      isDraining: deps.isDraining(),
       random: deps.random,
     });
     return await carryOut(conclusion, {
