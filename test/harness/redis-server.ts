@@ -44,11 +44,24 @@ async function startContainer(): Promise<RedisServer | null> {
   }
 }
 
-/** Starts the local binary as a process that tests may also freeze or kill. */
+export interface RedisProcess extends RedisServer {
+  readonly port: number;
+  readonly pid: number;
+}
+
+/**
+ * Starts the local binary as a process that tests may also freeze or kill. `settings` are beyond what
+ * every server of ours has.
+ */
 export async function startRedisServer({
   port,
   dir,
-}: { port?: number; dir?: string } = {}): Promise<RedisServer & { pid: number; port: number }> {
+  settings = {},
+}: {
+  port?: number;
+  dir?: string;
+  settings?: Record<string, string | number>;
+} = {}): Promise<RedisProcess> {
   const usedPort = port ?? (await freePort());
   const usedDir = dir ?? (await mkdtemp(join(tmpdir(), 'qarr-redis-')));
   const options = {
@@ -59,8 +72,27 @@ export async function startRedisServer({
     appendfsync: 'everysec',
     save: '',
     'maxmemory-policy': 'noeviction',
+    ...settings,
   };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const server = await startRedisProcess({ args, port: usedPort });
+  return {
+    ...server,
+    async stop() {
+      await server.stop();
+      if (dir === undefined) await rm(usedDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The binary with just these arguments, from when it answers on its port. `stop` is SIGKILL. */
+export async function startRedisProcess({
+  args,
+  port,
+}: {
+  args: readonly string[];
+  port: number;
+}): Promise<RedisProcess> {
   // The shell ends the server when this process is gone, however it went; and waits until its port is free.
   const script = 'redis-server "$@" >/dev/null & echo $!; cat; kill -9 $!; wait $!';
   const child = spawn('sh', ['-c', script, 'sh', ...args], { stdio: ['pipe', 'pipe', 'ignore'] });
@@ -69,16 +101,15 @@ export async function startRedisServer({
     child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString('utf8')));
   });
   const pid = Number(await firstLine);
-  const url = `redis://127.0.0.1:${usedPort}`;
+  const url = `redis://127.0.0.1:${port}`;
   await untilPong(url);
   return {
     url,
-    port: usedPort,
+    port,
     pid,
     async stop() {
       child.stdin.end();
       await exited;
-      if (dir === undefined) await rm(usedDir, { recursive: true, force: true });
     },
   };
 }
