@@ -43,6 +43,8 @@ export interface Phase {
   readonly workers: number;
   readonly fromMs: number;
   readonly toMs: number;
+  /** Jobs in the work of each engine, at the first moment at which none had a free slot. */
+  readonly settled: readonly number[];
   /** Jobs in work, each time it was looked. */
   readonly inWork: readonly number[];
   /** Whether a Redis was killed meanwhile. */
@@ -104,7 +106,7 @@ async function runPhase(
   { plan, size, isMiddle }: { plan: ScalePlan; size: number; isMiddle: boolean },
 ): Promise<Phase> {
   await world.resize(size, plan.ending);
-  await untilAllSlotsWork(world, plan.slots);
+  const settled = await untilAllSlotsWork(world, plan.slots);
   const inWork: number[] = [];
   const fromMs = performance.now();
   const { failover } = world.redis;
@@ -122,16 +124,16 @@ async function runPhase(
     await untilAllSlotsWork(world, plan.slots);
   }
   await watch(fromMs + plan.phaseMs);
-  return { workers: size, fromMs, toMs: performance.now(), inWork, hasFailover };
+  return { workers: size, fromMs, toMs: performance.now(), settled, inWork, hasFailover };
 }
 
 /** Every pod has as many jobs as it takes. */
-async function untilAllSlotsWork({ pods }: ScaleWorld, slots: number): Promise<void> {
-  await waitUntil(
+async function untilAllSlotsWork({ pods }: ScaleWorld, slots: number): Promise<number[]> {
+  return waitUntil(
     `all slots of ${pods.length} workers have a job`,
     async () => {
       const perPod = await Promise.all(pods.map((pod) => pod.running()));
-      return perPod.every((count) => count >= slots);
+      return perPod.every((count) => count >= slots) ? perPod : null;
     },
     { timeoutMs: SETTLED_MS, everyMs: 20 },
   );

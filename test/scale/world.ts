@@ -3,7 +3,7 @@
  * in a pod. All are real processes; what a worker may run at once is bounded, so that more workers are what
  * makes it faster.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createHistory } from '../chaos/history.ts';
@@ -19,10 +19,10 @@ const TIER = 'fast';
 const READY_TIMEOUT_MS = 60_000;
 
 /**
- * How a pod ends. `orderly`: its engine ends after its worker, as a sidecar does. `engine-first`: the
- * engine is gone when the worker is told. `killed`: both at once, as when a machine dies.
+ * How a pod ends. `orderly`: its engine is told after its worker has ended, as a sidecar is. `together`:
+ * both are told at once, and the engine breaks off what runs. `killed`: both, as when a machine dies.
  */
-export const ENDINGS = ['orderly', 'engine-first', 'killed'] as const;
+export const ENDINGS = ['orderly', 'together', 'killed'] as const;
 export type Ending = (typeof ENDINGS)[number];
 
 export interface Pod {
@@ -41,7 +41,7 @@ export interface ScaleWorld {
   readonly pods: readonly Pod[];
   /** Pods are started, and used, or the youngest are ended, until there are so many. */
   resize(pods: number, ending: Ending): Promise<void>;
-  /** Processes that ended by themselves, or not with 0 when they were told to. */
+  /** Processes that ended by themselves, or otherwise than they should when they were told to. */
   crashes(): string[];
   stop(options: { keepsFolder: boolean }): Promise<void>;
 }
@@ -79,6 +79,7 @@ export async function startScaleWorld({
     }),
   );
   const pods: Pod[] = [];
+  const faults: string[] = [];
   let started = 0;
 
   async function startPod(): Promise<Pod> {
@@ -107,16 +108,19 @@ export async function startScaleWorld({
     switch (ending) {
       case 'orderly':
         await worker.terminate();
-        return engine.terminate();
-      case 'engine-first':
         await engine.terminate();
-        return worker.terminate();
+        break;
+      case 'together':
+        await Promise.all([engine.terminate(), worker.terminate()]);
+        break;
       case 'killed':
         await Promise.all([engine.kill(), worker.kill()]);
         return;
       default:
         ending satisfies never;
     }
+    const left = await leftBy(join(folder, `${worker.name}.log`));
+    if (left !== 0) faults.push(`${worker.name} has ended with ${left ?? 'unknown'} jobs in hand`);
   }
 
   await Promise.all(apis.map((api) => api.start()));
@@ -131,14 +135,16 @@ export async function startScaleWorld({
       pods.push(...(await Promise.all(Array.from({ length: missing }, startPod))));
       await Promise.all(ended.map((pod) => endPod(pod, ending)));
     },
-    crashes: () =>
-      history.entries.flatMap((entry) => {
+    crashes() {
+      const ends = history.entries.flatMap((entry) => {
         if (entry.t !== 'process' || entry.event === 'started') return [];
         const { name, event, code } = entry;
         // Who was killed has no exit code.
         const isWell = event === 'ended' && (code === 0 || code === 'SIGKILL');
         return isWell ? [] : [`${name}: ${event} with ${code}`];
-      }),
+      });
+      return [...faults, ...ends];
+    },
     async stop({ keepsFolder }) {
       const members = [...pods.flatMap(({ worker, engine }) => [worker, engine]), ...apis];
       await Promise.all(members.map((member) => member.kill()));
@@ -152,4 +158,11 @@ async function workingAt({ url, pid }: Member): Promise<number> {
   if (pid === null) return 0;
   const state = (await (await fetch(`${url}/_sim/state`)).json()) as { running: number };
   return state.running;
+}
+
+/** How many queue entries a worker still had when it had drained; null where it does not say. */
+async function leftBy(logFile: string): Promise<number | null> {
+  const log = await readFile(logFile, 'utf8');
+  const drained = log.split('\n').findLast((line) => line.includes('"msg":"drained"'));
+  return drained === undefined ? null : (JSON.parse(drained) as { left: number }).left;
 }
