@@ -1,0 +1,59 @@
+/** Jobs of a known size. */
+import { waitUntil } from '../../harness/wait-until.ts';
+
+const AT_ONCE = 32;
+/** Nobody may be there to take them. */
+const QUEUE_TIMEOUT_MS = 86_400_000;
+const OVER_WITHIN_MS = 600_000;
+
+export interface JobSize {
+  readonly promptBytes: number;
+  readonly tokens: number;
+}
+
+/** Returns their ids when all are acknowledged. */
+export async function submitJobs(
+  base: string,
+  { count, promptBytes, tokens }: JobSize & { count: number },
+): Promise<string[]> {
+  const numbers = Array.from({ length: count }, (_, index) => index).values();
+  const ids: string[] = [];
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      for (const number of numbers) {
+        const response = await fetch(`${base}/v1/jobs`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({
+            prompt: `${number} `.padEnd(promptBytes, 'words of a prompt '),
+            tier: 'fast',
+            fallback: 'none',
+            max_tokens: tokens,
+            ignore_eos: true,
+            queue_timeout_ms: QUEUE_TIMEOUT_MS,
+          }),
+        });
+        const { id } = (await response.json()) as { id?: string };
+        if (id === undefined) throw new Error(`A job was answered with ${response.status}`);
+        ids.push(id);
+      }
+    }),
+  );
+  return ids;
+}
+
+/** Waits until all of these are completed. */
+export async function untilCompleted(base: string, ids: readonly string[]): Promise<void> {
+  for (const id of ids) {
+    await waitUntil(
+      `${id} is completed`,
+      async () => {
+        const { status } = (await (await fetch(`${base}/v1/jobs/${id}`)).json()) as {
+          status: string;
+        };
+        return status === 'completed';
+      },
+      { timeoutMs: OVER_WITHIN_MS, everyMs: 200 },
+    );
+  }
+}

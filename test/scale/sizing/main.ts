@@ -1,0 +1,160 @@
+/**
+ * `npm run sizing`: what jobs and streams take, as the table of `docs/operations.md`. Real processes and a
+ * Redis of its own; a few minutes. The figures are those of this machine and Node.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { say } from '../../harness/command.ts';
+import { waitUntil } from '../../harness/wait-until.ts';
+import { measureIdleStreams } from '../../soak/idle-streams.ts';
+import { figuresOf } from '../../soak/process-figures.ts';
+import { startScaleWorld } from '../world.ts';
+import type { ScaleWorld } from '../world.ts';
+import { submitJobs, untilCompleted } from './jobs.ts';
+import { watchRedisMemory } from './redis-memory.ts';
+import type { RedisMemory } from './redis-memory.ts';
+
+const PROMPTS_BYTES = [100, 1_000, 10_000] as const;
+const SHORT_PROMPT_BYTES = 100;
+const ANSWER_TOKENS = 200;
+const HEARTBEAT_MS = 1_000;
+const HEARTBEATS = 3;
+/** Jobs at once in the worker. */
+const SLOTS = 128;
+/** Slow engines, so that many jobs run at once for a while. */
+const SLOW = 4;
+const LONG_TOKENS = 400;
+const WARM_UP_TOKENS = 5;
+
+const { values } = parseArgs({
+  options: {
+    jobs: { type: 'string', default: '1000' },
+    streams: { type: 'string', default: '2000' },
+  },
+});
+const jobs = Number(values.jobs);
+const streams = Number(values.streams);
+if (!(jobs >= 100 && jobs <= 5_000 && streams >= 100 && streams <= 10_000)) {
+  process.stderr.write('sizing: --jobs takes 100 to 5000, --streams 100 to 10000\n');
+  process.exit(2);
+}
+
+const rows: [what: string, bytes: number][] = [];
+await inWorld({ timeScale: 1, measure: measureWaiting });
+await inWorld({ timeScale: 0, measure: measureKept });
+await inWorld({ timeScale: SLOW, measure: measureRunning });
+say(`\n| what | KB |\n| --- | --- |`);
+for (const [what, bytes] of rows) say(`| ${what} | ${(bytes / 1_000).toFixed(1)} |`);
+
+interface Measured {
+  readonly world: ScaleWorld;
+  readonly api: { readonly url: string; readonly opsUrl: string; readonly port: number };
+  readonly memory: RedisMemory;
+}
+
+async function inWorld({
+  timeScale,
+  measure,
+}: {
+  timeScale: number;
+  measure: (measured: Measured) => Promise<void>;
+}): Promise<void> {
+  const world = await startScaleWorld({
+    redis: 'single',
+    apis: 1,
+    slots: SLOTS,
+    timeScale,
+    drainMs: 0,
+  });
+  const memory = watchRedisMemory(world.redis.url);
+  try {
+    const url = world.apis[0]?.url ?? '';
+    const opsUrl = await opsUrlOf(world, 'api-1');
+    await measure({ world, memory, api: { url, opsUrl, port: Number(new URL(url).port) } });
+  } finally {
+    memory.stop();
+    await world.stop({ keepsFolder: false });
+  }
+}
+
+/** Without a worker: everything waits. The first use of everything is not what a job costs. */
+async function measureWaiting({ api, memory }: Measured): Promise<void> {
+  const tokens = ANSWER_TOKENS;
+  await submitJobs(api.url, { count: jobs, promptBytes: SHORT_PROMPT_BYTES, tokens });
+  for (const promptBytes of PROMPTS_BYTES) {
+    const size = { promptBytes, tokens: ANSWER_TOKENS };
+    const perJob = await growthOf(memory, jobs, () =>
+      submitJobs(api.url, { ...size, count: jobs }),
+    );
+    note(`Redis, per waiting job with a prompt of ${promptBytes / 1_000} KB`, perJob);
+  }
+  const { before, watched } = await measureIdleStreams(
+    { api },
+    { streams, jobs: 'one', heartbeats: HEARTBEATS, heartbeatMs: HEARTBEAT_MS },
+  );
+  note('API, resident, without streams', before.residentBytes);
+  note(
+    'API, resident, per idle stream',
+    (watched.residentBytesMax - before.residentBytes) / streams,
+  );
+}
+
+/** By an engine that takes no time: what is left when jobs are over. */
+async function measureKept({ world, api, memory }: Measured): Promise<void> {
+  await world.resize(1, 'killed');
+  const size = { promptBytes: SHORT_PROMPT_BYTES, tokens: ANSWER_TOKENS };
+  await untilCompleted(api.url, await submitJobs(api.url, { ...size, count: SLOTS }));
+  let ids: readonly string[] = [];
+  const perJob = await growthOf(memory, jobs, async () => {
+    ids = await submitJobs(api.url, { ...size, count: jobs });
+    await untilCompleted(api.url, ids);
+  });
+  const logBytes = await memory.keyBytes(`qarr:{${ids[0]}}:log`);
+  note(`Redis, per job of ${ANSWER_TOKENS} tokens that has ended, with its log`, perJob);
+  note('Redis, the log of it', logBytes);
+}
+
+async function measureRunning({ world, api }: Measured): Promise<void> {
+  await world.resize(1, 'killed');
+  const opsUrl = await opsUrlOf(world, 'worker-1');
+  const size = { promptBytes: SHORT_PROMPT_BYTES, tokens: LONG_TOKENS };
+  const warmUp = await submitJobs(api.url, { ...size, tokens: WARM_UP_TOKENS, count: SLOTS });
+  await untilCompleted(api.url, warmUp);
+  const before = await figuresOf({ opsUrl });
+  await submitJobs(api.url, { ...size, count: 2 * SLOTS });
+  // The worker feels its way to what the engine takes.
+  const running = await waitUntil(
+    'most slots have a job',
+    async () => {
+      const count = (await world.pods[0]?.running()) ?? 0;
+      return count >= SLOTS / 2 ? count : null;
+    },
+    { timeoutMs: 60_000, everyMs: 50 },
+  );
+  const grown = (await figuresOf({ opsUrl })).residentBytes - before.residentBytes;
+  note('worker, resident, without jobs', before.residentBytes);
+  note('worker, resident, per running job', grown / running);
+}
+
+async function growthOf(
+  memory: RedisMemory,
+  count: number,
+  act: () => Promise<unknown>,
+): Promise<number> {
+  const before = await memory.usedBytes();
+  await act();
+  return ((await memory.usedBytes()) - before) / count;
+}
+
+function note(what: string, bytes: number): void {
+  rows.push([what, bytes]);
+  say(`${what}: ${Math.round(bytes)} bytes`);
+}
+
+/** As it said when it started. */
+async function opsUrlOf({ folder }: ScaleWorld, name: string): Promise<string> {
+  const log = await readFile(join(folder, `${name}.log`), 'utf8');
+  const [, port] = /"ops_port":(\d+)/.exec(log) ?? [];
+  return `http://127.0.0.1:${port}`;
+}
