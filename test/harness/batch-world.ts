@@ -17,6 +17,7 @@ import { QarrError, contentOf, isBatchOver } from '@qarr/router-core';
 import type { BatchRecord, NewBatch } from '@qarr/router-core';
 import { COMPILE_CACHE } from './compile-cache.ts';
 import { startRedisServer } from './redis-server.ts';
+import type { RedisServer } from './redis-server.ts';
 import { waitUntil } from './wait-until.ts';
 
 const TIERS = ['fast', 'balanced', 'precise'];
@@ -82,7 +83,8 @@ export async function startBatchWorld({
 }: {
   engineFlags?: readonly string[];
   environment?: Environment;
-  starting?: ReturnType<typeof startRedisServer>;
+  /** Any Redis that `REDIS_URL` may name. */
+  starting?: Promise<RedisServer & { pid?: number }>;
 } = {}): Promise<BatchWorld> {
   const stops: (() => Promise<unknown>)[] = [];
   const redis = await starting;
@@ -127,7 +129,7 @@ export async function startBatchWorld({
     files,
     folder,
     redisUrl,
-    redisPid: redis.pid,
+    redisPid: redis.pid ?? 0,
     startRunner: (env = {}) =>
       start([apps('api/src/batch-runner/main.ts')], 'batch runner started', { ...shared, ...env }),
     startWorker: (tier, env = {}) =>

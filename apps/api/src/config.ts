@@ -26,6 +26,11 @@ export const environmentSchema = z.object({
   QARR_REDIS_MEMORY_PERCENT: wholeNumber(1, 100)
     .default(80)
     .describe("Above so much of Redis's maxmemory no job is admitted"),
+  QARR_REDIS_REPLICAS_MIN: wholeNumber(0, 100)
+    .default(0)
+    .describe(
+      'What is submitted is accepted once so many replicas of Redis have it; otherwise it is answered with `not_replicated`',
+    ),
   QARR_BODY_BYTES_MAX: wholeNumber(1_024, 1_073_741_824)
     .default(10_485_760)
     .describe('Largest body of a request, in bytes'),
@@ -110,6 +115,8 @@ export interface ApiConfig {
   readonly redisUrl: string;
   readonly allowVolatileRedis: boolean;
   readonly memoryPercentMax: number;
+  /** So many replicas of Redis must have what is accepted. */
+  readonly redisReplicasMin: number;
   readonly drainMs: number;
   readonly logLevel: string;
   readonly limits: HttpLimits;
@@ -159,6 +166,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
     redisUrl: variables.REDIS_URL,
     allowVolatileRedis: variables.QARR_ALLOW_VOLATILE_REDIS,
     memoryPercentMax: variables.QARR_REDIS_MEMORY_PERCENT,
+    redisReplicasMin: variables.QARR_REDIS_REPLICAS_MIN,
     drainMs: variables.QARR_DRAIN_MS,
     logLevel: variables.LOG_LEVEL,
     limits: {

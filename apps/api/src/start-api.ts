@@ -44,6 +44,7 @@ export async function startApi(): Promise<Running> {
     replicaId: randomUUID(),
     retention: config.retention,
     memoryPercentMax: config.memoryPercentMax,
+    replicasMin: config.redisReplicasMin,
     followTickMs: config.limits.heartbeatMs,
     idempotencyTtlMs: config.idempotencyTtlMs,
     replicaLostMs: config.replicaLostMs,

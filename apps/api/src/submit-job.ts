@@ -36,6 +36,7 @@ import { admissionRequest, placeJob } from './place-job.ts';
 import type { PlaceDeps, Placed } from './place-job.ts';
 import { routeRequest } from './route-request.ts';
 import type { RouteDeps, RoutedBody, RoutedRequest } from './route-request.ts';
+import { isOutcomeUnknown, unknownBecause } from './unknown-outcome.ts';
 
 /** A place comes free when one of its jobs ends: nobody knows when. */
 const CONCURRENCY_RETRY_MS = 2_000;
@@ -281,7 +282,7 @@ function attachedTo(known: KnownSubmission): AcceptedJob {
 }
 
 function isUnknownOutcome(error: unknown): error is QarrError {
-  return error instanceof QarrError && error.code === 'queue_unavailable';
+  return error instanceof QarrError && isOutcomeUnknown(error.code);
 }
 
 /** Where the outcome is unknown, says what it is safe to do next. */
@@ -301,8 +302,8 @@ export function withAdvice(
           'The job may or may not have been accepted',
           'send it again with the same Idempotency-Key, which makes no second one',
         ];
-  return new QarrError('queue_unavailable', {
-    message: `The queue does not answer. ${outcome}: ${advice}.`,
+  return new QarrError(cause.code, {
+    message: `${unknownBecause(cause.code)} ${outcome}: ${advice}.`,
     cause,
   });
 }

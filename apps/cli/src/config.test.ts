@@ -173,7 +173,7 @@ describe('readConfig', () => {
     [{ OPS_PORT: '8080' }, 'OPS_PORT must differ from PORT (both are 8080)'],
     [
       { REDIS_URL: 'http://user:secret@redis' },
-      'REDIS_URL must be a URL that begins with redis://… or rediss://…',
+      'REDIS_URL must be a URL such as redis://127.0.0.1:6379, redis+sentinel://host:26379,host:26379/name or redis+cluster://host:6379,host:6379',
     ],
     [
       { QARR_FAST_URL: 'gpu:8000' },

@@ -1,7 +1,7 @@
 /** What `qarr up` should start: the environment and the configuration file, read once. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { createDeployment } from '@qarr/router-core';
+import { createDeployment, readRedisUrl } from '@qarr/router-core';
 import type { Deployment, RoutingPolicy, TierConfig } from '@qarr/router-core';
 import { parse } from 'yaml';
 import { badValue, messageOf } from './cli-error.ts';
@@ -95,7 +95,7 @@ export function readConfig({
     port,
     opsHost: text(env, 'OPS_HOST') ?? '127.0.0.1',
     opsPort,
-    redisUrl: url({ env, name: 'REDIS_URL', protocols: ['redis:', 'rediss:'] }),
+    redisUrl: redisUrl(env),
     configFile,
     tiers,
     simTimeScale: simTimeScale(env),
@@ -335,19 +335,12 @@ function engineUrlsIn({
   return items;
 }
 
-function url({
-  env,
-  name,
-  protocols,
-}: {
-  env: NodeJS.ProcessEnv;
-  name: string;
-  protocols: readonly string[];
-}): string | null {
-  const value = text(env, name);
+function redisUrl(env: NodeJS.ProcessEnv): string | null {
+  const value = text(env, 'REDIS_URL');
   if (value === null) return null;
-  if (isUrl(value, protocols)) return value;
-  throw badUrl(name, protocols);
+  const read = readRedisUrl(value);
+  if (read.kind === 'invalid') throw badValue(`REDIS_URL ${read.problem}`);
+  return value;
 }
 
 function isUrl(value: string, protocols: readonly string[]): boolean {

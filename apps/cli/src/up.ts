@@ -4,6 +4,7 @@
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { describeRedis } from '@qarr/router-core';
 import { startApi, waitUntilReady } from './stack/api.ts';
 import { startBatchRunner } from './stack/batch-runner.ts';
 import { createCleanup } from './processes/cleanup.ts';
@@ -17,7 +18,7 @@ import { invite } from './invitation.ts';
 import { acquireLock } from './processes/lock.ts';
 import type { Lock } from './processes/lock.ts';
 import { freePort, reachableHost, requireFreePort } from './processes/ports.ts';
-import { requireGivenRedis, startOwnRedis, withoutPassword } from './stack/redis.ts';
+import { requireGivenRedis, startOwnRedis } from './stack/redis.ts';
 import type { Screen } from './screen.ts';
 import { createSupervisor } from './processes/supervisor.ts';
 import type { Supervisor } from './processes/supervisor.ts';
@@ -181,7 +182,7 @@ async function provideRedis({
   const { redisUrl } = config;
   if (redisUrl !== null) {
     await requireGivenRedis(redisUrl);
-    return { result: redisUrl, summary: `${withoutPassword(redisUrl)} (REDIS_URL)` };
+    return { result: redisUrl, summary: `${describeRedis(redisUrl)} (REDIS_URL)` };
   }
   const url = await startOwnRedis({ folder, ...deps });
   lock.noteRedis(url);

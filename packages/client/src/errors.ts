@@ -36,6 +36,7 @@ export type ApiErrorCode =
   | 'upstream_timeout'
   | 'worker_lost'
   | 'queue_unavailable'
+  | 'not_replicated'
   | 'storage_full'
   | 'queue_full'
   | 'overloaded'

@@ -5,7 +5,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { apiKeySchema, isUsable } from '@qarr/router-core';
 import type { ApiKey, KeyGrant, KeyText } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import { answered } from './answered.ts';
 import { connectProducer, disconnect, whenReady } from './connections.ts';
 import { createKeys } from './keys.ts';
@@ -54,7 +54,7 @@ export interface ApiKeys {
   rotate(keyId: string, text: NewText, options: { overlapMs: number }): Promise<ApiKey | null>;
 }
 
-export function createApiKeys({ redis, keys }: { redis: Redis; keys: Keys }): ApiKeys {
+export function createApiKeys({ redis, keys }: { redis: RedisClient; keys: Keys }): ApiKeys {
   const [records, digestsKey] = keys.apiKeys;
 
   /** Returns false where it was changed since it was read. */
@@ -163,7 +163,7 @@ export async function createKeyStore({
   onError: (error: Error) => void;
 }): Promise<ApiKeys & { stop(): Promise<void> }> {
   const redis = connectProducer({ redisUrl, onError });
-  await whenReady(redis);
+  await whenReady(redis, redisUrl);
   const keys = createApiKeys({ redis, keys: createKeys(root) });
   return {
     find: (digests) => answered(keys.find(digests)),

@@ -7,7 +7,8 @@
  */
 import { isBatchOver } from '@qarr/router-core';
 import type { BatchRecord, NewBatch } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import { parseBatch } from './batch-fields.ts';
 import type { Keys } from './keys.ts';
 import { runScript } from './scripts.ts';
@@ -43,9 +44,9 @@ export interface BatchIndex {
   }): Promise<{ batches: BatchRecord[]; hasMore: boolean }>;
 }
 
-export function createBatchIndex({ redis, keys }: { redis: Redis; keys: Keys }): BatchIndex {
+export function createBatchIndex({ redis, keys }: { redis: RedisClient; keys: Keys }): BatchIndex {
   async function read(ids: readonly string[]): Promise<(BatchRecord | null)[]> {
-    const pipeline = redis.pipeline();
+    const pipeline = pipelineOf(redis);
     for (const id of ids) pipeline.hgetall(keys.batch(id)[0]);
     const replies = (await pipeline.exec()) ?? [];
     return replies.map(([error, hash]) => {

@@ -4,7 +4,7 @@
  */
 import { lineJobId } from '@qarr/router-core';
 import type { BatchLineRef } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import { answered } from './answered.ts';
 import type { Keys } from './keys.ts';
 import { runScript, runScriptForEach } from './scripts.ts';
@@ -32,7 +32,7 @@ export interface BatchLines {
   forgetAll(batchId: string): Promise<void>;
 }
 
-export function createBatchLines({ redis, keys }: { redis: Redis; keys: Keys }): BatchLines {
+export function createBatchLines({ redis, keys }: { redis: RedisClient; keys: Keys }): BatchLines {
   async function say(
     { batchId, line }: Pick<BatchLineRef, 'batchId' | 'line'>,
     where: 'open' | 'ended',

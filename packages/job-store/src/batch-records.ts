@@ -1,7 +1,7 @@
 /** Batches as a server sees them: make one, look it up, list, cancel. */
 import { QarrError, isBatchOver } from '@qarr/router-core';
 import type { BatchRecord, NewBatch, Segment } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import { newBatchFields, parseBatch, parseSegment } from './batch-fields.ts';
 import type { BatchIndex } from './batch-index.ts';
 import type { BatchLines } from './batch-lines.ts';
@@ -51,7 +51,7 @@ export function createBatchRecords({
   lines,
   createWithinMs,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   index: BatchIndex;
   lines: Pick<BatchLines, 'inSystem'>;

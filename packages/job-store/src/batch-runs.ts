@@ -4,7 +4,8 @@
  */
 import { isBatchOver, isTerminalState, lineJobId } from '@qarr/router-core';
 import type { BatchError, BatchRecord, BatchUsage, JobRecord, Segment } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import { answered } from './answered.ts';
 import { parseBatch, parseSegment } from './batch-fields.ts';
 import type { BatchIndex, BatchUrgency } from './batch-index.ts';
@@ -137,7 +138,7 @@ export function createBatchRuns({
   get,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   index: Pick<BatchIndex, 'entered' | 'closed' | 'missing' | 'urgencies'>;
   lines: Pick<BatchLines, 'forget' | 'forgetAll'>;
@@ -213,7 +214,7 @@ export function createBatchRuns({
     batchId: string,
     some: readonly number[],
   ): Promise<{ hashes: Record<string, string>[]; bytes: number }> {
-    const pipeline = redis.pipeline();
+    const pipeline = pipelineOf(redis);
     for (const line of some) pipeline.hgetall(keys.job(lineJobId(batchId, line)));
     let bytes = 0;
     const hashes = ((await pipeline.exec()) ?? []).map(([error, hash]) => {

@@ -11,7 +11,8 @@
  */
 import { engineName } from '@qarr/router-core';
 import type { BreakerTold } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import { bounded } from './bounded.ts';
 import type { Keys } from './keys.ts';
 import { runScript } from './scripts.ts';
@@ -63,7 +64,7 @@ export function createSharedBreakers({
   onTold,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   tier: string;
   workers: Pick<Workers, 'alive'>;
@@ -137,8 +138,7 @@ export function createSharedBreakers({
   }
 
   async function read(): Promise<void> {
-    const replies = await redis
-      .pipeline()
+    const replies = await pipelineOf(redis)
       .time()
       .hmget(keys.breakers(tier), ...upstreams.map(nameOf))
       .exec();

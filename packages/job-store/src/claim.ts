@@ -5,7 +5,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { engineRequestSchema } from '@qarr/router-core';
 import type { EngineRequest, JobState, OnInterrupt } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import type { Closing } from './closing.ts';
 import { runDeadline } from './deadlines.ts';
 import type { AttemptLog, EventLog, StopReason } from './event-log.ts';
@@ -81,7 +82,7 @@ export function createClaims({
   closing,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   tier: string;
   workers: Pick<Workers, 'judge'>;
@@ -164,8 +165,7 @@ export function createClaims({
   /** From now on its time to run counts. Where this is lost, the sweep finds it missing. */
   function noteStart(jobId: string, reply: RunReply): void {
     const [, , , , , , createdAt, startedAt, runTimeoutMs] = reply;
-    redis
-      .pipeline()
+    pipelineOf(redis)
       .zadd(keys.deadlines, runDeadline({ startedAt, runTimeoutMs }), jobId)
       .zadd(keys.started, createdAt, jobId)
       .exec()

@@ -6,7 +6,8 @@
  */
 import { isTerminalState } from '@qarr/router-core';
 import type { BatchLineRef, JobClass, JobState, Rerouted, TerminalState } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import { LINE_KEPT_MS } from './batch-lines.ts';
 import type { BatchLines } from './batch-lines.ts';
 import { markWritten } from './idempotency.ts';
@@ -63,7 +64,7 @@ export function createClosing({
   quotas,
   webhooks,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   index: OwnerIndex;
   lines: Pick<BatchLines, 'ended'>;
@@ -169,8 +170,7 @@ export function createClosing({
   }
 
   async function leaveIndexes(jobId: string): Promise<void> {
-    const replies = await redis
-      .pipeline()
+    const replies = await pipelineOf(redis, { inOrder: true })
       .zrem(keys.deadlines, jobId)
       .zrem(keys.started, jobId)
       .zrem(keys.open, jobId)
@@ -188,8 +188,7 @@ export function createClosing({
   async function enterAgain(jobId: string): Promise<boolean> {
     const createdAt = await redis.hget(keys.job(jobId), 'created_at');
     if (createdAt === null) return false;
-    await redis
-      .pipeline()
+    await pipelineOf(redis)
       .zadd(keys.open, 'NX', createdAt, jobId)
       .zadd(keys.deadlines, 'NX', createdAt, jobId)
       .exec();

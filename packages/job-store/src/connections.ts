@@ -5,13 +5,18 @@
  * - a *worker* has nothing better to do than to wait until Redis is back;
  * - a *subscriber* only receives, and says when it may have missed something.
  */
-import { Redis } from 'ioredis';
+import { describeRedis, readRedisUrl } from '@qarr/router-core';
+import type { RedisAddress } from '@qarr/router-core';
+import { Cluster, Redis } from 'ioredis';
+import type { ClusterOptions, RedisOptions } from 'ioredis';
+import { isCluster } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 
 /** A dead socket is tried again this often; Redis that comes back is in use again at once. */
 const RECONNECT_MS_MAX = 200;
 /** A producer's command that takes longer has an unknown outcome: the caller is told so. */
 const PRODUCER_TIMEOUT_MS = 1_000;
-const CONNECT_TIMEOUT_MS = 2_000;
+export const CONNECT_TIMEOUT_MS = 2_000;
 /**
  * A connection on which an answer is due and nothing comes for so long leads nowhere, whatever the
  * system says of it: it is replaced. A worker's longest command blocks for 5 s, and what an
@@ -19,16 +24,22 @@ const CONNECT_TIMEOUT_MS = 2_000;
  */
 const PRODUCER_SILENCE_MS = 3_000;
 const WORKER_SILENCE_MS = 7_500;
-/** A subscriber waits for nothing: it asks for an answer so often, and misses it after so long. */
-const PING_EVERY_MS = 1_500;
-const SUBSCRIBER_SILENCE_MS = 2_500;
 /** A process that starts does not wait longer than this for Redis. */
-const START_TIMEOUT_MS = 3_000;
+export const START_TIMEOUT_MS = 3_000;
 /** The same for a Redis that is there but may be reading its data. */
 const LOADING_TIMEOUT_MS = 10_000;
 const GOODBYE_MS = 500;
-/** Pause before a subscription that Redis refused is tried again. */
-const RETRY_MS = 1_000;
+/** A sentinel that takes longer is passed over. */
+const SENTINEL_TIMEOUT_MS = 1_000;
+/** Between two looks at which node has which slots. A command that meets the wrong node looks at once. */
+const SLOTS_EVERY_MS = 5_000;
+/** Before a command is sent again whose node was lost, or does not have the slot (yet). */
+const REDIRECT_MS = 50;
+/** A slot that moves needs two; the others are for a node that is just being replaced. */
+const PRODUCER_REDIRECTIONS_MAX = 8;
+
+/** The type of a reply is what ioredis makes it. */
+type Options = Omit<RedisOptions, 'replyMapping'>;
 
 export interface ConnectionOptions {
   redisUrl: string;
@@ -36,107 +47,103 @@ export interface ConnectionOptions {
   onError: (error: Error) => void;
 }
 
-export function connectProducer({ redisUrl, onError }: ConnectionOptions): Redis {
-  const redis = new Redis(redisUrl, {
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    commandTimeout: PRODUCER_TIMEOUT_MS,
-    socketTimeout: PRODUCER_SILENCE_MS,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    retryStrategy,
-    reconnectOnError: isReadOnly,
-  });
-  redis.on('error', onError);
-  return redis;
-}
-
-export function connectWorker({ redisUrl, onError }: ConnectionOptions): Redis {
-  const redis = new Redis(redisUrl, {
-    maxRetriesPerRequest: null,
-    socketTimeout: WORKER_SILENCE_MS,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    retryStrategy,
-    reconnectOnError: isReadOnly,
-  });
-  redis.on('error', onError);
-  return redis;
-}
-
-export interface Subscription {
-  stop(): Promise<void>;
-}
-
-/**
- * Subscribes to one channel, for ever.
- *
- * `onReady` is called each time the subscription stands, also the first: messages before it may
- * have been missed, messages after it are not, until it is called again.
- */
-export async function subscribe({
-  redisUrl,
-  onError,
-  channel,
-  onMessage,
-  onReady,
-}: ConnectionOptions & {
-  channel: string;
-  onMessage: (message: string) => void;
-  onReady: () => void;
-}): Promise<Subscription> {
-  const redis = new Redis(redisUrl, {
-    autoResubscribe: false,
-    maxRetriesPerRequest: null,
-    socketTimeout: SUBSCRIBER_SILENCE_MS,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    retryStrategy,
-  });
-  redis.on('error', onError);
-  redis.on('message', (_channel, message) => onMessage(message));
-
-  const stands = Promise.withResolvers<boolean>();
-  const tooLate = setTimeout(() => stands.resolve(false), START_TIMEOUT_MS);
-  let retry: NodeJS.Timeout | undefined;
-  async function subscribeAnew(): Promise<void> {
-    try {
-      await redis.subscribe(channel);
-    } catch (error) {
-      onError(error as Error);
-      // Where the connection broke, its next `ready` subscribes. Where Redis refused, it may not
-      // the next time.
-      if (redis.status === 'ready') retry = setTimeout(() => void subscribeAnew(), RETRY_MS);
-      return;
-    }
-    stands.resolve(true);
-    onReady();
-  }
-  redis.on('ready', () => void subscribeAnew());
-  const pinging = setInterval(() => {
-    // What is wrong with the connection is an event of it.
-    if (redis.status === 'ready') redis.ping().catch(() => {});
-  }, PING_EVERY_MS);
-  const isStanding = await stands.promise;
-  clearTimeout(tooLate);
-  if (!isStanding) {
-    clearTimeout(retry);
-    clearInterval(pinging);
-    redis.disconnect();
-    throw new Error(`Redis does not let this process subscribe to ${channel}; check its ACL`);
-  }
-  return {
-    async stop() {
-      clearTimeout(retry);
-      clearInterval(pinging);
-      redis.disconnect();
+export function connectProducer(options: ConnectionOptions): RedisClient {
+  return connect(options, {
+    redis: {
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      commandTimeout: PRODUCER_TIMEOUT_MS,
+      socketTimeout: PRODUCER_SILENCE_MS,
     },
+    cluster: { enableOfflineQueue: false, maxRedirections: PRODUCER_REDIRECTIONS_MAX },
+  });
+}
+
+export function connectWorker(options: ConnectionOptions): RedisClient {
+  return connect(options, {
+    redis: { maxRetriesPerRequest: null, socketTimeout: WORKER_SILENCE_MS },
+    cluster: { maxRedirections: Number.MAX_SAFE_INTEGER },
+  });
+}
+
+function connect(
+  { redisUrl, onError }: ConnectionOptions,
+  policy: { redis: Options; cluster: ClusterOptions },
+): RedisClient {
+  const address = addressOf(redisUrl);
+  const options = { connectTimeout: CONNECT_TIMEOUT_MS, ...policy.redis };
+  if (address.kind !== 'cluster') {
+    const redis = new Redis({
+      ...serverOptions(address),
+      ...options,
+      retryStrategy,
+      reconnectOnError: isReadOnly,
+    });
+    redis.on('error', onError);
+    return redis;
+  }
+  // Without its offline queue a node is one that is connected.
+  const { enableOfflineQueue: _, ...nodeOptions } = options;
+  const cluster = new Cluster([...address.nodes], {
+    // What is not covered by a node is said by `redis-check`, or waits like what its node does not take.
+    enableReadyCheck: false,
+    clusterRetryStrategy: retryStrategy,
+    retryDelayOnFailover: REDIRECT_MS,
+    retryDelayOnClusterDown: REDIRECT_MS,
+    retryDelayOnTryAgain: REDIRECT_MS,
+    slotsRefreshInterval: SLOTS_EVERY_MS,
+    // A certificate is for a name: it must not be replaced by an address.
+    ...(address.tls ? { dnsLookup: (name, found) => found(null, name) } : {}),
+    ...policy.cluster,
+    redisOptions: { ...accessOptions(address), ...nodeOptions, reconnectOnError: isReadOnly },
+  });
+  cluster.on('error', onError);
+  cluster.on('node error', onError);
+  // Otherwise the first commands of a producer would find a node that is about to be connected.
+  cluster.on('+node', (node: Redis) => void node.connect().catch(() => {}));
+  return cluster;
+}
+
+export function addressOf(redisUrl: string): RedisAddress {
+  const address = readRedisUrl(redisUrl);
+  if (address.kind === 'invalid') throw new Error(`The URL of Redis ${address.problem}`);
+  return address;
+}
+
+export function serverOptions(address: Exclude<RedisAddress, { kind: 'cluster' }>): Options {
+  const access = accessOptions(address);
+  if (address.kind === 'server') return { ...address.node, db: address.database, ...access };
+  return {
+    sentinels: [...address.sentinels],
+    name: address.name,
+    sentinelUsername: address.sentinelUsername,
+    sentinelPassword: address.sentinelPassword,
+    sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
+    sentinelRetryStrategy: retryStrategy,
+    // They say when there is another primary, also to those whose former one still answers.
+    failoverDetector: true,
+    enableTLSForSentinelMode: address.tls,
+    ...(address.tls ? { sentinelTLS: {} } : {}),
+    ...access,
+  };
+}
+
+export function accessOptions({ username, password, tls }: RedisAddress): Options {
+  return {
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls ? { tls: {} } : {}),
   };
 }
 
 /** Waits until a new connection can be used; closes it and throws when Redis does not serve. */
-export async function whenReady(redis: Redis): Promise<void> {
+export async function whenReady(redis: RedisClient, redisUrl: string): Promise<void> {
   if (redis.status === 'ready') return;
   const { promise, resolve } = Promise.withResolvers<void>();
   let problem = 'no answer';
-  redis.on('error', (error) => (problem = error.message || problem));
+  const note = (error: Error) => (problem = error.message || problem);
+  redis.on('error', note);
+  if (isCluster(redis)) redis.on('node error', note);
   redis.once('ready', resolve);
   const deadlineMs = performance.now() + START_TIMEOUT_MS;
   const loadedByMs = performance.now() + LOADING_TIMEOUT_MS;
@@ -150,14 +157,13 @@ export async function whenReady(redis: Redis): Promise<void> {
   // The status has changed while it was waited for.
   if ((redis.status as string) === 'ready') return;
   redis.disconnect();
-  const { host, port } = redis.options;
   throw new Error(
-    `Redis at ${host}:${port} does not serve (${problem}); start it or correct REDIS_URL`,
+    `Redis at ${describeRedis(redisUrl)} does not serve (${problem}); start it or correct REDIS_URL`,
   );
 }
 
 /** Lets what was sent be answered, but does not wait for a Redis that is gone. */
-export async function disconnect(redis: Redis): Promise<void> {
+export async function disconnect(redis: RedisClient): Promise<void> {
   if (redis.status === 'ready') {
     const timeout = AbortSignal.timeout(GOODBYE_MS);
     const expired = new Promise((resolve) => timeout.addEventListener('abort', resolve));
@@ -171,6 +177,6 @@ function isReadOnly(error: Error): boolean {
   return error.message.startsWith('READONLY');
 }
 
-function retryStrategy(times: number): number {
+export function retryStrategy(times: number): number {
   return Math.min(times * 20, RECONNECT_MS_MAX);
 }

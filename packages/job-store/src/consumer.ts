@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { DelayedError, Worker } from 'bullmq';
 import type { Job } from 'bullmq';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import type { Keys, QueueKind } from './keys.ts';
 import { RETURNING_PRIORITY } from './ledger.ts';
 import type { QueueEntry } from './queues.ts';
@@ -64,7 +64,7 @@ export function createConsumer({
   deliver,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   tier: string;
   queue: QueueKind;

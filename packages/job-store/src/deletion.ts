@@ -7,7 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobState } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import { answered } from './answered.ts';
 import type { Closing } from './closing.ts';
 import type { Keys } from './keys.ts';
@@ -31,7 +31,7 @@ export function createDeletion({
   closing,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   closing: Closing;
   onError: (error: Error) => void;

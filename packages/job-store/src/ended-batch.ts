@@ -1,7 +1,7 @@
 /** What a webhook tells of a batch that is over: never its lines. */
 import { isBatchOver } from '@qarr/router-core';
 import type { BatchRecord } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import { parseBatch } from './batch-fields.ts';
 import type { EndReading } from './ended-job.ts';
 import type { Keys } from './keys.ts';
@@ -29,7 +29,7 @@ export async function readEndedBatch({
   keys,
   batchId,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   batchId: string;
 }): Promise<EndReading<EndedBatch>> {

@@ -1,7 +1,7 @@
 /** What a webhook tells of a job that has ended: never its request or its result. */
 import { isTerminalState, jobEventSchema, jobRecordSchema } from '@qarr/router-core';
 import type { JobRecord } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import type { Keys } from './keys.ts';
 import { webhookId } from './webhook-queue.ts';
 import { redisNow } from './workers.ts';
@@ -53,7 +53,7 @@ export async function readEndedJob({
   keys,
   jobId,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   jobId: string;
 }): Promise<EndReading<EndedJob>> {

@@ -10,7 +10,8 @@
  * sequence number what they have applied already.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import type { JobResult, TerminalEvent } from '@qarr/router-core';
 import type { Closing } from './closing.ts';
 import { EVENT_ARGS, createDeltaBuffer } from './delta-buffer.ts';
@@ -88,7 +89,7 @@ export function createEventLog({
   onRequeued,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   closing: Closing;
   /** A job of this worker waits again. */
@@ -111,8 +112,8 @@ export function createEventLog({
     const batch = [...dirty].map((attempt) => ({ attempt, call: appendCall(attempt) }));
     dirty.clear();
     if (batch.length === 0) return;
-    const pipeline = redis.pipeline();
-    for (const { call } of batch) pipeScript(pipeline, 'append', call);
+    const pipeline = pipelineOf(redis);
+    for (const { call } of batch) pipeScript(redis, pipeline, { name: 'append', call });
     const answered = pipeline.exec();
     for (const [index, { attempt, call }] of batch.entries()) {
       const reply = answered.then((replies) => replies?.[index]);

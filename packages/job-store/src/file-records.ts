@@ -6,7 +6,8 @@
  */
 import { storedFileSchema } from '@qarr/router-core';
 import type { FilePurpose, NewFile, StoredFile } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import { answered } from './answered.ts';
 import type { FileList, Keys } from './keys.ts';
 import { runScript } from './scripts.ts';
@@ -68,9 +69,15 @@ export interface FileRecords {
   nameDeployment(id: string): Promise<string>;
 }
 
-export function createFileRecords({ redis, keys }: { redis: Redis; keys: Keys }): FileRecords {
+export function createFileRecords({
+  redis,
+  keys,
+}: {
+  redis: RedisClient;
+  keys: Keys;
+}): FileRecords {
   async function read(fileIds: readonly string[]): Promise<(StoredFile | null)[]> {
-    const pipeline = redis.pipeline();
+    const pipeline = pipelineOf(redis);
     for (const id of fileIds) pipeline.hgetall(keys.file(id));
     const replies = (await pipeline.exec()) ?? [];
     return replies.map(([error, hash]) => {

@@ -12,8 +12,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QarrError, isTerminalType } from '@qarr/router-core';
 import type { JobEventType, LoggedEvent } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
-import { subscribe } from './connections.ts';
+import type { RedisClient } from './redis-client.ts';
+import { subscribe } from './subscription.ts';
 import type { ConnectionOptions } from './connections.ts';
 import type { Keys } from './keys.ts';
 import { LiveBuffer, parseLiveMessage } from './live-buffer.ts';
@@ -62,7 +62,7 @@ export async function createFollowers({
   tickMs,
   ...connection
 }: ConnectionOptions & {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   replicaId: string;
   /** A reader that has read nothing for this long looks at the log. */

@@ -5,7 +5,7 @@
  * reserved may finish the writing, under the same id. It is *written* once the job is known to
  * exist: from then on nobody writes it again, also when it has been removed.
  */
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import type { IdempotencyKey } from '@qarr/router-core';
 import type { Keys } from './keys.ts';
 import { runScript } from './scripts.ts';
@@ -29,7 +29,7 @@ export function createIdempotency({
   keys,
   ttlMs,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   /** How long a key stands, from its first use. */
   ttlMs: number;
@@ -56,7 +56,7 @@ export function createIdempotency({
 
 /** For those who know a job by its record alone. */
 export async function markWritten(
-  { redis, keys }: { redis: Redis; keys: Keys },
+  { redis, keys }: { redis: RedisClient; keys: Keys },
   { owner, key, jobId }: { owner: string; key: string; jobId: string },
 ): Promise<void> {
   await runScript(redis, 'mark-key', { keys: [keys.idempotency(owner, key)], args: [jobId] });

@@ -89,6 +89,8 @@ export interface Keys {
   readonly deployment: string;
   /** String: where a file that was removed stood among those of its owner. */
   goneFile(fileId: string): string;
+  /** String: what replicas must have got; `mark` is there to be in any slot. */
+  replicationMark(mark: number): string;
 }
 
 type BatchKeys = readonly [
@@ -163,6 +165,7 @@ export function createKeys(root = 'qarr'): Keys {
     filesDue: fileKey('due'),
     deployment: fileKey('deployment'),
     goneFile: (fileId) => fileKey(`gone:${fileId}`),
+    replicationMark: (mark) => `${root}:{mark-${mark}}`,
   };
 }
 

@@ -4,7 +4,8 @@
  */
 import { isTerminalState } from '@qarr/router-core';
 import type { JobState } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import type { Keys } from './keys.ts';
 import type { Ledger } from './ledger.ts';
 import { redisNow } from './workers.ts';
@@ -21,7 +22,7 @@ export function createLedgerAudit({
   ledger,
   newForMs,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   tiers: readonly string[];
   ledger: Pick<Ledger, 'leave'>;
@@ -36,7 +37,7 @@ export function createLedgerAudit({
     entries: readonly { jobId: string; enteredAt: number }[],
   ): Promise<void> {
     const now = await redisNow(redis);
-    const pipeline = redis.pipeline();
+    const pipeline = pipelineOf(redis);
     for (const { jobId } of entries) pipeline.hmget(keys.job(jobId), 'state', 'tier');
     const replies = (await pipeline.exec()) ?? [];
     for (const [at, { jobId, enteredAt }] of entries.entries()) {

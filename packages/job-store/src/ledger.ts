@@ -8,7 +8,7 @@
  * removes what no job stands for.
  */
 import type { Ahead, EntryLimits, JobClass, TierLoad } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import type { Keys, QueueKind } from './keys.ts';
 import { runScript } from './scripts.ts';
 
@@ -70,7 +70,7 @@ export function priorityAt(place: string | number | null, queue: QueueKind): num
   return queue === 'batch' ? Number(place) - BATCH_OFFSET : Number(place);
 }
 
-export function createLedger({ redis, keys }: { redis: Redis; keys: Keys }): Ledger {
+export function createLedger({ redis, keys }: { redis: RedisClient; keys: Keys }): Ledger {
   const call = (tier: string, args: (string | number)[]) => ({ keys: keys.ledger(tier), args });
 
   return {

@@ -7,7 +7,8 @@
  */
 import { TERMINAL_STATES, isTerminalState, lineJobId } from '@qarr/router-core';
 import type { JobState, JobSummary } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import type { BatchLines } from './batch-lines.ts';
 import type { Keys } from './keys.ts';
 import { SUMMARY_FIELDS, parseSummary } from './record.ts';
@@ -64,7 +65,7 @@ export function createListing({
   lines,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   lines: Pick<BatchLines, 'inSystem'>;
   onError: (error: Error) => void;
@@ -120,7 +121,7 @@ export function createListing({
   }
 
   async function read(jobIds: readonly string[]): Promise<(JobSummary | null)[]> {
-    const pipeline = redis.pipeline();
+    const pipeline = pipelineOf(redis);
     for (const jobId of jobIds) pipeline.hmget(keys.job(jobId), ...SUMMARY_FIELDS);
     const replies = (await pipeline.exec()) ?? [];
     return replies.map(([error, values]) => {

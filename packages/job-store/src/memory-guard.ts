@@ -8,6 +8,8 @@
  */
 import { QarrError } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
+import { primariesOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import { parseInfo } from './redis-check.ts';
 
 /** What a job takes besides its content: record, log, queue entry, indexes. */
@@ -34,7 +36,7 @@ export function createMemoryGuard({
   redis,
   percentMax,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   /** Of Redis's `maxmemory`. */
   percentMax: number;
 }): MemoryGuard {
@@ -44,12 +46,21 @@ export function createMemoryGuard({
   let admittedBytes = 0;
 
   async function read(): Promise<void> {
-    const info = parseInfo(await redis.info('memory'));
+    const readings = await Promise.all(primariesOf(redis).map(readOne));
+    // Of a cluster, the node that has the least room: nobody chooses where a job goes.
+    latest = readings.reduce<RedisMemory | null>(
+      (fullest, one) => (roomIn(one) < roomIn(fullest) ? one : fullest),
+      null,
+    );
+  }
+
+  async function readOne(node: Redis): Promise<RedisMemory | null> {
+    const info = parseInfo(await node.info('memory'));
     const number = (name: string) => Number(info.get(name) ?? 0);
     const limitBytes = (number('maxmemory') * percentMax) / 100;
     // Buffers that Redis does not count against its limit either.
     const usedBytes = number('used_memory') - number('mem_not_counted_for_evict');
-    latest = limitBytes === 0 ? null : { usedBytes, limitBytes };
+    return limitBytes === 0 ? null : { usedBytes, limitBytes };
   }
 
   /** A reading that begins after this call; one serves all who wait for it. */
@@ -77,4 +88,8 @@ export function createMemoryGuard({
       return () => void (admittedBytes -= bytes);
     },
   };
+}
+
+function roomIn(memory: RedisMemory | null): number {
+  return memory === null ? Number.POSITIVE_INFINITY : memory.limitBytes - memory.usedBytes;
 }

@@ -5,7 +5,9 @@
  */
 import { isTerminalState } from '@qarr/router-core';
 import type { BatchLineRef, JobClass, JobState } from '@qarr/router-core';
-import type { ChainableCommander, Redis } from 'ioredis';
+import type { ChainableCommander } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import type { BatchLines } from './batch-lines.ts';
 import type { Closing } from './closing.ts';
 import { cancelDeadline, runDeadline } from './deadlines.ts';
@@ -47,7 +49,7 @@ export function createMending({
   lines,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   queues: Queues;
   ledger: Ledger;
@@ -92,7 +94,7 @@ export function createMending({
     items: readonly Item[],
     add: (pipeline: ChainableCommander, item: Item) => void,
   ): Promise<[Error | null, unknown][]> {
-    const pipeline = redis.pipeline();
+    const pipeline = pipelineOf(redis);
     for (const item of items) add(pipeline, item);
     return (await pipeline.exec()) ?? [];
   }

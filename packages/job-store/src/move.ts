@@ -11,7 +11,7 @@
  * Whoever comes second, by a breath or by a second, finds the record changed and does nothing.
  */
 import type { EntryLimits } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import { queueOf } from './keys.ts';
 import type { Keys } from './keys.ts';
 import type { Found, Full, Ledger } from './ledger.ts';
@@ -41,7 +41,7 @@ export function createMove({
   queues,
   ledger,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   queues: Pick<Queues, 'add' | 'erase'>;
   ledger: Pick<Ledger, 'enter' | 'leave'>;

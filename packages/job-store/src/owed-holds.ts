@@ -4,7 +4,7 @@
  *
  * Those of a process that dies before that run out by themselves.
  */
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import type { Keys } from './keys.ts';
 import type { Hold, Quotas } from './quota.ts';
 
@@ -23,7 +23,7 @@ export function createOwedHolds({
   quotas,
   writtenWithinMs,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   quotas: Pick<Quotas, 'giveUp'>;
   /** A record that was not written so long after it was given up is never written. */

@@ -4,7 +4,8 @@
  */
 import { TERMINAL_STATES } from '@qarr/router-core';
 import type { TerminalState } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import type { Keys } from './keys.ts';
 
 /** Entries that one command takes away: well below a millisecond of Redis's time. */
@@ -30,9 +31,9 @@ export interface OwnerIndex {
   trim(now: number): Promise<void>;
 }
 
-export function createOwnerIndex({ redis, keys }: { redis: Redis; keys: Keys }): OwnerIndex {
+export function createOwnerIndex({ redis, keys }: { redis: RedisClient; keys: Keys }): OwnerIndex {
   async function remove({ jobId, owner }: { jobId: string; owner: string }): Promise<void> {
-    const pipeline = redis.pipeline().zrem(keys.jobsOf(owner, 'open'), jobId);
+    const pipeline = pipelineOf(redis).zrem(keys.jobsOf(owner, 'open'), jobId);
     for (const state of TERMINAL_STATES) {
       pipeline.zrem(keys.jobsOf(owner, state), jobId);
       pipeline.zrem(keys.kept, keptMember({ jobId, owner, state }));
@@ -46,8 +47,7 @@ export function createOwnerIndex({ redis, keys }: { redis: Redis; keys: Keys }):
     },
     async ended({ jobId, owner, state, createdAt, keptUntil }) {
       // Listed as ended before it is no longer open, so that no reader misses it.
-      const replies = await redis
-        .pipeline()
+      const replies = await pipelineOf(redis, { inOrder: true })
         .zadd(keys.jobsOf(owner, state), createdAt, jobId)
         .zadd(keys.kept, keptUntil, keptMember({ jobId, owner, state }))
         .zrem(keys.jobsOf(owner, 'open'), jobId)
@@ -61,7 +61,7 @@ export function createOwnerIndex({ redis, keys }: { redis: Redis; keys: Keys }):
       for (let page = 0; page < TRIM_PAGES_MAX; page += 1) {
         const members = await redis.zrangebyscore(keys.kept, 0, now, 'LIMIT', 0, TRIM_PAGE);
         if (members.length === 0) return;
-        const pipeline = redis.pipeline();
+        const pipeline = pipelineOf(redis);
         for (const [key, jobIds] of groupByIndex(members, keys)) pipeline.zrem(key, ...jobIds);
         await pipeline.exec();
         // Last: what was not forgotten comes again.

@@ -39,6 +39,8 @@ import type { Quotas } from './quota.ts';
 import { parseRecord } from './record.ts';
 import { checkRedis } from './redis-check.ts';
 import type { RedisProblems } from './redis-check.ts';
+import { pipelineOf } from './redis-client.ts';
+import { createReplication } from './replication.ts';
 import { createReplicas } from './replicas.ts';
 import { DEFAULT_RETENTION, DUE_EVENTS } from './retention.ts';
 import type { Retention } from './retention.ts';
@@ -67,6 +69,7 @@ const IDEMPOTENCY_TTL_MS = 24 * 3_600_000;
 /** Longer than most interruptions of a network: its clients lose their answers. */
 const REPLICA_LOST_MS = 15_000;
 const ALERT_PER_WORKER = 15;
+const UNKNOWN = { kind: 'unknown' } as const;
 
 export interface ProducerStore {
   /** What is wrong with Redis's settings. */
@@ -129,6 +132,7 @@ export async function createProducerStore({
   replicaLostMs = REPLICA_LOST_MS,
   alertPerWorker = ALERT_PER_WORKER,
   passEveryMs,
+  replicasMin = 0,
   onError,
 }: {
   redisUrl: string;
@@ -153,15 +157,18 @@ export async function createProducerStore({
   alertPerWorker?: number;
   /** Between two rounds of the sweep over all there is. */
   passEveryMs?: number;
+  /** What is made here counts once so many replicas of Redis have it. */
+  replicasMin?: number;
   onError: (error: Error) => void;
 }): Promise<ProducerStore> {
   const keys = createKeys(root);
   const redis = connectProducer({ redisUrl, onError });
-  await whenReady(redis);
+  await whenReady(redis, redisUrl);
   const queues = createQueues({ redis, keys, tiers, onError });
   const ledger = createLedger({ redis, keys });
   const workers = createWorkers({ redis, keys });
   const guard = createMemoryGuard({ redis, percentMax: memoryPercentMax });
+  const replication = await createReplication({ redisUrl, onError, replicasMin, keys });
   const followers = await createFollowers({
     redisUrl,
     redis,
@@ -229,11 +236,22 @@ export async function createProducerStore({
     get: batches.get,
     onError,
   });
+  const files = createFileRecords({ redis, keys });
   const readWaiting = createReadWaiting({ redis, keys });
   const move = createMove({ redis, keys, queues, ledger });
 
   async function lookUp(jobId: string): Promise<JobRecord | null> {
     return parseRecord(await redis.hgetall(keys.job(jobId)));
+  }
+
+  /** Makes something that a client is told of, and returns once it is where it must be. */
+  async function replicated<Made extends { kind: string }>(
+    make: () => Promise<Made>,
+  ): Promise<Made> {
+    const confirm = replication.begin();
+    const made = await answered(make());
+    if (made.kind === 'created' || made.kind === 'attached') await confirm();
+    return made;
   }
 
   async function findAnswer(tier: string, requestHash: string): Promise<CachedAnswer | null> {
@@ -245,7 +263,7 @@ export async function createProducerStore({
   }
 
   async function placesOf(jobIds: readonly string[]): Promise<(number | null)[]> {
-    const pipeline = redis.pipeline();
+    const pipeline = pipelineOf(redis);
     for (const id of jobIds) pipeline.hmget(keys.job(id), 'state', 'tier', 'class', 'epoch');
     const replies = (await pipeline.exec()) ?? [];
     const waiting = jobIds.flatMap((jobId, at) => {
@@ -293,10 +311,13 @@ export async function createProducerStore({
       await answered(redis.ping());
     },
 
-    submit: (job, placement) => answered(submitter.submit(job, placement)),
-    submitAnswered: (job, answer) => answered(submitter.submitAnswered(job, answer)),
+    submit: (job, placement) => replicated(() => submitter.submit(job, placement)),
+    submitAnswered: (job, answer) => replicated(() => submitter.submitAnswered(job, answer)),
     findAnswer: (tier, requestHash) => answered(findAnswer(tier, requestHash)),
-    findByKey: (owner, key) => answered(submitter.findByKey(owner, key)),
+    async findByKey(owner, key) {
+      const known = replicated(async () => (await submitter.findByKey(owner, key)) ?? UNKNOWN);
+      return known.then((found) => (found.kind === 'unknown' ? null : found));
+    },
 
     get: (jobId) => answered(lookUp(jobId)),
 
@@ -328,7 +349,7 @@ export async function createProducerStore({
     move: (job, destination) => answered(move(job, destination)),
 
     batches: {
-      create: (batch, options) => answered(batches.create(batch, options)),
+      create: (batch, options) => replicated(() => batches.create(batch, options)),
       get: (batchId) => answered(batches.get(batchId)),
       list: (options) => answered(batches.list(options)),
       open: (owner) => answered(batches.open(owner)),
@@ -337,7 +358,10 @@ export async function createProducerStore({
       linesInSystem: (batchId) => answered(batches.linesInSystem(batchId)),
     },
     batchRuns,
-    files: createFileRecords({ redis, keys }),
+    files: {
+      ...files,
+      create: (file, limits) => replicated(() => files.create(file, limits)),
+    },
 
     memory: guard.latest,
     webhookBacklog: () => answered(webhooks.backlog()),
@@ -353,6 +377,7 @@ export async function createProducerStore({
       await replicas.stop();
       await queues.stop();
       await webhooks.stop();
+      await replication.stop();
       await disconnect(redis);
     },
   };

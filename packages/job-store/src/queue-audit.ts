@@ -5,7 +5,8 @@
  */
 import { isTerminalState } from '@qarr/router-core';
 import type { JobState } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import { QUEUE_KINDS } from './keys.ts';
 import type { Keys, QueueKind } from './keys.ts';
 import { BULLMQ_PRIORITY, QUEUE_LISTS } from './queues.ts';
@@ -23,7 +24,7 @@ export function createQueueAudit({
   queues,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   queues: Queues;
   onError: (error: Error) => void;
@@ -36,7 +37,7 @@ export function createQueueAudit({
 
   /** The entries that no job needs. */
   async function orphansAmong(entries: readonly EntryName[]): Promise<EntryName[]> {
-    const pipeline = redis.pipeline();
+    const pipeline = pipelineOf(redis);
     for (const { jobId } of entries) pipeline.hmget(keys.job(jobId), 'state', 'epoch');
     const replies = (await pipeline.exec()) ?? [];
     return entries.filter(({ epoch }, at) => {

@@ -1,6 +1,7 @@
 /** The producer's side of the BullMQ queues: two per tier, entries without any content. */
 import { Queue } from 'bullmq';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import type { JobClass } from '@qarr/router-core';
 import { QUEUE_KINDS, queueOf } from './keys.ts';
 import type { Keys, QueueKind } from './keys.ts';
@@ -67,7 +68,7 @@ export function createQueues({
   tiers,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   tiers: readonly string[];
   onError: (error: Error) => void;
@@ -119,7 +120,7 @@ export function createQueues({
       return true;
     },
     async missing(entries) {
-      const pipeline = redis.pipeline();
+      const pipeline = pipelineOf(redis);
       for (const { tier, ...entry } of entries) {
         const keysOfEntry = [get(tier, entry.queue).toKey(entryId(entry))];
         // Before batch jobs had a queue of their own they were in the other one.
@@ -155,7 +156,7 @@ export function createQueues({
       return Object.values(counts).reduce((total, number) => total + number, 0);
     },
     async positions(entries) {
-      const pipeline = redis.pipeline();
+      const pipeline = pipelineOf(redis);
       for (const { tier, ...entry } of entries) {
         const key = get(tier, entry.queue).toKey('prioritized');
         pipeline.zrank(key, entryId(entry));

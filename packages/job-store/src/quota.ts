@@ -9,7 +9,7 @@
  */
 import { jobEventSchema } from '@qarr/router-core';
 import type { JobQuota, NewJob } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import { WORKER_GRACE_MS } from './deadlines.ts';
 import type { Keys, RequestKind } from './keys.ts';
 import { runScript } from './scripts.ts';
@@ -68,7 +68,7 @@ type HeldJob = Pick<NewJob, 'id' | 'queueTimeoutMs' | 'runTimeoutMs' | 'batch'> 
   quota: JobQuota;
 };
 
-export function createQuotas({ redis, keys }: { redis: Redis; keys: Keys }): Quotas {
+export function createQuotas({ redis, keys }: { redis: RedisClient; keys: Keys }): Quotas {
   return {
     async count(keyId, kind, max) {
       const counters = [keys.requests(keyId, kind), keys.requests(keyId, 'submits')];

@@ -1,10 +1,13 @@
 /** What Redis must be like for the promise to hold: looked at once, when a process starts. */
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
+import { isCluster, primariesOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 
 /** Streams, TIME inside writing scripts and RESP3 as they are used here. */
 const VERSION_MIN = 7;
 /** Deadlines compare Redis's clock with nothing else, but logs and clients do. */
 const CLOCK_DISTANCE_MS_MAX = 2_000;
+const SLOTS = 16_384;
 
 export interface RedisProblems {
   /** Jobs would be lost or deadlines be wrong while all seems well. */
@@ -13,8 +16,33 @@ export interface RedisProblems {
   readonly volatile: readonly string[];
 }
 
-/** Returns what is wrong, each as one line that says what to set. */
-export async function checkRedis(redis: Redis): Promise<RedisProblems> {
+/** Returns what is wrong, each as one line that says what to set, and of a cluster also where. */
+export async function checkRedis(redis: RedisClient): Promise<RedisProblems> {
+  if (!isCluster(redis)) return checkServer(redis, '');
+  const uncovered = await uncoveredSlots(redis);
+  if (uncovered > 0) {
+    const fatal = `the Redis cluster has no master for ${uncovered} of its ${SLOTS} slots: assign them, or start what is missing`;
+    return { fatal: [fatal], volatile: [] };
+  }
+  const problems = await Promise.all(
+    primariesOf(redis).map((node) =>
+      checkServer(node, `${node.options.host}:${node.options.port}: `),
+    ),
+  );
+  return {
+    fatal: problems.flatMap(({ fatal }) => fatal),
+    volatile: problems.flatMap(({ volatile }) => volatile),
+  };
+}
+
+async function uncoveredSlots(cluster: Cluster): Promise<number> {
+  const info = parseInfo(await cluster.cluster('INFO'));
+  // Those of a master that the others do not reach count as assigned, but not as served.
+  return SLOTS - Number(info.get('cluster_slots_ok') ?? 0);
+}
+
+/** `where` begins each line. */
+async function checkServer(redis: Redis, where: string): Promise<RedisProblems> {
   const before = Date.now();
   const [seconds, microseconds] = await redis.time();
   const after = Date.now();
@@ -24,20 +52,20 @@ export async function checkRedis(redis: Redis): Promise<RedisProblems> {
 
   const version = info.get('redis_version') ?? '0';
   if (Number.parseInt(version, 10) < VERSION_MIN) {
-    fatal.push(`Redis is ${version}; use ${VERSION_MIN}.0 or later`);
+    fatal.push(`${where}Redis is ${version}; use ${VERSION_MIN}.0 or later`);
   }
   const policy = info.get('maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
-    fatal.push(`Redis may evict jobs: set maxmemory-policy noeviction (it is ${policy})`);
+    fatal.push(`${where}Redis may evict jobs: set maxmemory-policy noeviction (it is ${policy})`);
   }
   if (info.get('aof_enabled') === '0') {
-    volatile.push('Redis forgets accepted jobs when it restarts: set appendonly yes');
+    volatile.push(`${where}Redis forgets accepted jobs when it restarts: set appendonly yes`);
   }
   const redisMs = Number(seconds) * 1_000 + Number(microseconds) / 1_000;
   const distanceMs = Math.max(before - redisMs, redisMs - after, 0);
   if (distanceMs > CLOCK_DISTANCE_MS_MAX) {
     fatal.push(
-      `this clock and Redis's differ by ${Math.round(distanceMs)} ms: set them to within ${CLOCK_DISTANCE_MS_MAX} ms`,
+      `${where}this clock and Redis's differ by ${Math.round(distanceMs)} ms: set them to within ${CLOCK_DISTANCE_MS_MAX} ms`,
     );
   }
   return { fatal, volatile };

@@ -8,7 +8,7 @@
  *
  * The cost is that of the jobs that are cancelled: no other job is looked at.
  */
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import type { Keys } from './keys.ts';
 import { redisNow } from './workers.ts';
 
@@ -42,7 +42,7 @@ export function createReplicas({
   cancel,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   replicaId: string;
   /** A replica without a heartbeat for so long counts as gone. */

@@ -4,7 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { ChainableCommander, Redis } from 'ioredis';
+import type { ChainableCommander } from 'ioredis';
+import { isCluster, pipelineOf, primariesOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 
 const SCRIPT_NAMES = [
   'append',
@@ -100,11 +102,16 @@ export interface ScriptCall {
   readonly args: readonly Argument[];
 }
 
-const scripts = loadScripts();
+const scripts = loadScripts({ inCluster: false });
+const clusterScripts = loadScripts({ inCluster: true });
+
+function scriptsFor(redis: RedisClient): Record<ScriptName, Script> {
+  return isCluster(redis) ? clusterScripts : scripts;
+}
 
 /** Runs a script, and sends its text where Redis does not know it yet (or not any more). */
-export async function runScript(redis: Redis, name: ScriptName, call: ScriptCall) {
-  const { sha, lua } = scripts[name];
+export async function runScript(redis: RedisClient, name: ScriptName, call: ScriptCall) {
+  const { sha, lua } = scriptsFor(redis)[name];
   try {
     return await redis.evalsha(sha, call.keys.length, ...call.keys, ...call.args);
   } catch (error) {
@@ -115,12 +122,12 @@ export async function runScript(redis: Redis, name: ScriptName, call: ScriptCall
 
 /** Runs a script for each of these calls in one pipeline; a call that fails answers its error. */
 export async function runScriptForEach(
-  redis: Redis,
+  redis: RedisClient,
   name: ScriptName,
   calls: readonly ScriptCall[],
 ): Promise<unknown[]> {
-  const pipeline = redis.pipeline();
-  for (const call of calls) pipeScript(pipeline, name, call);
+  const pipeline = pipelineOf(redis);
+  for (const call of calls) pipeScript(redis, pipeline, { name, call });
   const replies = (await pipeline.exec()) ?? [];
   return Promise.all(
     calls.map(async (call, index) => {
@@ -132,25 +139,26 @@ export async function runScriptForEach(
   );
 }
 
-/** Adds a script to a pipeline. Its reply may be a NOSCRIPT error: see `isNoScript`. */
+/** Adds a script to a pipeline of this Redis. Its reply may be a NOSCRIPT error: see `isNoScript`. */
 export function pipeScript(
+  redis: RedisClient,
   pipeline: ChainableCommander,
-  name: ScriptName,
-  { keys, args }: ScriptCall,
+  { name, call: { keys, args } }: { name: ScriptName; call: ScriptCall },
 ): void {
-  pipeline.evalsha(scripts[name].sha, keys.length, ...keys, ...args);
+  pipeline.evalsha(scriptsFor(redis)[name].sha, keys.length, ...keys, ...args);
 }
 
-export async function loadScript(redis: Redis, name: ScriptName): Promise<void> {
-  await redis.script('LOAD', scripts[name].lua);
+export async function loadScript(redis: RedisClient, name: ScriptName): Promise<void> {
+  const { lua } = scriptsFor(redis)[name];
+  await Promise.all(primariesOf(redis).map((node) => node.script('LOAD', lua)));
 }
 
 export function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }
 
-function loadScripts(): Record<ScriptName, Script> {
-  const prelude = read('prelude');
+function loadScripts({ inCluster }: { inCluster: boolean }): Record<ScriptName, Script> {
+  const prelude = `local IN_CLUSTER = ${inCluster}\n${read('prelude')}`;
   const families = {
     'batch-': read('batch'),
     'ledger-': read('ledger'),

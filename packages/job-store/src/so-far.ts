@@ -1,7 +1,7 @@
 /** What earlier attempts of a job have published, for the one that carries it on. */
 import { jobEventSchema } from '@qarr/router-core';
 import type { JobEvent } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import { TOLD_BEFORE } from './delta-buffer.ts';
 
 /** Entries in one read: some 100 KB. */
@@ -23,7 +23,7 @@ export async function readSoFar({
   logKey,
   continued,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   logKey: string;
   continued: number;
 }): Promise<SoFar> {

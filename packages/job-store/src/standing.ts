@@ -1,6 +1,7 @@
 /** How jobs stand: the few fields that tell whoever runs one whether it may go on. */
 import type { JobState } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import type { Keys } from './keys.ts';
 
 /** Records read in one go: Redis is kept from others for no longer than a millisecond. */
@@ -14,13 +15,13 @@ export interface JobStanding {
 
 /** In the order of the ids; null for a job that is gone. */
 export async function look(
-  redis: Redis,
+  redis: RedisClient,
   keys: Keys,
   jobIds: readonly string[],
 ): Promise<(JobStanding | null)[]> {
   const standings: (JobStanding | null)[] = [];
   for (let at = 0; at < jobIds.length; at += LOOK_PAGE) {
-    const pipeline = redis.pipeline();
+    const pipeline = pipelineOf(redis);
     for (const jobId of jobIds.slice(at, at + LOOK_PAGE)) {
       pipeline.hmget(keys.job(jobId), 'state', 'attempt', 'cancel');
     }

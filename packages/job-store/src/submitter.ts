@@ -24,7 +24,8 @@ import type {
   JobState,
   NewJob,
 } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { inTurn } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import { LINE_KEPT_MS } from './batch-lines.ts';
 import type { BatchLines } from './batch-lines.ts';
 import type { Closing } from './closing.ts';
@@ -112,7 +113,7 @@ export function createSubmitter({
   get,
   guard,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   queues: Queues;
   ledger: Ledger;
@@ -280,15 +281,15 @@ export function createSubmitter({
     }
     const [outcome, state, tier, epoch, jobClass, createdAt] = reply;
     const isNew = outcome === 'created';
-    await Promise.all([
-      // A sweep may have found the entries of a first try without a job, and forgotten them just now.
-      (job.idempotency !== undefined || isRetried) && enterIndexes(job, now),
-      // Before the queue has it, so that its end cannot be noted before its beginning.
-      (isNew || job.batch !== undefined) && opened(job, createdAt),
-      isNew &&
-        state === 'queued' &&
-        addEntry({ id: job.id, tier, epoch, class: jobClass }, priority),
-    ]);
+    const steps: (() => Promise<unknown>)[] = [];
+    // A sweep may have found the entries of a first try without a job, and forgotten them just now.
+    if (job.idempotency !== undefined || isRetried) steps.push(() => enterIndexes(job, now));
+    // Before the queue has it, so that its end cannot be noted before its beginning.
+    if (isNew || job.batch !== undefined) steps.push(() => opened(job, createdAt));
+    if (isNew && state === 'queued') {
+      steps.push(() => addEntry({ id: job.id, tier, epoch, class: jobClass }, priority));
+    }
+    await inTurn(redis, steps);
     if (isNew && state !== 'queued') await closing.close(job.id);
     if (isNew) return { kind: 'created', jobId: job.id, place };
     // Two that wrote it at once may have been of two minds about its tier: its record says which.

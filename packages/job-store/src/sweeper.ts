@@ -8,7 +8,7 @@
  */
 import type { JobState } from '@qarr/router-core';
 import { isTerminalState } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import type { BatchLines } from './batch-lines.ts';
 import type { Closing } from './closing.ts';
 import { WORKER_GRACE_MS } from './deadlines.ts';
@@ -48,7 +48,7 @@ export function createSweeper({
   passEveryMs = PASS_EVERY_MS,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   queues: Queues;
   ledger: Ledger;

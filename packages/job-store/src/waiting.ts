@@ -1,6 +1,7 @@
 /** What waits in a tier and may be moved to another one, read in pages of the tier's fair order. */
 import type { Fallback, JobClass, WaitingJob } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import type { Keys } from './keys.ts';
 
 /** A job that waits in a tier, with all that moving it takes. */
@@ -42,12 +43,18 @@ const FIELDS = [
   'run_timeout_ms',
 ] as const;
 
-export function createReadWaiting({ redis, keys }: { redis: Redis; keys: Keys }): ReadWaiting {
+export function createReadWaiting({
+  redis,
+  keys,
+}: {
+  redis: RedisClient;
+  keys: Keys;
+}): ReadWaiting {
   return async (tier, { from, count }) => {
     const [, order] = keys.ledger(tier);
     const jobIds = await redis.zrange(order, String(from), String(from + count - 1));
     if (jobIds.length === 0) return { jobs: [], next: null };
-    const pipeline = redis.pipeline().time();
+    const pipeline = pipelineOf(redis).time();
     for (const jobId of jobIds) pipeline.hmget(keys.job(jobId), ...FIELDS);
     const [time, ...replies] = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
       if (error !== null) throw error;

@@ -8,7 +8,7 @@
  */
 import { DelayedError, Worker } from 'bullmq';
 import type { Job } from 'bullmq';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import { connectWorker, disconnect, whenReady } from './connections.ts';
 import { isBatchId, readEndedBatch } from './ended-batch.ts';
 import type { EndedBatch } from './ended-batch.ts';
@@ -73,7 +73,7 @@ export async function createWebhookConsumer({
 }): Promise<WebhookConsumer> {
   const keys = createKeys(root);
   const redis = connectWorker({ redisUrl, onError });
-  await whenReady(redis);
+  await whenReady(redis, redisUrl);
   const underWay = new Set<AbortController>();
   let isOver = false;
 
@@ -172,7 +172,7 @@ async function untilNone(underWay: ReadonlySet<unknown>, limitMs: number): Promi
 }
 
 /** What cannot be given back, because Redis is gone, is found by its lock that has ended. */
-async function close(worker: Worker, redis: Redis): Promise<void> {
+async function close(worker: Worker, redis: RedisClient): Promise<void> {
   const timeout = AbortSignal.timeout(GOODBYE_MS);
   const expired = new Promise((resolve) => timeout.addEventListener('abort', resolve));
   await Promise.race([worker.close(), expired]);

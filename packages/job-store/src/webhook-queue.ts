@@ -4,7 +4,7 @@
  * delivered.
  */
 import { Queue } from 'bullmq';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-client.ts';
 import type { Keys } from './keys.ts';
 import { EVENTS_KEPT } from './queues.ts';
 
@@ -38,7 +38,7 @@ export function createWebhookQueue({
   keys,
   onError,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   onError: (error: Error) => void;
 }): WebhookQueue {

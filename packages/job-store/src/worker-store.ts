@@ -10,7 +10,7 @@ import type { SharedBreakers } from './breakers.ts';
 import { createClaims } from './claim.ts';
 import type { Claims } from './claim.ts';
 import { createClosing } from './closing.ts';
-import { connectWorker, disconnect, subscribe, whenReady } from './connections.ts';
+import { connectWorker, disconnect, whenReady } from './connections.ts';
 import { createConsumer } from './consumer.ts';
 import type { Consumer, Delivery } from './consumer.ts';
 import { createEventLog } from './event-log.ts';
@@ -24,6 +24,7 @@ import { checkRedis } from './redis-check.ts';
 import type { RedisProblems } from './redis-check.ts';
 import { look } from './standing.ts';
 import type { JobStanding } from './standing.ts';
+import { subscribe } from './subscription.ts';
 import { createWebhookQueue } from './webhook-queue.ts';
 import { createWorkers } from './workers.ts';
 
@@ -82,7 +83,7 @@ export async function createWorkerStore({
 }): Promise<WorkerStore> {
   const keys = createKeys(root);
   const redis = connectWorker({ redisUrl, onError });
-  await whenReady(redis);
+  await whenReady(redis, redisUrl);
   const webhooks = createWebhookQueue({ redis, keys, onError });
   const ledger = createLedger({ redis, keys });
   const index = createOwnerIndex({ redis, keys });

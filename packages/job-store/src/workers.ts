@@ -4,7 +4,8 @@
  */
 import { workerStatusSchema } from '@qarr/router-core';
 import type { WorkerStatus } from '@qarr/router-core';
-import type { Redis } from 'ioredis';
+import { pipelineOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 import type { Keys } from './keys.ts';
 
 export const HEARTBEAT_MS = 1_000;
@@ -33,7 +34,7 @@ export function createWorkers({
   keys,
   regularForMs = DEAD_AFTER_MS,
 }: {
-  redis: Redis;
+  redis: RedisClient;
   keys: Keys;
   /** How long a worker must have beaten regularly before it says that another is dead. */
   regularForMs?: number | undefined;
@@ -56,8 +57,7 @@ export function createWorkers({
     async beat(tier, status) {
       const key = keys.workers(tier);
       const at = await redisNow(redis);
-      const replies = await redis
-        .pipeline()
+      const replies = await pipelineOf(redis)
         .hset(key, status.id, JSON.stringify({ ...status, at }))
         .pexpire(key, 10 * DEAD_AFTER_MS)
         .exec();
@@ -93,7 +93,7 @@ export function createWorkers({
 }
 
 /** Milliseconds since the epoch, by Redis's clock. */
-export async function redisNow(redis: Redis): Promise<number> {
+export async function redisNow(redis: RedisClient): Promise<number> {
   const [seconds, microseconds] = await redis.time();
   return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
 }

@@ -134,7 +134,7 @@ describe('variables', () => {
     [
       'REDIS_URL',
       'http://:secret@redis',
-      'REDIS_URL: must be a URL such as redis://127.0.0.1:6379',
+      'REDIS_URL: must be a URL such as redis://127.0.0.1:6379, redis+sentinel://host:26379,host:26379/name or redis+cluster://host:6379,host:6379',
     ],
     ['LOG_LEVEL', 'all', 'LOG_LEVEL: must be fatal, error, warn, info, debug or silent'],
   ])('%s=%s is refused in one line', (variable, value, line) => {

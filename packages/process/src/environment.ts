@@ -1,13 +1,21 @@
 /** The variables that more than one process reads, each with its default and its limits. */
+import { readRedisUrl } from '@qarr/router-core';
 import { z } from 'zod';
 
 export const DEFAULT_CONFIG_PATH = 'qarr.config.yaml';
 
 export const commonVariables = {
   REDIS_URL: z
-    .url({ protocol: /^rediss?$/, error: 'must be a URL such as redis://127.0.0.1:6379' })
+    .string()
+    .superRefine((url, context) => {
+      const read = readRedisUrl(url);
+      if (read.kind === 'invalid') context.addIssue({ code: 'custom', message: read.problem });
+    })
     .default('redis://127.0.0.1:6379')
-    .describe('Redis; with user and password where it needs them'),
+    .meta({ format: 'uri' })
+    .describe(
+      'Redis: `redis://host:6379`, `redis+sentinel://host:26379,host:26379/name` or `redis+cluster://host:6379,host:6379`, with `user:password@` where it needs them; `rediss` for TLS',
+    ),
   QARR_CONFIG: z
     .string()
     .optional()

@@ -100,6 +100,12 @@ export const ERROR_TABLE = {
     true,
     'The queue does not answer. A job that was being submitted may or may not exist.',
   ),
+  not_replicated: row(
+    503,
+    'server_error',
+    true,
+    'Too few replicas of the queue have confirmed in time. What was submitted may or may not outlive a failure.',
+  ),
   storage_full: row(503, 'server_error', true, 'The queue has no room for another job now.'),
   queue_full: row(503, 'server_error', true, 'As many jobs wait for this tier as may wait.'),
   overloaded: row(

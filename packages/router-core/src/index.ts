@@ -10,6 +10,8 @@ export type { RequestFeatures } from './text-features.ts';
 // Configuration
 export { createDeployment, firstProblem } from './deployment.ts';
 export type { Deployment, TierConfig } from './deployment.ts';
+export { describeRedis, nodeText, readRedisUrl } from './redis-address.ts';
+export type { RedisAddress, RedisNode } from './redis-address.ts';
 
 // The life of a job
 export {

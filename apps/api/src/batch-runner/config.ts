@@ -16,6 +16,7 @@ import type { FileConfig } from '../files/file-config.ts';
 /** As the API has them: a line is admitted, and run, like any job. */
 const sharedVariables = apiSchema.pick({
   QARR_REDIS_MEMORY_PERCENT: true,
+  QARR_REDIS_REPLICAS_MIN: true,
   QARR_QUEUE_DEPTH_MAX: true,
   QARR_DEPTH_ALERT_PER_WORKER: true,
   QARR_RUN_TIMEOUT_MS: true,
@@ -59,6 +60,7 @@ export interface RunnerConfig {
   readonly redisUrl: string;
   readonly allowVolatileRedis: boolean;
   readonly memoryPercentMax: number;
+  readonly redisReplicasMin: number;
   readonly drainMs: number;
   readonly logLevel: string;
   /** Jobs that may wait in a tier, all classes. */
@@ -93,6 +95,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Runner
     redisUrl: variables.REDIS_URL,
     allowVolatileRedis: variables.QARR_ALLOW_VOLATILE_REDIS,
     memoryPercentMax: variables.QARR_REDIS_MEMORY_PERCENT,
+    redisReplicasMin: variables.QARR_REDIS_REPLICAS_MIN,
     drainMs: variables.QARR_DRAIN_MS,
     logLevel: variables.LOG_LEVEL,
     depthMax: variables.QARR_QUEUE_DEPTH_MAX,

@@ -45,6 +45,7 @@ export async function startRunner(): Promise<Running> {
     replicaId: runnerId,
     retention: config.retention,
     memoryPercentMax: config.memoryPercentMax,
+    replicasMin: config.redisReplicasMin,
     alertPerWorker: config.depthAlertPerWorker,
     onError: createErrorLog(log, 'redis'),
   });

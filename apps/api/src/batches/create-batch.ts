@@ -9,6 +9,7 @@ import { findFile } from '../files/find-file.ts';
 import type { UploadGate } from '../files/upload-gate.ts';
 import type { BatchConfig } from './batch-config.ts';
 import { inlineFileId, removeInline, storeInline } from './inline-requests.ts';
+import { isOutcomeUnknown, unknownBecause } from '../unknown-outcome.ts';
 
 const WINDOW_DEFAULT = '24h';
 /** Of an id. */
@@ -177,12 +178,12 @@ const NO_KEY_ADVICE = 'sending it again may make a second one, which an Idempote
 /** Where the outcome is unknown, says what it is safe to do next. */
 function withAdvice(cause: unknown, advice: string): unknown {
   if (!isUnknownOutcome(cause)) return cause;
-  const message = `The queue does not answer. The batch may or may not have been created: ${advice}.`;
-  return new QarrError('queue_unavailable', { message, cause });
+  const message = `${unknownBecause(cause.code)} The batch may or may not have been created: ${advice}.`;
+  return new QarrError(cause.code, { message, cause });
 }
 
-function isUnknownOutcome(error: unknown): boolean {
-  return error instanceof QarrError && error.code === 'queue_unavailable';
+function isUnknownOutcome(error: unknown): error is QarrError {
+  return error instanceof QarrError && isOutcomeUnknown(error.code);
 }
 
 function tooMany(openMax: number): QarrError {

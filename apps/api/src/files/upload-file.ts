@@ -15,6 +15,7 @@ import { readForm } from './read-form.ts';
 import { asClientProblem } from './store-problem.ts';
 import { tooMany, tooMuch } from './upload-gate.ts';
 import type { Upload, UploadGate } from './upload-gate.ts';
+import { isOutcomeUnknown } from '../unknown-outcome.ts';
 
 /** Boundaries, headers of parts and fields; the rest is the file. */
 const FORM_BYTES_MAX = 65_536;
@@ -85,7 +86,7 @@ async function take(
     throw creation.kind === 'too_many' ? tooMany(config.owner) : tooMuch(config.owner);
   } catch (error) {
     // Whether there is a record nobody knows then: if there is none, the announcement counts.
-    const isUnknown = error instanceof QarrError && error.code === 'queue_unavailable';
+    const isUnknown = error instanceof QarrError && isOutcomeUnknown(error.code);
     if (!isUnknown) await forget(id, { files, store });
     if (drain.over.aborted) throw new QarrError('shutting_down', { cause: error });
     throw asClientProblem(error);

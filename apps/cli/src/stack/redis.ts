@@ -2,6 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
+import { describeRedis, readRedisUrl } from '@qarr/router-core';
+import type { RedisNode } from '@qarr/router-core';
 import type { Cleanup } from '../processes/cleanup.ts';
 import { CliError } from '../cli-error.ts';
 import { poll } from '../processes/poll.ts';
@@ -11,7 +13,6 @@ import type { Supervisor } from '../processes/supervisor.ts';
 
 const OWN_LISTENS_MS = 10_000;
 const LISTENS_MS = 3_000;
-const DEFAULT_PORT = 6379;
 const POLL_MS = 20;
 
 /**
@@ -19,15 +20,12 @@ const POLL_MS = 20;
  * processes that use it to ask: each does when it starts.
  */
 export async function requireGivenRedis(url: string): Promise<void> {
-  const { hostname, port } = new URL(url);
-  const address = {
-    // URL keeps the brackets of an IPv6 address, which no resolver knows.
-    host: hostname.replaceAll(/^\[|\]$/g, ''),
-    port: port === '' ? DEFAULT_PORT : Number(port),
-  };
-  if (await listens({ ...address, timeoutMs: LISTENS_MS })) return;
+  const listening = await Promise.all(
+    doorsOf(url).map((node) => listens({ ...node, timeoutMs: LISTENS_MS })),
+  );
+  if (listening.includes(true)) return;
   throw new CliError(
-    `Redis at ${withoutPassword(url)} does not answer; start it, correct REDIS_URL, or unset it to use a Redis of its own`,
+    `Redis at ${describeRedis(url)} does not answer; start it, correct REDIS_URL, or unset it to use a Redis of its own`,
   );
 }
 
@@ -74,8 +72,25 @@ export async function startOwnRedis({
   return url;
 }
 
+/** Any of them leads to the Redis: itself, its sentinels, or nodes of the cluster. */
+function doorsOf(url: string): readonly RedisNode[] {
+  const address = readRedisUrl(url);
+  switch (address.kind) {
+    case 'server':
+      return [address.node];
+    case 'sentinel':
+      return address.sentinels;
+    case 'cluster':
+      return address.nodes;
+    case 'invalid':
+      return [];
+    default:
+      return address satisfies never;
+  }
+}
+
 /** Whether somebody takes a connection there, within a time. */
-function listens({ host, port, timeoutMs }: Address & { timeoutMs: number }): Promise<boolean> {
+function listens({ host, port, timeoutMs }: RedisNode & { timeoutMs: number }): Promise<boolean> {
   const socket = connect({ host, port, timeout: timeoutMs });
   return new Promise((resolve) => {
     const finish = (answer: boolean) => {
@@ -86,11 +101,6 @@ function listens({ host, port, timeoutMs }: Address & { timeoutMs: number }): Pr
     socket.once('timeout', () => finish(false));
     socket.once('error', () => finish(false));
   });
-}
-
-interface Address {
-  readonly host: string;
-  readonly port: number;
 }
 
 /** What the promise needs: nothing accepted is forgotten, and nothing is evicted. */
@@ -109,12 +119,4 @@ function redisArguments(port: number): string[] {
     daemonize: 'no',
   };
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-}
-
-/** For messages. */
-export function withoutPassword(url: string): string {
-  const parsed = new URL(url);
-  parsed.username = '';
-  parsed.password = '';
-  return parsed.href;
 }

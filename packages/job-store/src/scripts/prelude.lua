@@ -1,4 +1,4 @@
--- Stands before every other script: what they share.
+-- Stands before every other script: what they share. Before it stands `IN_CLUSTER`.
 --
 -- A live message is `<job id> <seq> <type> <json>`. The log is written before it is published, so
 -- no reader ever sees what the log lacks.
@@ -10,8 +10,9 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- Publishes an event to each follower. A channel that nobody listens to any more is dropped.
--- Returns the followers that remain.
+-- Publishes an event to each follower. A channel that nobody listens to any more is dropped. In a
+-- cluster nobody can tell: who listens at another node is not counted. Returns the followers that
+-- remain.
 local function publish(job_id, seq, event_type, json, followers)
   if not followers or followers == '' then
     return ''
@@ -19,7 +20,7 @@ local function publish(job_id, seq, event_type, json, followers)
   local message = job_id .. ' ' .. seq .. ' ' .. event_type .. ' ' .. json
   local remaining = {}
   for channel in string.gmatch(followers, '%S+') do
-    if redis.call('PUBLISH', channel, message) > 0 then
+    if redis.call('PUBLISH', channel, message) > 0 or IN_CLUSTER then
       remaining[#remaining + 1] = channel
     end
   end
