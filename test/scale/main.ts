@@ -16,7 +16,7 @@ const EXIT_FAILED = 1;
 /** So that some are interrupted, and a phase has many. */
 const TOKENS = [40, 160] as const;
 /** Short: most of what runs is handed back. */
-const DRAIN_MS = 500;
+const DRAIN_MS = 200;
 /** Something always waits. */
 const STREAMS_PER_SLOT = 1.5;
 

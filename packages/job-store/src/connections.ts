@@ -120,8 +120,9 @@ export function serverOptions(address: Exclude<RedisAddress, { kind: 'cluster' }
     sentinelPassword: address.sentinelPassword,
     sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
     sentinelRetryStrategy: retryStrategy,
-    // They say when there is another primary, also to those whose former one still answers.
-    failoverDetector: true,
+    // Not ioredis's detector: heard of while a connection is being made anew, a failover ends that connection
+    // for good. A former primary refuses writes, closes its connections, or is silent: each is noticed.
+    failoverDetector: false,
     enableTLSForSentinelMode: address.tls,
     ...(address.tls ? { sentinelTLS: {} } : {}),
     ...access,
