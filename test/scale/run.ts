@@ -14,6 +14,7 @@ import type { JobLeft } from './aftermath.ts';
 import { checkScale } from './check.ts';
 import { startScaleWorld } from './world.ts';
 import type { Ending, ScaleWorld } from './world.ts';
+import { startScaleRedis } from './redis.ts';
 import type { RedisKind } from './redis.ts';
 
 /** On a machine that has much else to do. */
@@ -65,7 +66,7 @@ export async function runScale(
   plan: ScalePlan,
   say: (line: string) => void = () => {},
 ): Promise<ScaleResult> {
-  const world = await startScaleWorld(plan);
+  const world = await startScaleWorld({ ...plan, redis: await startScaleRedis(plan.redis) });
   const reference = await startReference([`--seed=${ENGINE_SEED}`]);
   let keepsFolder = true;
   try {

@@ -1,7 +1,11 @@
-/** A tier that grows and shrinks under load: real processes, on each kind of Redis, and nothing lost. */
+/**
+ * A tier that grows and shrinks under load, and a system that is restored: real processes, on each kind of
+ * Redis, and nothing lost. All at once: most of each is waiting.
+ */
 import { describe, expect, it } from 'vitest';
 import { totals } from './figures.ts';
 import { REDIS_KINDS } from './redis.ts';
+import { restoreFromBackup } from './restore.ts';
 import { runScale } from './run.ts';
 import type { ScaleResult } from './run.ts';
 
@@ -9,9 +13,9 @@ const TIMEOUT_MS = 300_000;
 const SLOTS = 3;
 const SIZES = [1, 3, 1] as const;
 
-describe('a tier whose workers have one engine each', () => {
+describe.concurrent('a system under load', () => {
   it.each(REDIS_KINDS)(
-    'gets more done with more of them, and loses nothing with fewer (%s)',
+    'gets more done with more workers, and loses nothing with fewer (Redis: %s)',
     { timeout: TIMEOUT_MS },
     async (redis) => {
       const result = await runScale({
@@ -35,6 +39,16 @@ describe('a tier whose workers have one engine each', () => {
       expect(totals(result).carriedOn).toBeGreaterThan(0);
     },
   );
+
+  it('goes on from a backup of Redis with what it held', { timeout: TIMEOUT_MS }, async () => {
+    const { doneStatus, lateStatus, open, jobs } = await restoreFromBackup();
+    expect({ doneStatus, lateStatus }).toEqual({ doneStatus: 200, lateStatus: 404 });
+    for (const { text, expected, ...job } of open) {
+      expect(job).toMatchObject({ status: 'completed', isGapless: true, terminalEvents: 1 });
+      expect(text).toBe(expected);
+    }
+    expect(jobs).toHaveLength(open.length + 1);
+  });
 });
 
 function workersOf({ streams }: ScaleResult): ReadonlySet<string> {

@@ -11,8 +11,7 @@ import { usesAll } from '../chaos/world/engine-state.ts';
 import { createApi, createEngine, createWorker } from '../chaos/world/members.ts';
 import type { Member } from '../chaos/world/member.ts';
 import { waitUntil } from '../harness/wait-until.ts';
-import { startScaleRedis } from './redis.ts';
-import type { RedisKind, ScaleRedis } from './redis.ts';
+import type { ScaleRedis } from './redis.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const TIER = 'fast';
@@ -47,13 +46,14 @@ export interface ScaleWorld {
 }
 
 export async function startScaleWorld({
-  redis: kind,
+  redis,
   apis: apiCount,
   slots,
   timeScale,
   drainMs,
 }: {
-  redis: RedisKind;
+  /** It ends with the world. */
+  redis: ScaleRedis;
   apis: number;
   /** Jobs at once in a worker. */
   slots: number;
@@ -63,7 +63,6 @@ export async function startScaleWorld({
 }): Promise<ScaleWorld> {
   const folder = await mkdtemp(join(tmpdir(), 'qarr-scale-'));
   const history = createHistory({ path: null });
-  const redis = await startScaleRedis(kind);
   const config = join(folder, 'qarr.config.yaml');
   // Every JSON is YAML.
   const routing = { rules: [{ tier: TIER, when: 'default' }] };

@@ -9,6 +9,7 @@ import { say } from '../../harness/command.ts';
 import { waitUntil } from '../../harness/wait-until.ts';
 import { measureIdleStreams } from '../../soak/idle-streams.ts';
 import { figuresOf } from '../../soak/process-figures.ts';
+import { startScaleRedis } from '../redis.ts';
 import { startScaleWorld } from '../world.ts';
 import type { ScaleWorld } from '../world.ts';
 import { submitJobs, untilCompleted } from './jobs.ts';
@@ -61,7 +62,7 @@ async function inWorld({
   measure: (measured: Measured) => Promise<void>;
 }): Promise<void> {
   const world = await startScaleWorld({
-    redis: 'single',
+    redis: await startScaleRedis('single'),
     apis: 1,
     slots: SLOTS,
     timeScale,
