@@ -114,7 +114,7 @@ async function submit({ apis }: ScaleWorld, body: object): Promise<string> {
 
 async function untilCompleted(world: ScaleWorld, id: string): Promise<void> {
   const isOver = async () => (await look(world, id)).status === 'completed';
-  await waitUntil(`${id} is completed`, isOver, { timeoutMs: OVER_WITHIN_MS, everyMs: 50 });
+  await waitUntil(`${id} is completed`, isOver, { timeoutMs: OVER_WITHIN_MS, everyMs: 100 });
 }
 
 async function look({ apis }: ScaleWorld, id: string): Promise<{ code: number; status?: string }> {

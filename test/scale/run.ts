@@ -136,6 +136,6 @@ async function untilAllSlotsWork({ pods }: ScaleWorld, slots: number): Promise<n
       const perPod = await Promise.all(pods.map((pod) => pod.running()));
       return perPod.every((count) => count >= slots) ? perPod : null;
     },
-    { timeoutMs: SETTLED_MS, everyMs: 20 },
+    { timeoutMs: SETTLED_MS, everyMs: LOOK_EVERY_MS },
   );
 }

@@ -98,7 +98,7 @@ export async function startScaleWorld({
     await worker.start();
     await waitUntil(`${name} uses its engine`, () => usesAll([worker]), {
       timeoutMs: READY_TIMEOUT_MS,
-      everyMs: 50,
+      everyMs: 100,
     });
     return { worker, engine, running: async () => workingAt(engine) };
   }
