@@ -1,5 +1,5 @@
 /** The documentation says what the code does, where that can be compared. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ERROR_TABLE, chatRequestSchema, completionRequestSchema } from '@qarr/router-core';
 import { expect, it } from 'vitest';
@@ -68,6 +68,8 @@ it('links only to files that exist', () => {
     'docs/configuration.md',
     'docs/conformance.md',
     'docs/openai.md',
+    'docs/operations.md',
+    ...readdirSync(join(ROOT, 'docs/architecture')).map((page) => `docs/architecture/${page}`),
     'docs/overload.md',
     'docs/responses.md',
     'docs/security.md',

@@ -5,7 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { say } from '../../harness/command.ts';
+import { runCommand, say } from '../../harness/command.ts';
+import type { ParsedFlags } from '../../harness/command.ts';
 import { waitUntil } from '../../harness/wait-until.ts';
 import { measureIdleStreams } from '../../soak/idle-streams.ts';
 import { figuresOf } from '../../soak/process-figures.ts';
@@ -27,26 +28,49 @@ const SLOTS = 128;
 const SLOW = 4;
 const LONG_TOKENS = 400;
 const WARM_UP_TOKENS = 5;
+const LOG_EVENTS = 100;
 
-const { values } = parseArgs({
-  options: {
-    jobs: { type: 'string', default: '1000' },
-    streams: { type: 'string', default: '2000' },
-  },
-});
-const jobs = Number(values.jobs);
-const streams = Number(values.streams);
-if (!(jobs >= 100 && jobs <= 5_000 && streams >= 100 && streams <= 10_000)) {
-  process.stderr.write('sizing: --jobs takes 100 to 5000, --streams 100 to 10000\n');
-  process.exit(2);
-}
+const USAGE = `npm run sizing: what jobs and streams take in Redis, the API and a worker
+
+  --jobs N      of each kind (1000)
+  --streams N   idle ones (2000)`;
 
 const rows: [what: string, bytes: number][] = [];
-await inWorld({ timeScale: 1, measure: measureWaiting });
-await inWorld({ timeScale: 0, measure: measureKept });
-await inWorld({ timeScale: SLOW, measure: measureRunning });
-say(`\n| what | KB |\n| --- | --- |`);
-for (const [what, bytes] of rows) say(`| ${what} | ${(bytes / 1_000).toFixed(1)} |`);
+
+await runCommand('sizing', { usage: USAGE, parsed: readOptions(), run });
+
+interface SizingOptions {
+  readonly jobs: number;
+  readonly streams: number;
+}
+
+function readOptions(): ParsedFlags<SizingOptions> {
+  const options = {
+    jobs: { type: 'string', default: '1000' },
+    streams: { type: 'string', default: '2000' },
+    help: { type: 'boolean', default: false },
+  } as const;
+  try {
+    const { values } = parseArgs({ options });
+    if (values.help) return { kind: 'help' };
+    const [jobs, streams] = [Number(values.jobs), Number(values.streams)];
+    if (jobs >= 100 && jobs <= 5_000 && streams >= 100 && streams <= 10_000) {
+      return { kind: 'run', options: { jobs, streams } };
+    }
+    return { kind: 'refused', message: '--jobs takes 100 to 5000, --streams 100 to 10000' };
+  } catch (error) {
+    return { kind: 'refused', message: (error as Error).message.split('\n', 1)[0] ?? '' };
+  }
+}
+
+async function run(options: SizingOptions): Promise<number> {
+  await inWorld({ timeScale: 1, measure: (measured) => measureWaiting(measured, options) });
+  await inWorld({ timeScale: 0, measure: (measured) => measureKept(measured, options) });
+  await inWorld({ timeScale: SLOW, measure: measureRunning });
+  say(`\n| what | KB |\n| --- | --- |`);
+  for (const [what, bytes] of rows) say(`| ${what} | ${(bytes / 1_000).toFixed(2)} |`);
+  return 0;
+}
 
 interface Measured {
   readonly world: ScaleWorld;
@@ -80,7 +104,10 @@ async function inWorld({
 }
 
 /** Without a worker: everything waits. The first use of everything is not what a job costs. */
-async function measureWaiting({ api, memory }: Measured): Promise<void> {
+async function measureWaiting(
+  { api, memory }: Measured,
+  { jobs, streams }: SizingOptions,
+): Promise<void> {
   const tokens = ANSWER_TOKENS;
   await submitJobs(api.url, { count: jobs, promptBytes: SHORT_PROMPT_BYTES, tokens });
   for (const promptBytes of PROMPTS_BYTES) {
@@ -102,7 +129,10 @@ async function measureWaiting({ api, memory }: Measured): Promise<void> {
 }
 
 /** By an engine that takes no time: what is left when jobs are over. */
-async function measureKept({ world, api, memory }: Measured): Promise<void> {
+async function measureKept(
+  { world, api, memory }: Measured,
+  { jobs }: SizingOptions,
+): Promise<void> {
   await world.resize(1, 'killed');
   const size = { promptBytes: SHORT_PROMPT_BYTES, tokens: ANSWER_TOKENS };
   await untilCompleted(api.url, await submitJobs(api.url, { ...size, count: SLOTS }));
@@ -111,19 +141,19 @@ async function measureKept({ world, api, memory }: Measured): Promise<void> {
     ids = await submitJobs(api.url, { ...size, count: jobs });
     await untilCompleted(api.url, ids);
   });
-  const logBytes = await memory.keyBytes(`qarr:{${ids[0]}}:log`);
+  const log = await memory.logOf(ids[0] ?? '');
   note(`Redis, per job of ${ANSWER_TOKENS} tokens that has ended, with its log`, perJob);
-  note('Redis, the log of it', logBytes);
+  note(`Redis, the log of it, in ${log.events} events`, log.bytes);
 }
 
-async function measureRunning({ world, api }: Measured): Promise<void> {
+async function measureRunning({ world, api, memory }: Measured): Promise<void> {
   await world.resize(1, 'killed');
   const opsUrl = await opsUrlOf(world, 'worker-1');
   const size = { promptBytes: SHORT_PROMPT_BYTES, tokens: LONG_TOKENS };
   const warmUp = await submitJobs(api.url, { ...size, tokens: WARM_UP_TOKENS, count: SLOTS });
   await untilCompleted(api.url, warmUp);
   const before = await figuresOf({ opsUrl });
-  await submitJobs(api.url, { ...size, count: 2 * SLOTS });
+  const ids = await submitJobs(api.url, { ...size, count: 2 * SLOTS });
   // The worker feels its way to what the engine takes.
   const running = await waitUntil(
     'most slots have a job',
@@ -136,6 +166,16 @@ async function measureRunning({ world, api }: Measured): Promise<void> {
   const grown = (await figuresOf({ opsUrl })).residentBytes - before.residentBytes;
   note('worker, resident, without jobs', before.residentBytes);
   note('worker, resident, per running job', grown / running);
+  // A token is an event here, as on a card; an engine that takes no time makes fewer of them.
+  const log = await waitUntil(
+    'one has many tokens',
+    async () => {
+      const logs = await Promise.all(ids.slice(0, running).map((id) => memory.logOf(id)));
+      return logs.find(({ events }) => events >= LOG_EVENTS);
+    },
+    { timeoutMs: 120_000, everyMs: 500 },
+  );
+  note('Redis, per token in the log of a job', log.bytes / log.events);
 }
 
 async function growthOf(

@@ -8,8 +8,8 @@ const LOOK_EVERY_MS = 100;
 
 export interface RedisMemory {
   usedBytes(): Promise<number>;
-  /** Of one key, with its name and what Redis keeps beside it. */
-  keyBytes(key: string): Promise<number>;
+  /** The log of a job, with what Redis keeps beside it. */
+  logOf(jobId: string): Promise<{ bytes: number; events: number }>;
   stop(): void;
 }
 
@@ -25,7 +25,11 @@ export function watchRedisMemory(url: string): RedisMemory {
       }
       return least;
     },
-    keyBytes: async (key) => (await redis.memory('USAGE', key, 'SAMPLES', 0)) ?? 0,
+    async logOf(jobId) {
+      const key = `qarr:{${jobId}}:log`;
+      const bytes = (await redis.memory('USAGE', key, 'SAMPLES', 0)) ?? 0;
+      return { bytes, events: await redis.xlen(key) };
+    },
     stop: () => redis.disconnect(),
   };
 }
