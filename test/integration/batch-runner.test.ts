@@ -294,8 +294,10 @@ it('hands batches over when it stops, and is replaced when it is killed: nothing
     chatLine('routed', { model: 'auto', messages: [{ role: 'user', content: CODE }] }),
   ]);
   await untilCompleted(id, 20);
+  await waitUntil('both are worked on', async () => {
+    return (await world.get(moved.id)).state === 'in_progress';
+  });
   expect(await leader.stop()).toBe(0);
-  expect((await world.get(moved.id)).state).toBe('in_progress');
   // Nobody has to wait for the end of its lease.
   const { batchRuns } = world.store;
   expect(await batchRuns.lease('a test')).not.toBeNull();
