@@ -139,7 +139,7 @@ export function createClaims({
     }
   }
 
-  function claimed(jobId: string, reply: RunReply): Claim {
+  function claimed(jobId: string, { token }: Claimant, reply: RunReply): Claim {
     const [, attempt, nextSeq, failures, spared, now, createdAt, startedAt, ...rest] = reply;
     const [runTimeoutMs, onInterrupt, request, traceparent, continued, hasText, tokens] = rest;
     const tokensBefore = tokens === '' ? null : tokens;
@@ -157,7 +157,8 @@ export function createClaims({
         request: engineRequestSchema.parse(JSON.parse(request)),
         traceparent: traceparent || null,
       },
-      openLog: (onStop) => log.openAttempt({ jobId, attempt, nextSeq, tokensBefore, onStop }),
+      openLog: (onStop) =>
+        log.openAttempt({ jobId, attempt, token, nextSeq, tokensBefore, onStop }),
       readSoFar: async () => (hasText === 1 ? soFarOf(jobId, continued) : null),
     };
   }
@@ -187,7 +188,7 @@ export function createClaims({
           return { kind: 'drop', reason: reply[1] };
         case 'run':
           noteStart(jobId, reply);
-          return claimed(jobId, reply);
+          return claimed(jobId, claimant, reply);
         default:
           return reply satisfies never;
       }

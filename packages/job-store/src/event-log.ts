@@ -19,9 +19,14 @@ import type { AnswerDelta, DeltaBuffer } from './delta-buffer.ts';
 import type { Keys } from './keys.ts';
 import { isNoScript, loadScript, pipeScript, runScript } from './scripts.ts';
 import type { ScriptCall } from './scripts.ts';
+import { createTail } from './tail.ts';
+import type { Tail } from './tail.ts';
 
 const RETRY_MS = 200;
 const COUNTER: Readonly<Record<Burns, string>> = { try: 'failures', spare: 'spared', nothing: '' };
+
+/** Arguments of an append before its events. */
+const APPEND_HEAD = 5;
 
 /** In the record, where an engine has not told its tokens. */
 const UNKNOWN = 'unknown';
@@ -62,6 +67,8 @@ export interface EventLog {
   openAttempt(options: {
     jobId: string;
     attempt: number;
+    /** Of its claim. */
+    token: string;
     nextSeq: number;
     /** By earlier attempts; null where nobody knows. */
     tokensBefore: number | null;
@@ -73,9 +80,12 @@ export interface EventLog {
 interface Attempt {
   readonly jobId: string;
   readonly attempt: number;
+  readonly token: string;
   nextSeq: number;
   readonly tokensBefore: number | null;
   readonly pending: DeltaBuffer;
+  /** What Redis has taken, and may forget. */
+  readonly tail: Tail;
   /** The call that is under way; it settles when it is answered. */
   underWay: Promise<void> | null;
   stopped: StopReason | null;
@@ -124,10 +134,14 @@ export function createEventLog({
   /** Takes what is pending and gives it its sequence number. */
   function appendCall(attempt: Attempt): ScriptCall {
     const first = attempt.nextSeq;
-    const events = takePending(attempt);
+    return appendOf(attempt, first, takePending(attempt));
+  }
+
+  function appendOf(attempt: Attempt, first: number, events: readonly string[]): ScriptCall {
+    const { jobId, attempt: number, token } = attempt;
     return {
-      keys: [keys.job(attempt.jobId), keys.log(attempt.jobId)],
-      args: [attempt.jobId, attempt.attempt, first, tokensMade(attempt) ?? UNKNOWN, ...events],
+      keys: [keys.job(jobId), keys.log(jobId)],
+      args: [jobId, number, first, tokensMade(attempt) ?? UNKNOWN, token, ...events],
     };
   }
 
@@ -148,15 +162,16 @@ export function createEventLog({
     } catch (error) {
       if (isNoScript(error)) await loadScript(redis, 'append').catch(onError);
       else onError(error as Error);
-      outcome = await insist('append', call);
+      outcome = await insist(attempt, 'append', call);
     }
     attempt.underWay = null;
+    if (outcome !== 'superseded') noteTail(attempt, call);
     if (outcome !== 'ok') stop(attempt, outcome as StopReason);
     schedule(attempt);
   }
 
-  /** Sends a call until it is answered. */
-  async function insist(name: 'append' | 'finish' | 'requeue', call: ScriptCall) {
+  /** Sends a call until it is answered, and before it again what Redis has forgotten. */
+  async function insist(attempt: Attempt, name: 'append' | 'finish' | 'requeue', call: ScriptCall) {
     for (;;) {
       try {
         return (await runScript(redis, name, call)) as WriteOutcome;
@@ -164,10 +179,21 @@ export function createEventLog({
         onError(error as Error);
         // The store was stopped: nobody can say what becomes of the call.
         if (redis.status === 'end') throw error;
-        if (isGap(error)) return 'superseded';
-        await sleep(RETRY_MS);
+        const newest = newestIn(error);
+        if (newest === null) await sleep(RETRY_MS);
+        else if (!(await restore(attempt, newest))) return 'superseded';
       }
     }
+  }
+
+  /** Writes once more what was written behind this number. Returns false where that is not known. */
+  async function restore(attempt: Attempt, newest: number): Promise<boolean> {
+    const events = attempt.tail.from(newest + 1);
+    if (events === null) return false;
+    const call = appendOf(attempt, newest + 1, events);
+    // Where it fails, the call that is sent again says from where on.
+    await runScript(redis, 'append', call).catch(onError);
+    return true;
   }
 
   function stop(attempt: Attempt, reason: StopReason): void {
@@ -187,13 +213,15 @@ export function createEventLog({
   }
 
   return {
-    openAttempt({ jobId, attempt: number, nextSeq, tokensBefore, onStop }) {
+    openAttempt({ jobId, attempt: number, token, nextSeq, tokensBefore, onStop }) {
       const attempt: Attempt = {
         jobId,
         attempt: number,
+        token,
         nextSeq,
         tokensBefore,
         pending: createDeltaBuffer(),
+        tail: createTail(),
         underWay: null,
         stopped: null,
         onStop,
@@ -215,7 +243,7 @@ export function createEventLog({
           const events = takePending(attempt);
           const fields = ['tokens_made', tokensMade(attempt) ?? UNKNOWN];
           if (result !== undefined) fields.push('result', JSON.stringify(result));
-          const outcome = await insist('finish', {
+          const outcome = await insist(attempt, 'finish', {
             keys: [keys.job(jobId), keys.log(jobId)],
             args: [
               jobId,
@@ -223,6 +251,7 @@ export function createEventLog({
               first,
               event.type,
               JSON.stringify(event),
+              token,
               fields.length / 2,
               ...fields,
               ...events,
@@ -237,11 +266,12 @@ export function createEventLog({
           await quiesce(attempt);
           if (attempt.stopped === 'superseded') return 'superseded';
           if (!attempt.pending.isEmpty) {
-            const outcome = await insist('append', appendCall(attempt));
+            const call = appendCall(attempt);
+            const outcome = await insist(attempt, 'append', call);
             if (outcome !== 'ok') return outcome;
           }
-          const args = [number, COUNTER[burns], made ?? UNKNOWN];
-          const outcome = await insist('requeue', { keys: [keys.job(jobId)], args });
+          const args = [number, COUNTER[burns], made ?? UNKNOWN, token];
+          const outcome = await insist(attempt, 'requeue', { keys: [keys.job(jobId)], args });
           if (outcome === 'ok') onRequeued(jobId);
           return outcome;
         },
@@ -261,6 +291,13 @@ function takePending(attempt: Attempt): string[] {
   return events;
 }
 
-function isGap(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('GAP');
+/** What it wrote; it was applied, or had been. */
+function noteTail({ tail }: Attempt, { args }: ScriptCall): void {
+  tail.add(Number(args[2]), args.slice(APPEND_HEAD) as string[]);
+}
+
+/** The newest event that the log has, where the events that were sent begin too far behind it. */
+function newestIn(error: unknown): number | null {
+  const gap = error instanceof Error ? /^GAP job is at (\d+),/.exec(error.message) : null;
+  return gap === null ? null : Number(gap[1]);
 }

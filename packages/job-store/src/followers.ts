@@ -33,6 +33,9 @@ const READS_MAX = 32;
 /** Pause before the log is read again after Redis did not answer. */
 const RETRY_MS = 200;
 
+/** How long the log may lack what a reader has got. An engine may be silent for some seconds. */
+const LOST_MS_MAX = 20_000;
+
 export interface FollowOptions {
   /** The last event that the reader has; 0 for none. */
   after: number;
@@ -53,6 +56,12 @@ interface Cursor {
   readonly buffer: LiveBuffer;
   wake: () => void;
   readAtMs: number;
+  /** The newest event that its reader has got here. */
+  seen: LoggedEvent | null;
+  /** Redis may have forgotten what it has seen: another one may have taken its place. */
+  isDoubtful: boolean;
+  /** Since when the log lacks what it has seen. */
+  aheadSinceMs: number | null;
 }
 
 export async function createFollowers({
@@ -85,7 +94,11 @@ export async function createFollowers({
   const subscription = await subscribe({
     ...connection,
     channel,
-    onReady: () => everyCursor(sendToLog),
+    onReady: () =>
+      everyCursor((cursor) => {
+        cursor.isDoubtful = true;
+        sendToLog(cursor);
+      }),
     onMessage(message) {
       const { jobId, event } = parseLiveMessage(message);
       for (const cursor of cursors.get(jobId) ?? []) {
@@ -106,7 +119,15 @@ export async function createFollowers({
   );
 
   function join(jobId: string): Cursor {
-    const cursor = { jobId, buffer: new LiveBuffer(), wake: () => {}, readAtMs: 0 };
+    const cursor: Cursor = {
+      jobId,
+      buffer: new LiveBuffer(),
+      wake: () => {},
+      readAtMs: 0,
+      seen: null,
+      isDoubtful: false,
+      aheadSinceMs: null,
+    };
     const group = cursors.get(jobId) ?? new Set();
     cursors.set(jobId, group.add(cursor));
     return cursor;
@@ -147,11 +168,13 @@ export async function createFollowers({
   async function readPage(cursor: Cursor, last: number): Promise<Page | null> {
     cursor.buffer.catchingUp();
     cursor.readAtMs = performance.now();
+    // With the event that it has seen last, to see whether the log still has it.
+    const from = cursor.isDoubtful && cursor.seen !== null ? cursor.seen.seq - 1 : last;
     let reply: FollowReply;
     try {
       reply = (await runScript(redis, 'follow', {
         keys: [keys.job(cursor.jobId), keys.log(cursor.jobId)],
-        args: [channel, last, PAGE_BYTES],
+        args: [channel, from, PAGE_BYTES],
       })) as FollowReply;
     } catch {
       // Whatever it was: the reader stays, and the log is read again.
@@ -159,11 +182,32 @@ export async function createFollowers({
       return null;
     }
     if (reply[0] === 'gone') throw new QarrError('job_not_found');
-    if (reply[0] === 'ahead') throw beyondTheEnd(last, reply[1]);
+    if (reply[0] === 'ahead') return waitForLost(cursor, beyondTheEnd(last, reply[1]));
     const [, state, entries, more] = reply;
     if (more === 1) cursor.buffer.markBehind();
     const events = entries.map(([seq, type, json]) => ({ seq, type, json }));
-    return { events, hasEnded: events.length === 0 && isTerminalType(state) };
+    if (from === last) return { events, hasEnded: events.length === 0 && isTerminalType(state) };
+    const [known, ...fresh] = events;
+    if (known === undefined && !isTerminalType(state)) return waitForLost(cursor, lostEvents());
+    if (known?.seq === last && known.json !== cursor.seen?.json) throw lostEvents();
+    cursor.isDoubtful = false;
+    cursor.aheadSinceMs = null;
+    // What follows may be on the next page.
+    if (fresh.length === 0) cursor.buffer.markBehind();
+    return { events: known === undefined || known.seq > last ? events : fresh, hasEnded: false };
+  }
+
+  /**
+   * The log lacks what its reader has got: a failover has lost it. Whoever wrote it writes it again,
+   * under the same numbers, with the next event of the job; another attempt may write something else.
+   */
+  function waitForLost(cursor: Cursor, error: QarrError): null {
+    const nowMs = performance.now();
+    cursor.aheadSinceMs ??= nowMs;
+    if (cursor.seen === null || nowMs - cursor.aheadSinceMs > LOST_MS_MAX) throw error;
+    cursor.isDoubtful = true;
+    cursor.buffer.markBehind();
+    return null;
   }
 
   return {
@@ -187,6 +231,7 @@ export async function createFollowers({
           const newest = events.at(-1);
           if (newest === undefined) continue;
           last = newest.seq;
+          cursor.seen = newest;
           cursor.readAtMs = performance.now();
           isOver = isTerminalType(newest.type);
           yield events;
@@ -229,6 +274,13 @@ async function untilWoken(cursor: Cursor, signal: AbortSignal): Promise<void> {
 /** Waits for so long, or until the reader leaves; live messages do not shorten it. */
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, null, { signal }).catch(() => {});
+}
+
+function lostEvents(): QarrError {
+  return new QarrError('queue_unavailable', {
+    message:
+      'The queue has lost events that were sent, and others have their numbers. Read the job anew.',
+  });
 }
 
 function beyondTheEnd(last: number, seq: number): QarrError {

@@ -32,6 +32,11 @@ export const ATTEMPT_MUTANTS: readonly Mutant[] = [
         text: "if record[1] ~= 'running' or record[2] ~= ARGV[2] then",
         replacement: "if record[1] ~= 'running' then",
       },
+      {
+        file: `${LUA}/append.lua`,
+        text: 'if record[6] ~= ARGV[5] then',
+        replacement: 'if false then',
+      },
       { file: `${LUA}/append.lua`, text: 'if first > seq + 1 then', replacement: 'if false then' },
       { file: `${LUA}/append.lua`, text: 'if first == seq + 1 then', replacement: 'if true then' },
     ],
@@ -47,6 +52,11 @@ export const ATTEMPT_MUTANTS: readonly Mutant[] = [
         file: `${LUA}/finish.lua`,
         text: "if record[2] ~= ARGV[2] then\n  return 'superseded'",
         replacement: "if false then\n  return 'superseded'",
+      },
+      {
+        file: `${LUA}/finish.lua`,
+        text: 'if record[6] ~= ARGV[6] then',
+        replacement: 'if false then',
       },
       { file: `${LUA}/finish.lua`, text: 'if first ~= seq + 1 then', replacement: 'if false then' },
       // Else it would not come so far: each append, its queue and a look tell it of its successor.

@@ -3,12 +3,12 @@
 -- Sending the same call again is harmless. A job that shall be cancelled ends in no other way.
 --
 -- KEYS  1 job, 2 log
--- ARGV  1 job id, 2 attempt, 3 first seq, 4 terminal state, 5 terminal event, 6 number of fields,
---       then field, value, …, then type, json, token ids (or ''), … of the events before the
+-- ARGV  1 job id, 2 attempt, 3 first seq, 4 terminal state, 5 terminal event, 6 token of its claim,
+--       7 number of fields, then field, value, …, then type, json, token ids (or ''), … of the events before the
 --       terminal one
 -- RETURN 'ok', 'cancel' (refused, because the job shall be cancelled) or 'superseded' (refused)
 
-local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'seq', 'followers', 'cancel')
+local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'seq', 'followers', 'cancel', 'claim')
 if record[2] ~= ARGV[2] then
   return 'superseded'
 end
@@ -16,6 +16,9 @@ if record[1] == ARGV[4] then
   return 'ok'
 end
 if record[1] ~= 'running' then
+  return 'superseded'
+end
+if record[6] ~= ARGV[6] then
   return 'superseded'
 end
 if record[5] == '1' and ARGV[4] ~= 'cancelled' then
@@ -26,12 +29,12 @@ local seq, first, followers = tonumber(record[3]), tonumber(ARGV[3]), record[4]
 if first ~= seq + 1 then
   return redis.error_reply('GAP job is at ' .. seq .. ', events begin at ' .. first)
 end
-local events_from = 7 + 2 * tonumber(ARGV[6])
+local events_from = 8 + 2 * tonumber(ARGV[7])
 for i = events_from, #ARGV, 3 do
   seq = seq + 1
   followers = emit(KEYS[2], ARGV[1], seq, ARGV[i], ARGV[i + 1], followers, ARGV[i + 2])
 end
-for i = 7, events_from - 1, 2 do
+for i = 8, events_from - 1, 2 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
 end
 conclude(KEYS[1], KEYS[2], ARGV[1], seq + 1, ARGV[4], ARGV[5], followers)

@@ -3,10 +3,10 @@
 --
 -- KEYS  1 job
 -- ARGV  1 attempt, 2 the counter to raise: 'failures', 'spared' or '' (handed back), 3 tokens that
---       this and earlier attempts have made, or 'unknown'
+--       this and earlier attempts have made, or 'unknown', 4 token of its claim
 -- RETURN 'ok', 'cancel' (refused, because the job shall be cancelled) or 'superseded' (refused)
 
-local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancel')
+local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'cancel', 'claim')
 if record[2] ~= ARGV[1] then
   return 'superseded'
 end
@@ -14,6 +14,9 @@ if record[1] == 'queued' then
   return 'ok'
 end
 if record[1] ~= 'running' then
+  return 'superseded'
+end
+if record[4] ~= ARGV[4] then
   return 'superseded'
 end
 if record[3] == '1' then

@@ -1,0 +1,236 @@
+/** The whole system on a Redis Cluster of three masters: its processes as they are, over HTTP. */
+import { randomUUID } from 'node:crypto';
+import { createProducerStore } from '@qarr/job-store';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { KEY_SECRET, openKeys } from '../harness/api-keys.ts';
+import type { TestKey } from '../harness/api-keys.ts';
+import { chatLine, inputOf, startBatchWorld } from '../harness/batch-world.ts';
+import type { BatchWorld } from '../harness/batch-world.ts';
+import { FORM_TYPE, formOf } from '../harness/multipart.ts';
+import { startRedisCluster } from '../harness/redis-cluster.ts';
+import type { RedisCluster } from '../harness/redis-cluster.ts';
+import { startWebhookReceiver } from '../harness/webhook-receiver.ts';
+import { waitUntil } from '../harness/wait-until.ts';
+
+const STORY = { prompt: 'Tell me a story.', tier: 'fast', temperature: 0, ignore_eos: true };
+
+let cluster: RedisCluster;
+let world: BatchWorld;
+let url: string;
+let key: TestKey;
+
+beforeAll(async () => {
+  cluster = await startRedisCluster();
+  world = await startBatchWorld({
+    engineFlags: ['--profile=awq-24gb'],
+    environment: {
+      QARR_WARMUP_REQUESTS: '1',
+      QARR_HEARTBEAT_MS: '200',
+      QARR_BATCH_COMMIT_MS_MAX: '100',
+      QARR_KEY_SECRETS: KEY_SECRET,
+      QARR_WEBHOOK_SECRETS: 'whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=',
+      QARR_WEBHOOK_ALLOW_PRIVATE: 'true',
+    },
+    starting: Promise.resolve(cluster),
+  });
+  const [api, keys] = await Promise.all([
+    world.startApi(),
+    openKeys(cluster.url),
+    world.startWorker('fast'),
+    world.startRunner(),
+  ]);
+  ({ url } = api);
+  key = await keys.make({ rpm: 10_000, concurrency: 100, tokensPerDay: 1e9 });
+  await keys.stop();
+}, 60_000);
+afterAll(() => world.stop());
+
+async function call(method: string, path: string, body?: object, headers: object = {}) {
+  const response = await fetch(`${url}${path}`, {
+    method,
+    headers: {
+      ...key.headers,
+      ...headers,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    body: body === undefined ? null : JSON.stringify(body),
+  });
+  const text = await response.text();
+  return { status: response.status, body: text === '' ? null : JSON.parse(text) };
+}
+
+async function submit(body: object, headers: object = {}): Promise<string> {
+  const accepted = await call('POST', '/v1/jobs', body, headers);
+  expect(accepted).toMatchObject({ status: 202 });
+  return accepted.body.id;
+}
+
+async function untilIn(jobId: string, status: string) {
+  return waitUntil(`${jobId} is ${status}`, async () => {
+    const { body } = await call('GET', `/v1/jobs/${jobId}`);
+    return body.status === status ? body : null;
+  });
+}
+
+/** Follows a job from its first event to its end. */
+async function follow(jobId: string, onEvent: (count: number) => void = () => {}) {
+  const response = await fetch(`${url}/v1/jobs/${jobId}/events`, { headers: key.headers });
+  expect(response.status).toBe(200);
+  const events: { id: number; type: string; text: string }[] = [];
+  let buffered = '';
+  for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    const frames = `${buffered}${chunk}`.split('\n\n');
+    buffered = frames.pop() ?? '';
+    for (const frame of frames) {
+      const id = /^id: (\d+)$/m.exec(frame)?.[1];
+      const data = /^data: (.*)$/m.exec(frame)?.[1];
+      if (id === undefined || data === undefined) continue;
+      const event = JSON.parse(data) as { type: string; text?: string };
+      const type = /^event: (.*)$/m.exec(frame)?.[1] ?? '';
+      events.push({ id: Number(id), type, text: event.text ?? '' });
+      onEvent(events.length);
+    }
+  }
+  return {
+    ids: events.map(({ id }) => id),
+    types: events.map(({ type }) => type),
+    text: events.map(({ text }) => text).join(''),
+  };
+}
+
+/** Each event once, one attempt, one end, and the text that the result has. */
+async function expectWhole(jobId: string, seen: Awaited<ReturnType<typeof follow>>) {
+  expect(seen.ids).toEqual(seen.ids.map((_, at) => at + 1));
+  expect(seen.types.filter((type) => type === 'started')).toHaveLength(1);
+  if (!seen.types.includes('completed'))
+    console.log(
+      seen.types.slice(-3),
+      seen.ids.length,
+      await call('GET', `/v1/jobs/${jobId}`).then(({ body }) => JSON.stringify(body).slice(0, 600)),
+    );
+  expect(seen.types.filter((type) => type === 'completed')).toHaveLength(1);
+  expect(seen.types.at(-1)).toBe('completed');
+  expect((await untilIn(jobId, 'completed')).result.text).toBe(seen.text);
+}
+
+it('answers chats, whole and streamed, and jobs, each followed to its end', async () => {
+  const chat = { model: 'fast', messages: [{ role: 'user', content: 'Hello' }], max_tokens: 8 };
+  const whole = await call('POST', '/v1/chat/completions', chat);
+  expect(whole).toMatchObject({ status: 200, body: { usage: { completion_tokens: 8 } } });
+
+  const jobIds = await Promise.all(
+    Array.from({ length: 12 }, () => submit({ ...STORY, max_tokens: 20 })),
+  );
+  const seen = await Promise.all(jobIds.map((jobId) => follow(jobId)));
+  for (const [at, jobId] of jobIds.entries()) await expectWhole(jobId, seen[at] as never);
+
+  const listed = await call('GET', '/v1/jobs?status=completed&limit=100');
+  const ids = listed.body.data.map(({ id }: { id: string }) => id);
+  expect(ids).toEqual(expect.arrayContaining(jobIds));
+});
+
+it('makes one job of a key, announces its end, and deletes it', async () => {
+  const receiver = await startWebhookReceiver();
+  onTestFinished(() => receiver.stop());
+  const body = { ...STORY, max_tokens: 4, webhook_url: receiver.url };
+  const headers = { 'idempotency-key': randomUUID() };
+  const ids = await Promise.all([1, 2, 3].map(() => submit(body, headers)));
+  expect(new Set(ids).size).toBe(1);
+  const [jobId = ''] = ids;
+  await untilIn(jobId, 'completed');
+  const [announced] = await receiver.of(jobId);
+  expect(announced?.body.type).toBe('job.completed');
+
+  expect((await call('DELETE', `/v1/jobs/${jobId}`)).status).toBe(200);
+  expect((await call('GET', `/v1/jobs/${jobId}`)).status).toBe(404);
+  expect(await call('POST', '/v1/jobs', body, headers)).toMatchObject({ status: 202 });
+});
+
+it('cancels what runs, and ends what is not started in time', async () => {
+  const running = await submit({ ...STORY, max_tokens: 1_000 });
+  // Nobody works for this tier.
+  const waiting = await submit({ ...STORY, tier: 'precise', queue_timeout_ms: 500 });
+  await untilIn(running, 'running');
+  expect((await call('POST', `/v1/jobs/${running}/cancel`)).status).toBe(200);
+  await untilIn(running, 'cancelled');
+  await untilIn(waiting, 'expired');
+  const open = await call('GET', '/v1/jobs?status=queued');
+  expect(open.body.data).toEqual([]);
+});
+
+it('runs a batch from its upload to its output', async () => {
+  const lines = Array.from({ length: 25 }, (_, at) => chatLine(`line-${at}`));
+  const form = formOf(
+    { name: 'purpose', value: 'batch' },
+    { name: 'file', filename: 'in.jsonl', content: inputOf(lines, '/v1/chat/completions') },
+  );
+  const upload = await fetch(`${url}/v1/files`, {
+    method: 'POST',
+    headers: { ...key.headers, 'content-type': FORM_TYPE },
+    body: new Uint8Array(form),
+  });
+  expect(upload.status).toBe(200);
+  const { id: fileId } = (await upload.json()) as { id: string };
+  const made = await call('POST', '/v1/batches', {
+    input_file_id: fileId,
+    endpoint: '/v1/chat/completions',
+    completion_window: '24h',
+  });
+  expect(made.status).toBe(200);
+  const over = await world.untilOver(made.body.id);
+  expect(over.state).toBe('completed');
+  const outcomes = await world.lines(over.outputFileId);
+  expect(outcomes.map(({ custom_id }) => custom_id).toSorted()).toEqual(
+    lines.map(({ custom_id }) => custom_id).toSorted(),
+  );
+});
+
+it('carries a stream over a slot that moves, and a master that is killed', async () => {
+  const jobId = await submit({ ...STORY, max_tokens: 400 });
+  const name = `qarr:{${jobId}}:log`;
+  const from = await cluster.masterOf(name);
+  const to = cluster.masters.find((node) => node !== from);
+  if (to === undefined) throw new Error('There is one master only');
+  let trouble: Promise<void> | null = null;
+  const seen = await follow(jobId, (count) => {
+    if (count > 10) trouble ??= inflict();
+  });
+  async function inflict(): Promise<void> {
+    await cluster.moveSlotOf(name, to as never);
+    const before = await to?.redis.xlen(name);
+    await waitUntil('the log grows there', async () => (await to?.redis.xlen(name)) !== before);
+    await to?.kill();
+    await to?.start();
+  }
+  await trouble;
+  await expectWhole(jobId, seen);
+});
+
+it('says at start which master is not as it must be, and which slots nobody has', async () => {
+  const store = await createProducerStore({
+    redisUrl: cluster.url,
+    tiers: ['fast'],
+    replicaId: randomUUID(),
+    onError: () => {},
+  });
+  onTestFinished(() => store.stop());
+  expect(await store.check()).toEqual({ fatal: [], volatile: [] });
+
+  const [first, second] = cluster.masters;
+  await first?.redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
+  await second?.redis.config('SET', 'appendonly', 'no');
+  expect(await store.check()).toEqual({
+    fatal: [expect.stringMatching(`^127.0.0.1:${first?.port}: Redis may evict jobs`)],
+    volatile: [expect.stringMatching(`^127.0.0.1:${second?.port}: Redis forgets`)],
+  });
+  await first?.redis.config('SET', 'maxmemory-policy', 'noeviction');
+  await second?.redis.config('SET', 'appendonly', 'yes');
+
+  await first?.redis.cluster('DELSLOTS', 1);
+  await waitUntil('the slot is missed', async () => (await store.check()).fatal.length > 0);
+  expect((await store.check()).fatal).toEqual([
+    expect.stringMatching(/^the Redis cluster has no master for \d+ of its 16384 slots/),
+  ]);
+  await first?.redis.cluster('ADDSLOTS', 1);
+  await waitUntil('the slot is back', async () => (await store.check()).fatal.length === 0);
+});
