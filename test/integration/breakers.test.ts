@@ -119,6 +119,8 @@ describe('a breaker of several workers', () => {
     const [one, two] = [await tier.join([OWN], 'pod-1'), await tier.join([OWN], 'pod-1')];
     const other = await tier.join([OWN], 'pod-2');
     await other.breakers.say(OWN, OPEN);
+    // Nobody else has that one: it needs no other vote.
+    expect(await tier.redis.hget(tier.key, `${OWN}@pod-2`)).toContain('"open"');
     await one.breakers.say(OWN, OPEN);
     expect(await other.breakers.hold(OWN)).toBe('held');
     expect(await one.breakers.hold(OWN)).toBe('held');

@@ -143,6 +143,7 @@ async function measureKept(
   });
   const log = await memory.logOf(ids[0] ?? '');
   note(`Redis, per job of ${ANSWER_TOKENS} tokens that has ended, with its log`, perJob);
+  note('Redis, the record of it', await memory.recordBytes(ids[0] ?? ''));
   note(`Redis, the log of it, in ${log.events} events`, log.bytes);
 }
 

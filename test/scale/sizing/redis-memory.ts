@@ -8,7 +8,8 @@ const LOOK_EVERY_MS = 100;
 
 export interface RedisMemory {
   usedBytes(): Promise<number>;
-  /** The log of a job, with what Redis keeps beside it. */
+  /** Of a job, with what Redis keeps beside them. */
+  recordBytes(jobId: string): Promise<number>;
   logOf(jobId: string): Promise<{ bytes: number; events: number }>;
   stop(): void;
 }
@@ -16,7 +17,9 @@ export interface RedisMemory {
 export function watchRedisMemory(url: string): RedisMemory {
   const redis = new Redis(url);
   const usedNow = async () => Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
+  const keyBytes = async (key: string) => (await redis.memory('USAGE', key, 'SAMPLES', 0)) ?? 0;
   return {
+    recordBytes: (jobId) => keyBytes(`qarr:{${jobId}}:job`),
     async usedBytes() {
       let least = await usedNow();
       for (let look = 1; look < LOOKS; look += 1) {
@@ -27,8 +30,7 @@ export function watchRedisMemory(url: string): RedisMemory {
     },
     async logOf(jobId) {
       const key = `qarr:{${jobId}}:log`;
-      const bytes = (await redis.memory('USAGE', key, 'SAMPLES', 0)) ?? 0;
-      return { bytes, events: await redis.xlen(key) };
+      return { bytes: await keyBytes(key), events: await redis.xlen(key) };
     },
     stop: () => redis.disconnect(),
   };
