@@ -34,7 +34,7 @@ ${violations
   .join('')}`;
 }
 
-export function verdictOf({ violations }: ScaleResult): string {
+function verdictOf({ violations }: ScaleResult): string {
   return violations.length === 0
     ? 'Nothing was lost, doubled or garbled; each stream was whole.'
     : `${violations.length} violations.`;

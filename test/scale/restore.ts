@@ -37,10 +37,7 @@ export async function restoreFromBackup(): Promise<Restored> {
   const reference = await startReference([`--seed=${ENGINE_SEED}`]);
   try {
     const backup = join(folder, 'backup');
-    const before = await startOn(folder);
-    const { done, open, late } = await workAndBackUp(before, { folder, backup }).finally(() =>
-      before.stop({ keepsFolder: false }),
-    );
+    const { done, open, late } = await workAndBackUp({ folder, backup });
     const after = await startOn(backup);
     try {
       const [doneStatus, lateStatus] = [await look(after, done), await look(after, late)];
@@ -70,18 +67,26 @@ export async function restoreFromBackup(): Promise<Restored> {
 }
 
 /** One is done; some run and the others wait when the backup is made; one comes after it. */
-async function workAndBackUp(
-  world: ScaleWorld,
-  { folder, backup }: { folder: string; backup: string },
-): Promise<{ done: string; open: string[]; late: string }> {
-  await world.resize(1, 'killed');
-  const done = await submit(world, { prompt: 'Hello', ...SHORT });
-  await untilCompleted(world, done);
-  const open: string[] = [];
-  for (const prompt of PROMPTS) open.push(await submit(world, { prompt, ...LONG }));
-  await waitUntil('all slots have a job', async () => (await world.pods[0]?.running()) === SLOTS);
-  await backUp(world.redis.url, { from: folder, to: backup });
-  return { done, open, late: await submit(world, { prompt: 'Too late', ...SHORT }) };
+async function workAndBackUp({
+  folder,
+  backup,
+}: {
+  folder: string;
+  backup: string;
+}): Promise<{ done: string; open: string[]; late: string }> {
+  const world = await startOn(folder);
+  try {
+    await world.resize(1, 'killed');
+    const done = await submit(world, { prompt: 'Hello', ...SHORT });
+    await untilCompleted(world, done);
+    const open: string[] = [];
+    for (const prompt of PROMPTS) open.push(await submit(world, { prompt, ...LONG }));
+    await waitUntil('all slots have a job', async () => (await world.pods[0]?.running()) === SLOTS);
+    await backUp(world.redis.url, { from: folder, to: backup });
+    return { done, open, late: await submit(world, { prompt: 'Too late', ...SHORT }) };
+  } finally {
+    await world.stop({ keepsFolder: false });
+  }
 }
 
 /** The append-only file, which nothing rewrites meanwhile. */

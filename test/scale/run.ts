@@ -40,7 +40,7 @@ export interface ScalePlan {
   readonly ending: Ending;
 }
 
-export interface Phase {
+interface Phase {
   readonly workers: number;
   readonly fromMs: number;
   readonly toMs: number;

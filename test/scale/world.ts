@@ -24,7 +24,7 @@ const READY_TIMEOUT_MS = 60_000;
 export const ENDINGS = ['orderly', 'together', 'killed'] as const;
 export type Ending = (typeof ENDINGS)[number];
 
-export interface Pod {
+interface Pod {
   readonly worker: Member;
   readonly engine: Member;
   /** Jobs that its engine works on; 0 where it has ended. */

@@ -21,7 +21,7 @@ export function addUpCommand(program: Command, endWith: EndWith): void {
     .option(
       '--workers <tier=number>',
       'workers of a tier, as fast=3,balanced=2; repeat it for more tiers',
-      (value: string, before: readonly string[] = []) => [...before, value],
+      (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
     )
     .addHelpText('after', HELP)
     .action(async ({ exitAfterDemo = false, workers = [] }: UpFlags) => {
