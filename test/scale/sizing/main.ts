@@ -157,12 +157,12 @@ async function measureRunning({ world, api, memory }: Measured): Promise<void> {
   const ids = await submitJobs(api.url, { ...size, count: 2 * SLOTS });
   // The worker feels its way to what the engine takes.
   const running = await waitUntil(
-    'most slots have a job',
+    'many slots have a job',
     async () => {
       const count = (await world.pods[0]?.running()) ?? 0;
-      return count >= SLOTS / 2 ? count : null;
+      return count >= SLOTS / 4 ? count : null;
     },
-    { timeoutMs: 60_000, everyMs: 50 },
+    { timeoutMs: 120_000, everyMs: 50 },
   );
   const grown = (await figuresOf({ opsUrl })).residentBytes - before.residentBytes;
   note('worker, resident, without jobs', before.residentBytes);
