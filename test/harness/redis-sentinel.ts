@@ -10,6 +10,7 @@ import { waitUntil } from './wait-until.ts';
 const SENTINELS = 3;
 const QUORUM = 2;
 const HOST = '127.0.0.1';
+const NOBODYS_PORT = 1;
 
 export interface WatchedRedis {
   /** For `REDIS_URL`. */
@@ -23,9 +24,8 @@ export interface WatchedRedis {
   readonly observer: Redis;
   /** SIGKILL of the primary; resolves when the sentinels have made another one. */
   failover(): Promise<void>;
-  /** SIGSTOP or SIGCONT of every replica: what is written then is on the primary alone. */
-  freezeReplicas(): void;
-  thawReplicas(): void;
+  /** What is written from now on is on the primary alone, and lost with it. */
+  detachReplicas(): Promise<void>;
   /** Starts again what was killed, as replicas of the primary. */
   startReplicas(): Promise<void>;
   stop(): Promise<void>;
@@ -54,6 +54,7 @@ export async function startWatchedRedis({
       port: server.port,
       settings: {
         'repl-diskless-sync-delay': 0,
+        'enable-debug-command': 'local',
         ...(of === undefined || of === server ? {} : { replicaof: `${HOST} ${of.port}` }),
       },
     });
@@ -119,13 +120,10 @@ export async function startWatchedRedis({
       await waitUntil('all sentinels know it', async () => isKnownToAll(next.port));
       primary = servers.indexOf(next);
     },
-    freezeReplicas() {
-      for (const { running } of followers())
-        if (running !== null) process.kill(running.pid, 'SIGSTOP');
-    },
-    thawReplicas() {
-      for (const { running } of followers())
-        if (running !== null) process.kill(running.pid, 'SIGCONT');
+    async detachReplicas() {
+      for (const { port } of followers()) {
+        await ask(port, async (redis) => redis.replicaof(HOST, NOBODYS_PORT));
+      }
     },
     async startReplicas() {
       for (const server of followers()) {

@@ -5,6 +5,8 @@ import type { Placement, ProducerStore, WorkerStore } from '@qarr/job-store';
 import type { NewJob } from '@qarr/router-core';
 import { Redis } from 'ioredis';
 import { inject, onTestFinished } from 'vitest';
+import { connectWorker } from '../../packages/job-store/src/connections.ts';
+import { primariesOf } from '../../packages/job-store/src/redis-client.ts';
 
 /** For a job whose place does not matter: no limit is against it. */
 export const ANYWHERE: Placement = {
@@ -28,8 +30,7 @@ export function createStores({
   redisUrl = inject('redisUrl'),
   root = `test-${randomUUID()}`,
 } = {}): Stores {
-  const redis = new Redis(redisUrl);
-  redis.on('error', () => {});
+  const redis = observe(redisUrl);
   const errors: Error[] = [];
   const cancelled: string[] = [];
   const opened: { stop(): Promise<void> }[] = [];
@@ -38,8 +39,10 @@ export function createStores({
   onTestFinished(async () => {
     for (const store of opened.toReversed()) await store.stop();
     if (redis.status === 'ready') {
-      const names = await redis.keys(`*${root}*`);
-      if (names.length > 0) await redis.del(...names);
+      for (const node of primariesOf(redis)) {
+        // One by one: in a cluster they are of several slots.
+        for (const name of await node.keys(`*${root}*`)) await node.del(name);
+      }
     }
     redis.disconnect();
   });
@@ -76,6 +79,14 @@ export function createStores({
       return store;
     },
   };
+}
+
+/** Any Redis that `REDIS_URL` may name; what a test asks it is of one key at a time. */
+function observe(redisUrl: string): Redis {
+  if (/^rediss?\+/.test(redisUrl)) return connectWorker({ redisUrl, onError() {} }) as Redis;
+  const redis = new Redis(redisUrl);
+  redis.on('error', () => {});
+  return redis;
 }
 
 export function newJob(fields: Partial<NewJob> = {}): NewJob {

@@ -4,6 +4,7 @@ import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest';
 import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
+import { waitUntil } from '../harness/wait-until.ts';
 
 const FOLLOWERS = 300;
 const DELTAS = 1_500;
@@ -61,13 +62,130 @@ describe('following', () => {
   });
 });
 
+describe('a log that has lost its newest events, as in a failover', () => {
+  it('gets them again from their attempt, and gives its reader each once', async () => {
+    const { stores, job, log, seen, reading } = await startReading();
+    await forget(stores, job, 2);
+    await killPubSubOnce(stores);
+    log.append({ text: 'e' });
+    await complete(log);
+    await reading;
+    expect(seen.map(textOf).join('')).toBe('abcde');
+    expect(seen.map(line)).toEqual(await readLog(stores, job));
+  });
+
+  it('waits for them where nothing comes yet', async () => {
+    const { stores, job, log, seen, reading } = await startReading();
+    const before = seen.length;
+    await forget(stores, job, 1);
+    await killPubSubOnce(stores);
+    for (let looks = 0; looks < 2; looks += 1) {
+      await waitUntil('its reader looks for them', async () => isFollowed(stores, job));
+      await stores.redis.hset(`${stores.root}:{${job.id}}:job`, 'followers', '');
+    }
+    expect(seen).toHaveLength(before);
+    await complete(log);
+    await reading;
+    expect(seen.map(line)).toEqual(await readLog(stores, job));
+  });
+
+  it('breaks the stream of a reader who has seen what another attempt says otherwise', async () => {
+    const { stores, job, worker, reading } = await startReading();
+    // The claim is lost, too, and made once more: under the same number.
+    await forget(stores, job, 5);
+    const key = `${stores.root}:{${job.id}}:job`;
+    await stores.redis.hset(key, { state: 'queued', attempt: 0, streamed: 0 });
+    await stores.redis.hdel(key, 'claim');
+    const { log } = await claim(worker, job, 't2');
+    for (const text of ['A', 'B', 'C', 'D', 'E']) await say(stores, { job, log, text });
+    await killPubSubOnce(stores);
+    await expect(reading).rejects.toMatchObject({ code: 'queue_unavailable' });
+  });
+
+  it('takes nothing of the attempt whose claim was lost', async () => {
+    const { stores, job, worker, log } = await startReading();
+    await forget(stores, job, 5);
+    const key = `${stores.root}:{${job.id}}:job`;
+    await stores.redis.hset(key, { state: 'queued', attempt: 0, streamed: 0 });
+    await stores.redis.hdel(key, 'claim');
+    const second = await claim(worker, job, 't2');
+    await say(stores, { job, log: second.log, text: 'A' });
+    log.append({ text: 'e' });
+    expect(await log.requeue({ burns: 'nothing' })).toBe('superseded');
+    await complete(second.log);
+    const texts = (await readLog(stores, job)).filter((text) => text.includes('"delta"'));
+    expect(texts).toHaveLength(1);
+  });
+});
+
+/** A job of which four pieces of text were written and read. */
+async function startReading() {
+  const stores = createStores();
+  const [producer, worker] = await Promise.all([
+    stores.producer({ followTickMs: 300 }),
+    stores.worker(),
+  ]);
+  const job = newJob();
+  await producer.submit(job, ANYWHERE);
+  const { log } = await claim(worker, job);
+  const seen: LoggedEvent[] = [];
+  async function read(): Promise<void> {
+    const { signal } = new AbortController();
+    for await (const events of producer.follow(job.id, { after: 0, signal })) seen.push(...events);
+  }
+  const reading = read();
+  reading.catch(() => {});
+  for (const text of ['a', 'b', 'c', 'd']) await say(stores, { job, log, text });
+  await waitUntil('it is read', () => seen.map(textOf).join('') === 'abcd');
+  return { stores, job, worker, log, seen, reading };
+}
+
+/** Adds text as an event of its own. */
+async function say(
+  stores: Stores,
+  { job, log, text }: { job: NewJob; log: AttemptLog; text: string },
+): Promise<void> {
+  const seq = () => stores.redis.hget(`${stores.root}:{${job.id}}:job`, 'seq');
+  const before = await seq();
+  log.append({ text });
+  await waitUntil('it is written', async () => (await seq()) !== before);
+}
+
+/** Takes the log and its record back by so many events. */
+async function forget({ redis, root }: Stores, job: NewJob, count: number): Promise<void> {
+  const [record, log] = [`${root}:{${job.id}}:job`, `${root}:{${job.id}}:log`];
+  const entries = await redis.xrange(log, '-', '+');
+  const kept = entries.slice(0, -count);
+  await redis
+    .multi()
+    .del(log)
+    .hset(record, 'seq', kept.length)
+    // Whoever follows is written in the record, too, and was not then.
+    .hset(record, 'followers', '')
+    .exec();
+  for (const [id, fields] of kept) await redis.xadd(log, id, ...fields);
+}
+
+async function killPubSubOnce({ redis }: Stores): Promise<void> {
+  await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+}
+
+async function isFollowed({ redis, root }: Stores, job: NewJob): Promise<boolean> {
+  return Boolean(await redis.hget(`${root}:{${job.id}}:job`, 'followers'));
+}
+
+function textOf({ json }: LoggedEvent): string {
+  return (JSON.parse(json) as { text?: string }).text ?? '';
+}
+
 async function claim(
   worker: WorkerStore,
   job: NewJob,
+  token = 't1',
 ): Promise<{ job: ClaimedJob; log: AttemptLog }> {
   const claimed = await worker.claim(
     { jobId: job.id, epoch: 1, class: job.class },
-    { worker: 'w1', token: 't1' },
+    { worker: 'w1', token },
   );
   if (claimed.kind !== 'run') throw new Error(`not claimed: ${claimed.kind}`);
   return { job: claimed.job, log: claimed.openLog(() => {}) };
