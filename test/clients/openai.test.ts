@@ -263,7 +263,8 @@ describe('a request that is sent again', () => {
     // The first one has been given up by now: a further one waits for the same job.
     await waitUntil('it is asked for again', () =>
       world.api.logs.some(
-        ({ msg, job }) => msg === 'request attached to its job' && job === attempt.job.jobId,
+        ({ msg, job_id: job }) =>
+          msg === 'request attached to its job' && job === attempt.job.jobId,
       ),
     );
     await attempt.say('Hello');
@@ -319,7 +320,8 @@ describe('an answer that takes longer than it is waited for', () => {
     const attempt = await worker.next();
     await waitUntil('it is asked for again', () =>
       impatient.logs.some(
-        ({ msg, job }) => msg === 'request attached to its job' && job === attempt.job.jobId,
+        ({ msg, job_id: job }) =>
+          msg === 'request attached to its job' && job === attempt.job.jobId,
       ),
     );
     expect(attempt.stopped).toBeNull();

@@ -90,11 +90,11 @@ it('moves what would be too late to a tier that its client allows, and nothing e
   const replicas = [world.api, replica];
   const counts = await Promise.all(replicas.map(({ opsUrl }) => movesCounted(opsUrl)));
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(2);
-  const lines = replicas.flatMap(({ logs }) => logs.filter(({ msg }) => msg === 'job moved'));
-  expect(new Set(lines.map(({ job: id }) => id))).toEqual(new Set([allowed, routed]));
+  const lines = replicas.flatMap(({ logs }) => logs.filter(({ msg }) => msg === 'job rerouted'));
+  expect(new Set(lines.map(({ job_id: id }) => id))).toEqual(new Set([allowed, routed]));
   expect(lines).toHaveLength(2);
   for (const line of lines) {
-    expect(line).toMatchObject({ from: 'fast', to: 'precise', reason: 'breaker_open' });
+    expect(line).toMatchObject({ from: 'fast', tier: 'precise', reason: 'breaker_open' });
   }
 });
 

@@ -232,7 +232,8 @@ it('waits for a file store that takes nothing, and loses nothing', async () => {
   await writeFile(objects, '');
   await waitUntil('the runner says so', () =>
     leader.logs.some(
-      ({ batch, msg }) => batch === id && msg === 'finished lines wait for the file store',
+      ({ batch_id: batch, msg }) =>
+        batch === id && msg === 'finished lines wait for the file store',
     ),
   );
   // One that nobody could read in all of its time is not left for ever.

@@ -67,7 +67,7 @@ async function end(url: string, api: ApiProcess = world.api): Promise<string> {
 }
 
 const causesOf = (id: string) =>
-  world.api.logs.flatMap(({ msg, job, cause }) =>
+  world.api.logs.flatMap(({ msg, job_id: job, cause }) =>
     msg === 'webhook failed' && job === id ? [cause] : [],
   );
 

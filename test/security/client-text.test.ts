@@ -86,7 +86,7 @@ describe('a canary', () => {
       const response = await postJson(`${world.api.url}/v1/jobs`, body, { headers });
       const { id } = (await response.json()) as { id: string };
       await waitUntil('its webhook has failed', () =>
-        world.api.logs.some(({ msg, job }) => msg === 'webhook failed' && job === id),
+        world.api.logs.some(({ msg, job_id: job }) => msg === 'webhook failed' && job === id),
       );
       const job = (await (await fetch(`${world.api.url}/v1/jobs/${id}`)).json()) as Job;
       const secrets = [key, asked, SECRET];
@@ -103,7 +103,7 @@ describe('a canary', () => {
       }
     }
     // It was looked for where it would have been.
-    expect(JSON.stringify(worker.logs)).toContain('"outcome":"failed"');
+    expect(JSON.stringify(worker.logs)).toContain('"state":"failed"');
     const traces = await tracesOf(world.redis, asked);
     expect(traces.length).toBeGreaterThan(0);
     expect(traces.filter((trace) => !CONTENT.test(trace))).toEqual([]);

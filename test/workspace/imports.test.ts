@@ -26,7 +26,16 @@ const RULES: Readonly<Record<string, Rule>> = {
   'packages/client': { ours: ['@qarr/router-core'], outside: ['eventsource-parser'] },
   'packages/process': {
     ours: ['@qarr/router-core'],
-    outside: [...PROCESS, 'pino', 'prom-client', 'yaml'],
+    outside: [
+      ...PROCESS,
+      '@opentelemetry/api',
+      '@opentelemetry/exporter-trace-otlp-proto',
+      '@opentelemetry/resources',
+      '@opentelemetry/sdk-trace',
+      'pino',
+      'prom-client',
+      'yaml',
+    ],
   },
   'apps/api': {
     ours: ['@qarr/router-core', '@qarr/job-store', '@qarr/file-store', '@qarr/process'],

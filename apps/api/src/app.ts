@@ -3,7 +3,7 @@ import swagger from '@fastify/swagger';
 import type { FileStore } from '@qarr/file-store';
 import type { ProducerStore } from '@qarr/job-store';
 import { createErrorLog } from '@qarr/process';
-import type { Logger } from '@qarr/process';
+import type { Logger, Tracing } from '@qarr/process';
 import { QarrError } from '@qarr/router-core';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
@@ -22,6 +22,7 @@ import { guardRoutes } from './keys/guard.ts';
 import type { Keys } from './keys/guard.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { OwedCancels } from './owed-cancels.ts';
+import { traceRequests } from './request-span.ts';
 import { registerBatchRoutes } from './routes/batches.ts';
 import { registerChatRoutes } from './routes/chat.ts';
 import { registerCompletionRoutes } from './routes/completions.ts';
@@ -54,6 +55,8 @@ export interface ApiDeps {
   readonly cancels: OwedCancels;
   readonly limits: HttpLimits;
   readonly metrics: ApiMetrics;
+  readonly tracing: Tracing;
+  readonly log: Logger;
   /** Settings that were allowed though they weaken the promise. */
   readonly warnings: readonly string[];
 }
@@ -66,8 +69,8 @@ export type Api = FastifyInstance<
   ZodTypeProvider
 >;
 
-export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
-  const { limits } = deps;
+export async function buildApp(deps: ApiDeps): Promise<Api> {
+  const { limits, log } = deps;
   const connections = createConnections({
     ...deps,
     onDropped: createErrorLog(log, 'connection closed unanswered'),
@@ -75,7 +78,10 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   const loggerInstance: FastifyBaseLogger = log;
   const app = Fastify({
     loggerInstance,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({
+      disableRequestLogging: true,
+      requestIdLogLabel: 'request_id',
+    }),
     bodyLimit: limits.bodyBytesMax,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: true,
@@ -102,6 +108,7 @@ export async function buildApp(deps: ApiDeps, log: Logger): Promise<Api> {
   acceptJson(app);
   replyWithErrors(app, { metrics: deps.metrics, bodyBytesMax: limits.bodyBytesMax });
 
+  traceRequests(app, deps);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     checkHost(request.raw, { isOpen: deps.keys === null });

@@ -6,8 +6,11 @@ import {
   port,
   readDeployment,
   readEnvironment,
+  tracingConfig,
+  tracingVariables,
   wholeNumber,
 } from '@qarr/process';
+import type { TracingConfig } from '@qarr/process';
 import type { AdmissionOptions, Deployment } from '@qarr/router-core';
 import { z } from 'zod';
 import { batchConfig, batchVariables } from './batches/batch-config.ts';
@@ -104,6 +107,7 @@ export const environmentSchema = z.object({
   ...keyVariables,
   ...webhookVariables,
   ...fileVariables,
+  ...tracingVariables,
 });
 
 export interface ApiConfig {
@@ -136,6 +140,8 @@ export interface ApiConfig {
   readonly corsOrigins: readonly string[] | '*' | null;
   readonly webhooks: WebhookConfig;
   readonly files: FileConfig;
+  /** Null: no traces. */
+  readonly tracing: TracingConfig | null;
 }
 
 export interface HttpLimits {
@@ -200,5 +206,6 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): ApiCon
     corsOrigins: corsOrigins(variables),
     webhooks: webhookConfig(variables),
     files: fileConfig(variables),
+    tracing: tracingConfig(variables),
   });
 }

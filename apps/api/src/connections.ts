@@ -125,6 +125,8 @@ function lendSockets(server: Server): void {
 
 /** How many files and sockets this process may have open. */
 function openFilesMax(): number {
+  // It would ask for the names of all peers, and nothing else would go on where no name server answers.
+  Object.assign(process.report, { excludeNetwork: true });
   const report = process.report.getReport() as { userLimits?: UserLimits };
   const soft = report.userLimits?.open_files?.soft;
   // Where there is no limit it is a word.

@@ -1,8 +1,10 @@
+import { NO_TRACING } from '@qarr/process';
 import { QarrError } from '@qarr/router-core';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { replyWithErrors } from './error-replies.ts';
 import { createApiMetrics } from './metrics.ts';
+import { traceRequests } from './request-span.ts';
 
 function build(error: unknown) {
   const lines: string[] = [];
@@ -11,6 +13,7 @@ function build(error: unknown) {
   });
   onTestFinished(() => app.close());
   const metrics = createApiMetrics({ snapshots: () => [], webhookBacklog: async () => 0 });
+  traceRequests(app, { tracing: NO_TRACING });
   replyWithErrors(app, { metrics, bodyBytesMax: 1 });
   app.get('/', async () => {
     throw error;

@@ -1,10 +1,12 @@
 /** Every error that leaves over HTTP has the shape that official clients understand. */
 import { QarrError, errorBody, errorRow, requestError } from '@qarr/router-core';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import type { ZodFastifySchemaValidationError } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { traceIdOf } from '@qarr/process';
 import type { ApiMetrics } from './metrics.ts';
+import { noteError } from './request-span.ts';
 
 /** When to come back after a failure that will pass by itself. */
 const RETRY_AFTER_MS = 1_000;
@@ -40,17 +42,24 @@ export function replyWithErrors(
     if (problem.code !== 'shutting_down') reply.removeHeader('connection');
     if (problem.code === 'internal_error') {
       // The stack says where; the message might quote a body.
-      request.log.error({ stack: stackOf(error) }, 'internal error');
+      request.log.error({ ...traceOf(request), stack: stackOf(error) }, 'internal error');
     } else if (problem.congestion === null && errorRow(problem.code).httpStatus >= 500) {
-      request.log.warn({ cause: problem.code }, 'request failed');
+      request.log.warn({ ...traceOf(request), cause: problem.code }, 'request failed');
     }
+    noteError(request.span, problem);
     return sendError(reply, problem, metrics);
   });
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0]?.slice(0, 256);
     const message = `Invalid URL (${request.method} ${path})`;
-    return sendError(reply, new QarrError('unknown_route', { message }), metrics);
+    const problem = new QarrError('unknown_route', { message });
+    noteError(request.span, problem);
+    return sendError(reply, problem, metrics);
   });
+}
+
+function traceOf({ span }: FastifyRequest) {
+  return { trace_id: traceIdOf(span.traceparent) };
 }
 
 export function sendError(

@@ -10,7 +10,7 @@ import type { RoutedBody } from './route-request.ts';
 import { acceptJob } from './submit-job.ts';
 import type { JobOptions } from './submit-job.ts';
 
-type ToldByRequest = 'caller' | 'traceparent' | 'idempotency' | 'isBound';
+type ToldByRequest = 'caller' | 'traceparent' | 'requestId' | 'idempotency' | 'isBound';
 
 interface ForegroundRequest {
   readonly body: RoutedBody;
@@ -37,7 +37,8 @@ export async function answerOnConnection(
     // An OpenAI stream cannot take back what it has sent; an answer in one piece can begin anew.
     onInterrupt: asked.onInterrupt ?? (isStream ? 'continue' : 'restart'),
     caller,
-    traceparent: request.headers['traceparent'],
+    traceparent: request.span.traceparent,
+    requestId: request.id,
     idempotency,
     isBound,
   };

@@ -94,7 +94,7 @@ export function createForeground({
         await stream.write(goodbye);
       } catch (error) {
         const problem = error instanceof QarrError ? error : new QarrError('internal_error');
-        log.warn({ job: id, cause: problem.code }, 'stream ended');
+        log.warn({ job_id: id, cause: problem.code }, 'stream ended');
         if (!shape.isOver) await stream.write(shape.errorFrame(problem));
       }
       stopTelling?.();

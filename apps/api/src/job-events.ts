@@ -41,7 +41,7 @@ export async function streamJobEvents(
     if (!isTerminalType(lastType)) await stream.write(`retry: ${RECONNECT_MS}\n\n`);
   } catch (error) {
     const cause = error instanceof QarrError ? error.code : 'internal_error';
-    log.warn({ job: job.id, cause }, 'stream ended');
+    log.warn({ job_id: job.id, cause }, 'stream ended');
   }
   stopTelling?.();
   stream.close();

@@ -18,15 +18,15 @@ export function setJobHeaders(
   reply: FastifyReply,
   { job, log }: { job: AcceptedJob; log: FastifyBaseLogger },
 ): void {
-  const { id, tier, rerouted, reasons, place, isCached, budget } = job;
+  const { id, tier, place, isCached, budget } = job;
   setRouteHeaders(reply, job);
   setTierHeaders(reply, job);
   if (budget !== null) setTokenHeaders(reply, budget);
   if (isCached) reply.header('x-qarr-cache', 'hit');
   reply.header('x-qarr-job', id);
   if (place === null) reply.header('idempotent-replayed', 'true');
-  const message = place === null ? 'request attached to its job' : 'job accepted';
-  log.info({ job: id, tier, route: reasons, rerouted: rerouted ?? undefined }, message);
+  reply.request.span.set({ 'qarr.job.id': id, 'qarr.job.attached': place === null });
+  if (place === null) log.info({ job_id: id, tier }, 'request attached to its job');
 }
 
 /** Which tier has it; another one than at first, perhaps, when the answer comes with its end. */

@@ -1,4 +1,6 @@
 /** Which tier a request goes to, and what is sent there. */
+import { inSpan } from '@qarr/process';
+import type { Tracing } from '@qarr/process';
 import {
   NO_LOAD,
   QarrError,
@@ -7,6 +9,7 @@ import {
   estimateToolTokens,
   extractFeatures,
   inputOf,
+  isRaw,
   nearLimit,
   toEngineRequest,
 } from '@qarr/router-core';
@@ -20,6 +23,7 @@ import type {
   RoutingPolicy,
   TierStatus,
 } from '@qarr/router-core';
+import { errorType } from './request-span.ts';
 import type { TierWatch } from './tier-watch.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -41,6 +45,42 @@ export type RoutedBody = ChatRequest | JobRequest | RawRequest;
 export interface RouteDeps {
   readonly watch: Pick<TierWatch, 'policy' | 'statuses' | 'servedModels'>;
   readonly tokenizer: Tokenizer;
+}
+
+/** In a span that says how long the prompt was and what became of it. */
+export async function routeTraced(
+  request: RoutedBody,
+  parent: string,
+  deps: RouteDeps & { readonly tracing: Pick<Tracing, 'span'> },
+): Promise<RoutedRequest> {
+  const span = deps.tracing.span('route_inference', { parent });
+  return inSpan(span, errorType, async () => {
+    const route = await routeRequest(request, deps);
+    if (span.isRecorded) span.set(routeAttributes(route));
+    return route;
+  });
+}
+
+export function routeAttributes({
+  tier,
+  requestedTier,
+  reasons,
+  engineRequest,
+  droppedMessages,
+}: RoutedRequest) {
+  return {
+    'prompt.length': promptChars(engineRequest),
+    'route.tier': tier,
+    'route.requested_tier': requestedTier ?? undefined,
+    'route.reasons': reasons,
+    'route.dropped_messages': droppedMessages,
+  };
+}
+
+/** Of all of its messages together. */
+function promptChars(request: EngineRequest): number {
+  if (isRaw(request)) return request.prompt.length;
+  return request.messages.reduce((sum, { content }) => sum + content.length, 0);
 }
 
 /** Throws a `QarrError` for a request that fits nowhere or names what does not exist. */

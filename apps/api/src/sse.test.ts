@@ -2,8 +2,10 @@ import { connect } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { NO_TRACING } from '@qarr/process';
 import Fastify from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { traceRequests } from './request-span.ts';
 import { createEventStreams } from './sse.ts';
 import type { EventStream } from './sse.ts';
 
@@ -33,6 +35,7 @@ async function open({
   onTestFinished(() => eventStreams.stop());
   const streams: EventStream[] = [];
   const app = Fastify({ forceCloseConnections: true });
+  traceRequests(app, { tracing: NO_TRACING });
   app.get('/', async (_request, reply) => {
     const stream = eventStreams.open(reply);
     streams.push(stream);

@@ -10,6 +10,7 @@ import type { Drain } from './drain.ts';
 import { createHeartbeats } from './heartbeats.ts';
 import type { Heartbeats } from './heartbeats.ts';
 import type { ApiMetrics } from './metrics.ts';
+import { takeSpan } from './request-span.ts';
 import { createStreamBody } from './stream-body.ts';
 import type { StreamBody } from './stream-body.ts';
 
@@ -84,6 +85,8 @@ export function createEventStreams({
       response.flushHeaders();
       const body = createStreamBody(response);
       body.onClose(drain.enter());
+      const endSpan = takeSpan(reply);
+      if (endSpan !== null) body.onClose(endSpan);
       const stream = new Stream(body, context);
       streams.add(stream);
       stream.begin();

@@ -7,9 +7,11 @@ import {
   createErrorLog,
   createLogger,
   createStopper,
+  logJobChange,
   portProblem,
   requireSafeRedis,
   startOpsServer,
+  startTracing,
 } from '@qarr/process';
 import type { Running } from '@qarr/process';
 import { buildApp } from './app.ts';
@@ -37,6 +39,8 @@ export async function startApi(): Promise<Running> {
   const log = createLogger({ name: 'api', level: config.logLevel });
   const stopper = createStopper();
   const drain = createDrain();
+  const tracing = await startTracing(config.tracing, { service: 'qarr-api', log });
+  stopper.add(() => tracing.stop());
 
   const store = await createProducerStore({
     redisUrl: config.redisUrl,
@@ -49,6 +53,7 @@ export async function startApi(): Promise<Running> {
     idempotencyTtlMs: config.idempotencyTtlMs,
     replicaLostMs: config.replicaLostMs,
     alertPerWorker: config.depthAlertPerWorker,
+    onChange: (change) => logJobChange(log, change),
     onError: createErrorLog(log, 'redis'),
   });
   stopper.add(() => store.stop());
@@ -74,7 +79,14 @@ export async function startApi(): Promise<Running> {
   });
   stopper.add(() => ops.stop());
   stopper.add(repeatUntilStopped(() => store.sweep()));
-  const steward = createSteward({ store, watch, metrics, options: config.admission, log });
+  const steward = createSteward({
+    store,
+    watch,
+    metrics,
+    options: config.admission,
+    tracing,
+    log,
+  });
   stopper.add(repeatUntilStopped(() => steward.round()));
   const webhooks = await startWebhooks({
     config: config.webhooks,
@@ -86,7 +98,8 @@ export async function startApi(): Promise<Running> {
   const cancels = createOwedCancels({
     cancel: store.cancel,
     owedMax: config.owedCancelsMax,
-    onForgotten: (job) => log.warn({ job }, 'too many jobs are to be cancelled: this one goes on'),
+    onForgotten: (job) =>
+      log.warn({ job_id: job }, 'too many jobs are to be cancelled: this one goes on'),
   });
   stopper.add(() => cancels.stop());
 
@@ -102,24 +115,23 @@ export async function startApi(): Promise<Running> {
           authenticate: createAuthenticate({ store, secrets }),
           tokens: createReadTokens({ secrets, forMs: readTokenMs }),
         };
-  const app = await buildApp(
-    {
-      config,
-      store,
-      files,
-      keys,
-      watch,
-      tokenizer: createTokenizer({ host: hostname() }),
-      drain,
-      streams,
-      positions,
-      cancels,
-      warnings,
-      limits: config.limits,
-      metrics,
-    },
+  const app = await buildApp({
+    config,
+    store,
+    files,
+    keys,
+    watch,
+    tokenizer: createTokenizer({ host: hostname() }),
+    drain,
+    streams,
+    positions,
+    cancels,
+    warnings,
+    limits: config.limits,
+    metrics,
+    tracing,
     log,
-  );
+  });
   try {
     await app.listen({ host: config.host, port: config.port });
   } catch (error) {

@@ -1,4 +1,5 @@
 import type { MoveOutcome, PlacedJob } from '@qarr/job-store';
+import { NO_TRACING } from '@qarr/process';
 import { NO_LOAD } from '@qarr/router-core';
 import type { TierLoad, TierSnapshot } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
@@ -29,6 +30,9 @@ function jobOf(jobId: string, changes: Partial<PlacedJob> = {}): PlacedJob {
     owner: 'ann',
     tier: 'fast',
     epoch: 1,
+    attempt: 0,
+    requestId: 'req_1',
+    traceparent: null,
     class: 'standard',
     fallback: 'any',
     fits: ['fast', 'precise'],
@@ -69,7 +73,8 @@ function world(
     watch: { snapshots: () => tiers, learn: (tier, load) => void learnt.push([tier, load]) },
     metrics: { rerouted: (move) => void counted.push(move) },
     options,
-    log: { info: (line: object) => void lines.push(line) },
+    tracing: NO_TRACING,
+    log: { warn: () => {}, info: (line: object) => void lines.push(line) },
     now: () => nowMs,
   });
   return {
@@ -93,7 +98,19 @@ describe('the steward', () => {
     expect(asked).toEqual(['one to precise: breaker_open']);
     const move = { from: 'fast', to: 'precise', reason: 'breaker_open' };
     expect(counted).toEqual([move]);
-    expect(lines).toEqual([{ job: 'one', ...move }]);
+    expect(lines).toEqual([
+      {
+        job_id: 'one',
+        request_id: 'req_1',
+        trace_id: undefined,
+        tier: 'precise',
+        class: 'standard',
+        attempt: 0,
+        state: 'rerouted',
+        from: 'fast',
+        reason: 'breaker_open',
+      },
+    ]);
   });
 
   it('asks nothing of a tier that takes jobs, nor of one in which none waits', async () => {

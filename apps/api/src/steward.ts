@@ -3,9 +3,11 @@
  * where they are. Every replica does it; a job is moved once, whoever comes first.
  */
 import type { PlacedJob, ProducerStore } from '@qarr/job-store';
-import type { Logger } from '@qarr/process';
+import { logJobChange } from '@qarr/process';
+import type { Logger, Tracing } from '@qarr/process';
 import { planMoves, takesNone } from '@qarr/router-core';
 import type { AdmissionOptions, MoveReason, TierSnapshot } from '@qarr/router-core';
+import { traceFallback } from './fallback-span.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { TierWatch } from './tier-watch.ts';
 
@@ -26,6 +28,7 @@ export function createSteward({
   watch,
   metrics,
   options,
+  tracing,
   log,
   now = () => performance.now(),
 }: {
@@ -33,7 +36,8 @@ export function createSteward({
   watch: Pick<TierWatch, 'snapshots' | 'learn'>;
   metrics: Pick<ApiMetrics, 'rerouted'>;
   options: AdmissionOptions;
-  log: Pick<Logger, 'info'>;
+  tracing: Pick<Tracing, 'span'>;
+  log: Pick<Logger, 'info' | 'warn'>;
   /** Milliseconds. */
   now?: () => number;
 }): Steward {
@@ -66,7 +70,10 @@ export function createSteward({
       }
       if (outcome.kind !== 'moved') continue;
       metrics.rerouted({ from: from.name, to, reason });
-      log.info({ job: job.jobId, from: from.name, to, reason }, 'job moved');
+      traceFallback(tracing, { from: from.name, to, reason, parent: job.traceparent });
+      const { jobId, requestId, traceparent, class: jobClass, attempt } = job;
+      const moved = { jobId, requestId, traceparent, class: jobClass, attempt, tier: to };
+      logJobChange(log, { ...moved, to: 'rerouted' }, { from: from.name, reason });
     }
   }
 

@@ -1,3 +1,4 @@
+import { NO_TRACING, createLogger } from '@qarr/process';
 import { NO_LOAD, QarrError, parseTraceparent, tierSnapshot } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
@@ -36,6 +37,8 @@ async function submit(
       class: 'standard',
       onInterrupt: 'continue',
       isBound: false,
+      traceparent: `00-${TRACE_ID}-${SPAN_ID}-01`,
+      requestId: 'req_1',
       ...options,
     },
     {
@@ -51,6 +54,8 @@ async function submit(
         learn: () => {},
         freshen: async () => false,
       },
+      tracing: NO_TRACING,
+      log: createLogger({ name: 'test', level: 'silent' }),
       cancels: { owe: async (id) => void owed.push(id) },
       metrics: createApiMetrics({ snapshots: () => [], webhookBacklog: async () => 0 }),
       config: {
@@ -68,42 +73,23 @@ async function submit(
   return { owed, failure };
 }
 
-/** The job that is written for a request with this header. */
-async function jobOf(traceparent: JobOptions['traceparent']): Promise<NewJob> {
-  const written: NewJob[] = [];
-  await submit(
-    { traceparent },
-    {
-      async submit(job) {
-        written.push(job);
-        return { kind: 'created', jobId: job.id, place: PLACE };
-      },
-    },
-  );
-  const [job] = written;
-  if (job === undefined) throw new Error('No job was written');
-  return job;
-}
-
-const traceOf = async (header: JobOptions['traceparent']) =>
-  parseTraceparent((await jobOf(header)).traceparent ?? '');
-
 describe('a job', () => {
-  it("is a span of its own in its client's trace", async () => {
-    const trace = await traceOf(`00-${TRACE_ID}-${SPAN_ID}-01`);
+  it("is a span of its own in its request's trace, and keeps its id", async () => {
+    const written: NewJob[] = [];
+    await submit(
+      {},
+      {
+        async submit(job) {
+          written.push(job);
+          return { kind: 'created', jobId: job.id, place: PLACE };
+        },
+      },
+    );
+    const [job] = written;
+    const trace = parseTraceparent(job?.traceparent ?? '');
     expect(trace).toMatchObject({ traceId: TRACE_ID, isSampled: true });
     expect(trace?.spanId).not.toBe(SPAN_ID);
-  });
-
-  it.each([
-    ['nothing', undefined],
-    ['what is not valid', `ff-${TRACE_ID}-${SPAN_ID}-01`],
-    ['two headers', [`00-${TRACE_ID}-${SPAN_ID}-01`, `00-${TRACE_ID}-${SPAN_ID}-01`]],
-  ])('begins a trace of its own, not sampled, where its client sent %s', async (_name, header) => {
-    const [one, other] = [await traceOf(header), await traceOf(header)];
-    expect(one?.isSampled).toBe(false);
-    expect(one?.traceId).not.toBe(TRACE_ID);
-    expect(one?.traceId).not.toBe(other?.traceId);
+    expect(job?.requestId).toBe('req_1');
   });
 });
 

@@ -1,5 +1,5 @@
 /** From a valid request to a job in its queue, or to the job that its idempotency key stands for. */
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type {
   KnownSubmission,
   ProducerStore,
@@ -7,13 +7,9 @@ import type {
   Submission,
   TokenBudget,
 } from '@qarr/job-store';
-import {
-  QarrError,
-  childTraceparent,
-  isCacheable,
-  lowered,
-  parseTraceparent,
-} from '@qarr/router-core';
+import { inSpan, logJobChange } from '@qarr/process';
+import type { Logger, Tracing } from '@qarr/process';
+import { QarrError, isCacheable, lowered } from '@qarr/router-core';
 import type {
   EngineRequest,
   Fallback,
@@ -30,11 +26,13 @@ import type {
 } from '@qarr/router-core';
 import type { Caller } from './caller.ts';
 import type { ApiConfig } from './config.ts';
+import { traceFallback } from './fallback-span.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { OwedCancels } from './owed-cancels.ts';
 import { admissionRequest, placeJob } from './place-job.ts';
 import type { PlaceDeps, Placed } from './place-job.ts';
-import { routeRequest } from './route-request.ts';
+import { errorType } from './request-span.ts';
+import { routeTraced } from './route-request.ts';
 import type { RouteDeps, RoutedBody, RoutedRequest } from './route-request.ts';
 import { isOutcomeUnknown, unknownBecause } from './unknown-outcome.ts';
 
@@ -44,6 +42,8 @@ const CONCURRENCY_RETRY_MS = 2_000;
 export interface SubmitDeps extends PlaceDeps {
   readonly store: Pick<ProducerStore, 'submit' | 'submitAnswered' | 'findAnswer' | 'findByKey'>;
   readonly metrics: ApiMetrics;
+  readonly tracing: Pick<Tracing, 'span'>;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
   readonly cancels: Pick<OwedCancels, 'owe'>;
   readonly config: Pick<ApiConfig, 'queueTimeoutMs' | 'runTimeoutMs' | 'admission' | 'cacheTtlMs'>;
 }
@@ -58,8 +58,10 @@ export interface JobOptions {
   readonly runTimeoutMs?: number | undefined;
   readonly metadata?: Record<string, string> | undefined;
   readonly webhook?: JobWebhook | undefined;
-  /** The header as it came; what is not valid counts for nothing. */
-  readonly traceparent?: string | string[] | undefined;
+  /** Of the span that it is a part of. */
+  readonly traceparent: string;
+  /** By which its client is answered; of a record of before it was kept nobody knows it. */
+  readonly requestId: string | undefined;
   readonly idempotency?: IdempotencyKey | undefined;
   /** Of the job of a response. */
   readonly response?: StoredResponse | undefined;
@@ -103,7 +105,7 @@ export async function acceptNew(
   deps: SubmitDeps & RouteDeps,
 ): Promise<AcceptedJob> {
   const options = { ...asked, class: lowered(asked.class, asked.caller.maxClass) };
-  return submitJob(await routeRequest(body, deps), options, deps);
+  return submitJob(await routeTraced(body, asked.traceparent, deps), options, deps);
 }
 
 /** The job that the request's idempotency key stands for already. */
@@ -120,7 +122,26 @@ export async function findByKey(
   }
 }
 
+/** What its worker does is a part of the span by which it was put into its queue. */
 export async function submitJob(
+  route: RoutedRequest,
+  options: JobOptions,
+  deps: SubmitDeps,
+): Promise<AcceptedJob> {
+  const span = deps.tracing.span('enqueue', { kind: 'producer', parent: options.traceparent });
+  return inSpan(span, errorType, async () => {
+    const { traceparent } = span;
+    const accepted = await submit(route, { ...options, traceparent }, deps);
+    span.set(jobAttributes(accepted));
+    return accepted;
+  });
+}
+
+export function jobAttributes(job: { id: string; class: JobClass; tier: string }) {
+  return { 'qarr.job.id': job.id, 'qarr.job.class': job.class, 'qarr.tier': job.tier };
+}
+
+async function submit(
   route: RoutedRequest,
   options: JobOptions,
   deps: SubmitDeps,
@@ -133,10 +154,15 @@ export async function submitJob(
   if (submission.kind !== 'created') return attachedTo(submission);
   deps.metrics.routed(route);
   if (isCached) deps.metrics.cached(tier);
-  if (rerouted !== null) deps.metrics.rerouted({ ...rerouted, to: tier });
+  if (rerouted !== null) {
+    deps.metrics.rerouted({ ...rerouted, to: tier });
+    traceFallback(deps.tracing, { ...rerouted, to: tier, parent: options.traceparent });
+  }
+  // Another request with its key may have chosen another one.
+  const id = submission.jobId;
+  logNew({ ...job, id, tier }, { rerouted, isCached }, deps);
   return {
-    // Another request with its key may have chosen another one.
-    id: submission.jobId,
+    id,
     tier,
     class: job.class,
     rerouted,
@@ -148,6 +174,24 @@ export async function submitJob(
     place: submission.place,
     createdAt: Date.now(),
   };
+}
+
+/** It is there: from now on whoever changes it says so. */
+export function logNew(
+  job: NewJob,
+  { rerouted, isCached }: { rerouted: Rerouted | null; isCached: boolean },
+  { log }: Pick<SubmitDeps, 'log'>,
+): void {
+  const { id: jobId, tier, class: jobClass, reasons, requestId = null, traceparent = null } = job;
+  const named = { jobId, tier, class: jobClass, requestId, traceparent };
+  const { from, reason } = rerouted ?? {};
+  const batch = job.batch === undefined ? {} : { batch_id: job.batch.batchId };
+  logJobChange(
+    log,
+    { ...named, attempt: 0, to: 'queued' },
+    { route: reasons, from, reason, ...batch },
+  );
+  if (isCached) logJobChange(log, { ...named, attempt: 1, to: 'completed' }, { cached: true });
 }
 
 async function place(
@@ -199,7 +243,8 @@ export function newJob(
     queueTimeoutMs: options.queueTimeoutMs ?? config.queueTimeoutMs[options.class],
     runTimeoutMs: options.runTimeoutMs ?? config.runTimeoutMs,
     metadata: options.metadata ?? {},
-    traceparent: traceparentOfJob(options.traceparent),
+    traceparent: options.traceparent,
+    requestId: options.requestId,
     webhook: options.webhook,
     response: options.response,
     idempotency: options.idempotency,
@@ -306,10 +351,4 @@ export function withAdvice(
     message: `${unknownBecause(cause.code)} ${outcome}: ${advice}.`,
     cause,
   });
-}
-
-/** A span of the client's trace, or of one that begins here. */
-function traceparentOfJob(header: string | string[] | undefined): string {
-  const parent = typeof header === 'string' ? parseTraceparent(header) : null;
-  return childTraceparent(parent, (bytes) => randomBytes(bytes).toString('hex'));
 }

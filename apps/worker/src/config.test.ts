@@ -69,6 +69,7 @@ describe("a worker's configuration", () => {
         successThreshold: 3,
       },
       retriesPerSuccess: 0.1,
+      tracing: null,
       opsHost: '127.0.0.1',
       opsPort: 9_464,
       drainMs: 25_000,

@@ -9,8 +9,11 @@ import {
   milliseconds,
   readDeployment,
   readEnvironment,
+  tracingConfig,
+  tracingVariables,
   wholeNumber,
 } from '@qarr/process';
+import type { TracingConfig } from '@qarr/process';
 import { BREAKER_DEFAULTS, RETRIES_PER_SUCCESS } from '@qarr/router-core';
 import type { BreakerOptions, TierConfig } from '@qarr/router-core';
 import { z } from 'zod';
@@ -86,6 +89,7 @@ export const environmentSchema = z.object({
   QARR_RATE_TOKENS_MIN: wholeNumber(0, 1_000_000)
     .default(60)
     .describe('Tokens that an answer must get in each such time; 0 for no minimum'),
+  ...tracingVariables,
 });
 
 export interface EngineTimeouts {
@@ -120,6 +124,8 @@ export interface WorkerConfig {
     'failureThreshold' | 'resetTimeoutMs' | 'resetTimeoutMsMax' | 'successThreshold'
   >;
   readonly retriesPerSuccess: number;
+  /** Null: no traces. */
+  readonly tracing: TracingConfig | null;
   readonly opsHost: string;
   readonly opsPort: number;
   readonly drainMs: number;
@@ -173,6 +179,7 @@ export function readConfig({
       successThreshold: variables.QARR_BREAKER_PROBES,
     },
     retriesPerSuccess: variables.QARR_RETRY_PERCENT / 100,
+    tracing: tracingConfig(variables),
     opsHost: variables.OPS_HOST,
     opsPort: variables.OPS_PORT,
     drainMs: variables.QARR_DRAIN_MS,

@@ -3,9 +3,11 @@ import {
   createErrorLog,
   createLogger,
   createStopper,
+  logJobChange,
   requireSafeRedis,
   runProcess,
   startOpsServer,
+  startTracing,
   within,
 } from '@qarr/process';
 import { createWorkerStore } from '@qarr/job-store';
@@ -24,10 +26,11 @@ process.exit(await runProcess('qarr-worker', start));
 
 async function start(): Promise<Running> {
   const config = readConfig();
-  const log = createLogger({ name: 'worker', level: config.logLevel }).child({
-    tier: config.tier.name,
-  });
+  const jobLog = createLogger({ name: 'worker', level: config.logLevel });
+  const log = jobLog.child({ tier: config.tier.name });
   const stopper = createStopper();
+  const tracing = await startTracing(config.tracing, { service: 'qarr-worker', log });
+  stopper.add(() => tracing.stop());
   let worker: TierWorker | null = null;
   let upstreams: Upstreams | null = null;
 
@@ -35,6 +38,7 @@ async function start(): Promise<Running> {
     redisUrl: config.redisUrl,
     tier: config.tier.name,
     onCancel: (jobId) => worker?.cancel(jobId),
+    onChange: (change) => logJobChange(jobLog, change),
     onError: createErrorLog(log, 'redis'),
   });
   stopper.add(() => within(STORE_STOP_MS, store.stop()));
@@ -68,7 +72,9 @@ async function start(): Promise<Running> {
       return upstreams;
     },
     metrics,
+    tracing,
     log,
+    jobLog,
   });
   worker = started;
   stopper.add(() => started.stop({ drainMs: config.drainMs }));

@@ -7,7 +7,7 @@ import type {
   StopReason,
   WriteOutcome,
 } from '@qarr/job-store';
-import { createLogger } from '@qarr/process';
+import { NO_TRACING, createLogger } from '@qarr/process';
 import { jobEventSchema } from '@qarr/router-core';
 import type { Usage } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
@@ -28,6 +28,9 @@ const JOB: ClaimedJob = {
   failures: 0,
   spared: 0,
   traceparent: null,
+  requestId: null,
+  deaths: 0,
+  isReset: false,
   queueWaitMs: 5,
   runLeftMs: 60_000,
   onInterrupt: 'continue',
@@ -142,6 +145,8 @@ function startAttempt({
       isDraining: () => false,
       random: () => 0.5,
       retries,
+      tier: 'fast',
+      tracing: NO_TRACING,
       log: createLogger({ name: 'test', level: 'silent' }),
       metrics,
     },

@@ -23,9 +23,12 @@ import type {
   QueueEntry,
   SoFar,
 } from '@qarr/job-store';
-import type { Logger } from '@qarr/process';
+import { jobFields, logJobChange } from '@qarr/process';
+import type { Logger, Span, Tracing } from '@qarr/process';
+import type { JobChange } from '@qarr/router-core';
 import { createAnswer } from './answer.ts';
 import type { Answer } from './answer.ts';
+import { beginAttemptSpan, noteOutcome, outcomeOf } from './attempt-span.ts';
 import { cancelled, conclude, tokensOf } from './conclusion.ts';
 import type { Conclusion, Stop } from './conclusion.ts';
 import type { EngineOutcome } from './engine.ts';
@@ -45,10 +48,16 @@ export interface RunningAttempt {
 
 export interface ProcessJobDeps {
   readonly worker: string;
+  readonly tier: string;
   readonly claim: (entry: QueueEntry, claimant: Claimant) => Promise<Claim>;
   readonly run: (
     job: ClaimedJob & { readonly soFar: SoFar | null },
-    options: { signal: AbortSignal; onDelta: (delta: AnswerDelta) => void },
+    options: {
+      signal: AbortSignal;
+      onDelta: (delta: AnswerDelta) => void;
+      /** W3C trace context of the attempt. */
+      traceparent: string;
+    },
   ) => Promise<EngineOutcome>;
   /** By the ids of their jobs. */
   readonly running: Map<string, RunningAttempt>;
@@ -56,6 +65,8 @@ export interface ProcessJobDeps {
   readonly isDraining: () => boolean;
   readonly random: () => number;
   readonly retries: Retries;
+  readonly tracing: Pick<Tracing, 'span'>;
+  /** Without a tier of its own: each line of a job has it. */
   readonly log: Logger;
   readonly metrics: WorkerMetrics;
 }
@@ -70,10 +81,10 @@ export async function processJob(
   const claim = await deps.claim(entry, { worker: deps.worker, token, isAlone });
   switch (claim.kind) {
     case 'drop':
-      deps.log.info({ job: entry.jobId, reason: claim.reason }, 'entry dropped');
+      deps.log.info({ job_id: entry.jobId, reason: claim.reason }, 'entry dropped');
       return { kind: 'done' };
     case 'unclear':
-      deps.log.info({ job: entry.jobId }, 'its worker may live: later');
+      deps.log.info({ job_id: entry.jobId }, 'its worker may live: later');
       return { kind: 'again', delayMs: UNCLEAR_MS };
     case 'alone':
       return claim;
@@ -97,8 +108,11 @@ async function runClaimed({
   deps: ProcessJobDeps;
 }): Promise<Delivery> {
   const { job } = claim;
-  const log = deps.log.child({ job: job.jobId, attempt: job.attempt });
-  log.info({ queue_wait_ms: job.queueWaitMs }, 'attempt started');
+  const { tier, worker } = deps;
+  const { jobId, attempt, requestId, traceparent, queueWaitMs } = job;
+  const named = { jobId, attempt, requestId, traceparent, tier, class: entry.class };
+  logJobChange(deps.log, { ...named, to: 'running' }, { worker, queue_wait_ms: queueWaitMs });
+  const span = beginAttemptSpan(job, { ...deps, class: entry.class });
   deps.metrics.started(job);
 
   const stopping = createStopping(signal);
@@ -110,10 +124,11 @@ async function runClaimed({
   try {
     // Only now: a log may be long, and somebody may cancel meanwhile.
     const soFar = await claim.readSoFar();
+    span.set({ 'qarr.attempt.carries_on': soFar !== null });
     const answer = createAnswer({ soFar }, attemptLog, deps.metrics);
     const outcome = await deps.run(
       { ...job, soFar },
-      { signal: stopping.signal, onDelta: answer.add },
+      { signal: stopping.signal, onDelta: answer.add, traceparent: span.traceparent },
     );
     const tokensMade = tokensOf({ job, soFar, outcome, attemptLog });
     const conclusion = conclude({
@@ -132,10 +147,12 @@ async function runClaimed({
       answer,
       outcome,
       tokensMade,
-      log,
+      named,
+      span,
       deps,
     });
   } finally {
+    span.end();
     clearTimeout(timeUp);
     // A newer attempt of the same job may run here, and must remain within reach.
     if (deps.running.get(job.jobId) === running) deps.running.delete(job.jobId);
@@ -150,24 +167,19 @@ interface Ended {
   readonly answer: Answer;
   readonly outcome: EngineOutcome;
   readonly tokensMade: number | null;
-  readonly log: Logger;
+  readonly named: Omit<JobChange, 'to'>;
+  readonly span: Span;
   readonly deps: ProcessJobDeps;
 }
 
 async function carryOut(conclusion: Conclusion, ended: Ended): Promise<Delivery> {
-  const { job, entry, attemptLog, answer, outcome, tokensMade, log, deps } = ended;
-  if (conclusion.kind === 'leave') {
-    log.warn('attempt superseded');
-    return { kind: 'done' };
-  }
+  const { job, entry, attemptLog, answer, outcome, tokensMade, named, span, deps } = ended;
+  if (conclusion.kind === 'leave') return leave(ended);
   const written =
     conclusion.kind === 'finish'
       ? await attemptLog.finish(conclusion.ending)
       : await attemptLog.requeue({ burns: conclusion.burns, tokensMade });
-  if (written === 'superseded') {
-    log.warn('attempt superseded');
-    return { kind: 'done' };
-  }
+  if (written === 'superseded') return leave(ended);
   if (written === 'cancel') {
     // The request to cancel came while the last words were on their way.
     const { usage } = outcome;
@@ -180,13 +192,25 @@ async function carryOut(conclusion: Conclusion, ended: Ended): Promise<Delivery>
     const budgetMs = burns === 'nothing' ? 0 : deps.retries.delayMs();
     const delayMs = Math.max(conclusion.delayMs, budgetMs);
     if (burns !== 'nothing') deps.metrics.retried(burns);
-    log.warn({ delay_ms: delayMs, burns, cause: failure?.code ?? 'hand-back' }, 'again');
+    const cause = failure?.code ?? 'hand-back';
+    const why = { delay_ms: Math.round(delayMs), burns, cause };
+    logJobChange(deps.log, { ...named, to: 'requeued' }, why);
+    noteOutcome(span, outcomeOf(conclusion), failure?.code);
     return { kind: 'again', delayMs };
   }
   const { event } = conclusion.ending;
   if (event.type === 'completed') deps.retries.noteSuccess();
-  log.info({ outcome: event.type, ...event.timings }, 'job ended');
+  const cause = 'error' in event ? event.error.code : undefined;
+  logJobChange(deps.log, { ...named, to: event.type }, { cause, ...event.timings });
+  noteOutcome(span, outcomeOf(conclusion), cause);
   deps.metrics.ended({ event, class: entry.class });
+  return { kind: 'done' };
+}
+
+/** Not a word more from this attempt: another one has the job. */
+function leave({ named, span, deps }: Ended): Delivery {
+  deps.log.warn(jobFields(named), 'attempt superseded');
+  noteOutcome(span, 'superseded');
   return { kind: 'done' };
 }
 

@@ -9,7 +9,7 @@ import type {
   QueueEntry,
   WorkerStore,
 } from '@qarr/job-store';
-import { createLogger } from '@qarr/process';
+import { NO_TRACING, createLogger } from '@qarr/process';
 import { BREAKER_DEFAULTS, NO_LOAD } from '@qarr/router-core';
 import type { TierLoad, WorkerStatus } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -185,6 +185,9 @@ function claimedJob(jobId: string): ClaimedJob {
     failures: 0,
     spared: 0,
     traceparent: null,
+    requestId: null,
+    deaths: 0,
+    isReset: false,
     queueWaitMs: 0,
     runLeftMs: 60_000,
     onInterrupt: 'continue',
@@ -251,7 +254,12 @@ function start({
   /** Signs of life of the engine. */
   const signs = { count: 0 };
   const worker = startWorker({
-    config: { workerId: 'fast-host-1', host: 'host', retriesPerSuccess: 1 },
+    config: {
+      workerId: 'fast-host-1',
+      host: 'host',
+      retriesPerSuccess: 1,
+      tier: { name: 'fast' },
+    },
     store: fake.store,
     connectUpstreams(onChange) {
       const upstream = createUpstream({
@@ -279,7 +287,9 @@ function start({
       tier: 'fast',
       slots: () => ({ running: 0, free: 0, batch: 0 }),
     }),
+    tracing: NO_TRACING,
     log,
+    jobLog: log,
     beatMs,
     attendMs: 1,
   });

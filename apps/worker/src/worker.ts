@@ -4,17 +4,17 @@
  * It pulls as much as its engines that are ready can take, and nothing when none is. What runs is
  * not touched by that. `sharing.ts` says how much of it is foreground and how much is batch.
  */
-import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HEARTBEAT_MS } from '@qarr/job-store';
-import type { ClaimedJob, Delivery, QueueEntry, QueueKind, WorkerStore } from '@qarr/job-store';
+import type { Delivery, QueueEntry, QueueKind, WorkerStore } from '@qarr/job-store';
 import { createErrorLog, within } from '@qarr/process';
-import type { Logger } from '@qarr/process';
-import { childTraceparent, parseTraceparent } from '@qarr/router-core';
+import type { Logger, Tracing } from '@qarr/process';
 import type { WorkerStatus } from '@qarr/router-core';
 import { ATTEND_MS, startAttending, stopOf } from './attend.ts';
 import type { Held } from './attend.ts';
 import type { WorkerConfig } from './config.ts';
+import { isVisible } from './engine-chunk.ts';
+import { beginEngineSpan, endEngineSpan } from './engine-span.ts';
 import type { WorkerMetrics } from './metrics.ts';
 import { processJob } from './process-job.ts';
 import type { ProcessJobDeps, RunningAttempt } from './process-job.ts';
@@ -55,16 +55,23 @@ export function startWorker({
   store,
   connectUpstreams,
   metrics,
+  tracing,
   log,
+  jobLog,
   beatMs = HEARTBEAT_MS,
   attendMs = ATTEND_MS,
 }: {
-  config: Pick<WorkerConfig, 'workerId' | 'host' | 'retriesPerSuccess'>;
+  config: Pick<WorkerConfig, 'workerId' | 'host' | 'retriesPerSuccess'> & {
+    readonly tier: Pick<WorkerConfig['tier'], 'name'>;
+  };
   store: WorkerStore;
   /** Called once; `onChange` whenever the capacity may be another. They end with the worker. */
   connectUpstreams: (onChange: () => void) => Upstreams;
   metrics: WorkerMetrics;
+  tracing: Pick<Tracing, 'span'>;
   log: Logger;
+  /** For lines that name their tier themselves, because they are of a job. */
+  jobLog: Logger;
   beatMs?: number;
   attendMs?: number;
 }): TierWorker {
@@ -134,13 +141,15 @@ export function startWorker({
     try {
       return await processJob(entry, delivery, {
         worker: config.workerId,
+        tier: config.tier.name,
         claim: store.claim,
         run: runOn(slot, takenMs),
         running,
         isDraining: () => stopping.signal.aborted,
         random: Math.random,
         retries,
-        log,
+        tracing,
+        log: jobLog,
         metrics,
       });
     } finally {
@@ -157,7 +166,10 @@ export function startWorker({
     if (!quarantine.isOpen) return back;
     const giveUp = new AbortController();
     suspect = { jobId: entry.jobId, giveUp };
-    log.warn({ job: entry.jobId, running: running.size }, 'job has ended workers: it runs alone');
+    log.warn(
+      { job_id: entry.jobId, running: running.size },
+      'job has ended workers: it runs alone',
+    );
     const isAlone = await quarantine.close(
       AbortSignal.any([stopping.signal, delivery.signal, giveUp.signal]),
     );
@@ -193,18 +205,27 @@ export function startWorker({
 
   function runOn(slot: Slot, takenMs: number): ProcessJobDeps['run'] {
     return async (job, options) => {
+      const { model, url } = slot;
+      const parent = options.traceparent;
+      const span = beginEngineSpan(job.request, { tracing, parent, model, url });
+      let hasBegun = false;
       const answered = await slot.engine.run(job, {
         ...options,
-        model: slot.model,
+        model,
         // A name per attempt: engines refuse or confuse a request id that is still in use.
         requestId: `${job.jobId}-${job.attempt}`,
         capabilities: slot.capabilities,
-        traceparent: traceparentOf(job),
+        traceparent: span.traceparent,
         onDelta(delta) {
+          if (!hasBegun && isVisible(delta)) {
+            hasBegun = true;
+            span.event('first_token');
+          }
           slot.sawToken();
           options.onDelta(delta);
         },
       });
+      endEngineSpan(span, answered);
       const outcome = slot.report(answered);
       noteFailure(job.jobId, outcome.ending.kind === 'failed' ? slot.url : null);
       if (outcome.ending.kind === 'whole') {
@@ -319,10 +340,4 @@ export function startWorker({
       await upstreams.stop();
     },
   };
-}
-
-/** A span per attempt, in the trace of the request that made the job. */
-function traceparentOf({ traceparent }: ClaimedJob): string {
-  const parent = traceparent === null ? null : parseTraceparent(traceparent);
-  return childTraceparent(parent, (bytes) => randomBytes(bytes).toString('hex'));
 }

@@ -19,6 +19,8 @@ export function newBatchFields(batch: NewBatch, bodyHash: string | undefined): s
     quota: JSON.stringify(batch.quota),
     webhook_url: batch.webhookUrl ?? '',
     output_kept_ms: String(batch.outputKeptMs),
+    ...(batch.requestId === undefined ? {} : { request_id: batch.requestId }),
+    ...(batch.traceparent === undefined ? {} : { traceparent: batch.traceparent }),
     ...(bodyHash === undefined ? {} : { body_hash: bodyHash }),
   };
   return Object.entries(fields).flat();
@@ -52,6 +54,8 @@ export function parseBatch(hash: BatchHash): BatchRecord | null {
     } satisfies BatchUsage,
     outputFileId: hash['output_file'] || null,
     errorFileId: hash['error_file'] || null,
+    requestId: hash['request_id'],
+    traceparent: hash['traceparent'],
     createdAt: Number(hash['created_at']),
     expiresAt: Number(hash['expires_at']),
     inProgressAt: time(hash['in_progress_at']),

@@ -10,6 +10,7 @@ import type { RedisClient } from './redis-client.ts';
 import type { Closing } from './closing.ts';
 import { runDeadline } from './deadlines.ts';
 import type { AttemptLog, EventLog, StopReason } from './event-log.ts';
+import type { JobChanges } from './job-changes.ts';
 import type { Keys } from './keys.ts';
 import type { Ledger } from './ledger.ts';
 import type { QueueEntry } from './queues.ts';
@@ -43,6 +44,12 @@ export interface ClaimedJob {
   readonly request: EngineRequest;
   /** W3C trace context of the request that made the job. */
   readonly traceparent: string | null;
+  /** By which its client was answered; null where the record is of before it was kept. */
+  readonly requestId: string | null;
+  /** Workers that have died of it, as far as anybody knows. */
+  readonly deaths: number;
+  /** Text that was published before is void from here on. */
+  readonly isReset: boolean;
 }
 
 export type Claim =
@@ -80,6 +87,7 @@ export function createClaims({
   log,
   ledger,
   closing,
+  changes,
   onError,
 }: {
   redis: RedisClient;
@@ -89,6 +97,7 @@ export function createClaims({
   log: EventLog;
   ledger: Pick<Ledger, 'start'>;
   closing: Closing;
+  changes: Pick<JobChanges, 'tell'>;
   onError: (error: Error) => void;
 }): Claims {
   /** The job is claimed: there is no way back but by reading. */
@@ -141,7 +150,8 @@ export function createClaims({
 
   function claimed(jobId: string, { token }: Claimant, reply: RunReply): Claim {
     const [, attempt, nextSeq, failures, spared, now, createdAt, startedAt, ...rest] = reply;
-    const [runTimeoutMs, onInterrupt, request, traceparent, continued, hasText, tokens] = rest;
+    const [runTimeoutMs, onInterrupt, request, traceparent, continued, hasText, ...more] = rest;
+    const [tokens, requestId, deaths, isReset] = more;
     const tokensBefore = tokens === '' ? null : tokens;
     return {
       kind: 'run',
@@ -156,6 +166,9 @@ export function createClaims({
         onInterrupt,
         request: engineRequestSchema.parse(JSON.parse(request)),
         traceparent: traceparent || null,
+        requestId: requestId || null,
+        deaths,
+        isReset: isReset === 1,
       },
       openLog: (onStop) =>
         log.openAttempt({ jobId, attempt, token, nextSeq, tokensBefore, onStop }),
@@ -182,8 +195,11 @@ export function createClaims({
         case 'judge':
           return { kind: 'unclear' };
         case 'alone':
+          if (reply[1] === 1) void changes.tell(jobId, 'requeued');
           return { kind: 'alone' };
         case 'drop':
+          // Its worker has not ended it, so that nobody else tells.
+          if (reply[2] === 1) void changes.tell(jobId, reply[1]);
           if (reply[1] !== 'stale') closing.close(jobId).catch(onError);
           return { kind: 'drop', reason: reply[1] };
         case 'run':
@@ -200,8 +216,9 @@ type RunReply = Extract<ClaimReply, ['run', ...unknown[]]>;
 
 type ClaimReply =
   | ['judge', formerWorker: string]
-  | ['alone']
-  | ['drop', 'gone' | 'stale' | JobState]
+  | ['alone', wasRunning: 0 | 1]
+  | ['drop', 'gone' | 'stale']
+  | ['drop', JobState, hasEnded?: 1]
   | [
       'run',
       attempt: number,
@@ -218,4 +235,7 @@ type ClaimReply =
       continued: number,
       hasText: 0 | 1,
       tokensBefore: number | '',
+      requestId: string,
+      deaths: number,
+      isReset: 0 | 1,
     ];

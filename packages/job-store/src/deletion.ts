@@ -10,6 +10,7 @@ import type { JobState } from '@qarr/router-core';
 import type { RedisClient } from './redis-client.ts';
 import { answered } from './answered.ts';
 import type { Closing } from './closing.ts';
+import type { JobChanges } from './job-changes.ts';
 import type { Keys } from './keys.ts';
 import { DUE_EVENTS } from './retention.ts';
 import { runScript } from './scripts.ts';
@@ -29,16 +30,19 @@ export function createDeletion({
   redis,
   keys,
   closing,
+  changes,
   onError,
 }: {
   redis: RedisClient;
   keys: Keys;
   closing: Closing;
+  changes: JobChanges;
   onError: (error: Error) => void;
 }): Deletion {
   async function deleteContent(jobId: string): Promise<'gone' | JobState> {
     const [exists, createdAt] = await redis.hmget(keys.job(jobId), 'state', 'created_at');
     if (!exists) return 'gone';
+    const known = await changes.read(jobId);
     // A job that has ended is in this index no more. A Redis that is full refuses it: then what is
     // left goes now, or by its own time.
     await redis.zadd(keys.open, 'NX', Number(createdAt), jobId).catch(onError);
@@ -46,6 +50,7 @@ export function createDeletion({
       keys: [keys.job(jobId), keys.log(jobId)],
       args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun, NOTE_MS],
     })) as 'gone' | JobState;
+    if (state !== 'gone') await changes.tell(jobId, 'deleted', known);
     // Whoever was closing it may have taken it out before it saw the note.
     if (state !== 'gone')
       await redis.zadd(keys.open, 'NX', Number(createdAt), jobId).catch(onError);

@@ -23,6 +23,8 @@ import type { FileRecords } from './file-records.ts';
 import { createFollowers } from './followers.ts';
 import type { Followers } from './followers.ts';
 import { createIdempotency } from './idempotency.ts';
+import { createJobChanges } from './job-changes.ts';
+import type { OnChange } from './job-changes.ts';
 import { createKeys, queueOf } from './keys.ts';
 import { createLedger } from './ledger.ts';
 import { createMove } from './move.ts';
@@ -133,6 +135,7 @@ export async function createProducerStore({
   alertPerWorker = ALERT_PER_WORKER,
   passEveryMs,
   replicasMin = 0,
+  onChange,
   onError,
 }: {
   redisUrl: string;
@@ -159,6 +162,8 @@ export async function createProducerStore({
   passEveryMs?: number;
   /** What is made here counts once so many replicas of Redis have it. */
   replicasMin?: number;
+  /** A job has ended by a call of this store, by its sweep, or was deleted. */
+  onChange?: OnChange;
   onError: (error: Error) => void;
 }): Promise<ProducerStore> {
   const keys = createKeys(root);
@@ -183,7 +188,8 @@ export async function createProducerStore({
   const apiKeys = createApiKeys({ redis, keys });
   const lines = createBatchLines({ redis, keys });
   const closing = createClosing({ redis, keys, index, lines, queues, ledger, quotas, webhooks });
-  const deletion = createDeletion({ redis, keys, closing, onError });
+  const changes = createJobChanges({ redis, keys, onChange, onError });
+  const deletion = createDeletion({ redis, keys, closing, changes, onError });
   const listing = createListing({ redis, keys, lines, onError });
   const replicas = createReplicas({
     redis,
@@ -202,6 +208,7 @@ export async function createProducerStore({
     index,
     lines,
     replicas,
+    changes,
     mendAfterMs,
     passEveryMs,
     onError,
@@ -282,8 +289,8 @@ export async function createProducerStore({
         keys: [keys.job(jobId), keys.log(jobId)],
         args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun],
       }),
-    )) as ['gone'] | [JobState, cancelAt: number];
-    const [state, cancelAt] = reply;
+    )) as ['gone'] | [JobState, cancelAt: number, hasEnded: 0 | 1];
+    const [state, cancelAt, hasEnded] = reply;
     if (state === 'gone') {
       // It was bound before it should have been written, and was not.
       await replicas.unbind(jobId).catch(onError);
@@ -299,6 +306,7 @@ export async function createProducerStore({
         ]),
       );
     }
+    if (hasEnded === 1) await changes.tell(jobId, 'cancelled');
     // It will not run in any case; this only tidies up, and the sweep does it again.
     if (state === 'cancelled') await closing.close(jobId).catch(onError);
     return state;

@@ -39,6 +39,7 @@ export function newJobFields(
       ? {}
       : { quota_key: job.quota.keyId, quota_prompt: String(Math.ceil(job.quota.promptTokens)) }),
     ...(job.traceparent === undefined ? {} : { traceparent: job.traceparent }),
+    ...(job.requestId === undefined ? {} : { request_id: job.requestId }),
     ...(job.webhook === undefined
       ? {}
       : { webhook_url: job.webhook.url, webhook_events: job.webhook.events.join(' ') }),

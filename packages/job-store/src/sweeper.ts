@@ -12,6 +12,7 @@ import type { RedisClient } from './redis-client.ts';
 import type { BatchLines } from './batch-lines.ts';
 import type { Closing } from './closing.ts';
 import { WORKER_GRACE_MS } from './deadlines.ts';
+import type { JobChanges } from './job-changes.ts';
 import type { Keys } from './keys.ts';
 import type { Ledger } from './ledger.ts';
 import { createLedgerAudit } from './ledger-audit.ts';
@@ -44,6 +45,7 @@ export function createSweeper({
   index,
   lines,
   replicas,
+  changes,
   mendAfterMs,
   passEveryMs = PASS_EVERY_MS,
   onError,
@@ -56,6 +58,7 @@ export function createSweeper({
   index: OwnerIndex;
   lines: Pick<BatchLines, 'opened'>;
   replicas: Pick<Replicas, 'sweep'>;
+  changes: Pick<JobChanges, 'tell'>;
   /** Jobs younger than this are left alone: they may still be on their way to their queue. */
   mendAfterMs: number;
   passEveryMs?: number | undefined;
@@ -105,6 +108,8 @@ export function createSweeper({
           if (reply instanceof Error) throw reply;
           const [state, due] = reply;
           if (state === 'gone') return forgetUnlessNew(jobId, now);
+          // Of one that had ended before, nothing was due.
+          if (isTerminalState(state) && due > 0) await changes.tell(jobId, state);
           if (isTerminalState(state)) return closing.close(jobId);
           return redis.zadd(keys.deadlines, 'XX', due, jobId);
         }),

@@ -11,6 +11,9 @@ export interface PlacedJob extends WaitingJob {
   readonly tier: string;
   /** Of its queue entry. */
   readonly epoch: number;
+  readonly attempt: number;
+  readonly requestId: string | null;
+  readonly traceparent: string | null;
 }
 
 interface WaitingPage {
@@ -41,6 +44,8 @@ const FIELDS = [
   'queue_deadline',
   'started_at',
   'run_timeout_ms',
+  'request_id',
+  'traceparent',
 ] as const;
 
 export function createReadWaiting({
@@ -89,7 +94,8 @@ function placedJob({
   values: readonly (string | null)[];
 }): PlacedJob | null {
   const [state, current, epoch, owner, jobClass, cost, fallback, fits, rerouted, ...rest] = values;
-  const [streamed, deaths, attempt, queueDeadline, startedAt, runTimeoutMs] = rest;
+  const [streamed, deaths, attempt, queueDeadline, startedAt, runTimeoutMs, ...told] = rest;
+  const [requestId, traceparent] = told;
   if (state !== 'queued' || current !== tier || jobClass === 'batch') return null;
   // A record of before it was known which tiers it fits has none.
   if (rerouted || fallback === 'none' || !fits) return null;
@@ -99,6 +105,9 @@ function placedJob({
     jobId,
     tier,
     epoch: Number(epoch),
+    attempt: Number(attempt),
+    requestId: requestId || null,
+    traceparent: traceparent || null,
     owner: owner ?? '',
     class: jobClass as JobClass,
     tokens: Number(cost ?? 1),

@@ -14,6 +14,8 @@ import { connectWorker, disconnect, whenReady } from './connections.ts';
 import { createConsumer } from './consumer.ts';
 import type { Consumer, Delivery } from './consumer.ts';
 import { createEventLog } from './event-log.ts';
+import { createJobChanges } from './job-changes.ts';
+import type { OnChange } from './job-changes.ts';
 import { createKeys } from './keys.ts';
 import type { QueueKind } from './keys.ts';
 import { createLedger } from './ledger.ts';
@@ -69,6 +71,7 @@ export async function createWorkerStore({
   tier,
   regularForMs,
   onCancel,
+  onChange,
   onError,
 }: {
   redisUrl: string;
@@ -79,6 +82,8 @@ export async function createWorkerStore({
   regularForMs?: number;
   /** Somebody asks to cancel this job, which may or may not run here. */
   onCancel: (jobId: string) => void;
+  /** A claim has ended a job, or made it wait to run alone. */
+  onChange?: OnChange;
   onError: (error: Error) => void;
 }): Promise<WorkerStore> {
   const keys = createKeys(root);
@@ -108,7 +113,18 @@ export async function createWorkerStore({
   });
   const queues = createQueues({ redis, keys, tiers: [tier], onError });
   const workers = createWorkers({ redis, keys, regularForMs });
-  const claims = createClaims({ redis, keys, tier, workers, log, ledger, closing, onError });
+  const changes = createJobChanges({ redis, keys, onChange, onError });
+  const claims = createClaims({
+    redis,
+    keys,
+    tier,
+    workers,
+    log,
+    ledger,
+    closing,
+    changes,
+    onError,
+  });
   let breakers: ReturnType<typeof createSharedBreakers> | null = null;
   // A control message that is lost costs a second: whoever runs a job looks how it stands, and how the
   // breakers stand.

@@ -11,10 +11,16 @@ export {
 export { environmentTable } from './environment-table.ts';
 
 // Watching
+export { jobFields, logJobChange, traceIdOf } from './job-log.ts';
 export { createErrorLog, createLogger } from './logger.ts';
 export type { Logger } from './logger.ts';
 export { portProblem, startOpsServer } from './ops-server.ts';
 export type { OpsServer } from './ops-server.ts';
+
+export { NO_TRACING, inSpan, startTracing } from './tracing.ts';
+export type { Attributes, Span, Tracing } from './tracing.ts';
+export { tracingConfig, tracingVariables } from './tracing-config.ts';
+export type { TracingConfig } from './tracing-config.ts';
 
 // Starting and stopping
 export { requireSafeRedis } from './require-safe-redis.ts';

@@ -13,17 +13,21 @@ export function createLogger({ name, level }: { name: string; level: string }): 
   });
 }
 
-/** At most one line a second for each message: a broken connection fails thousands of times. */
+/** By default at most one line a second for each cause: a broken connection fails thousands of times. */
 const REPEAT_MS = 1_000;
 
 /** Returns a function that logs errors at a bounded rate, and says how many it left out. */
-export function createErrorLog(log: Logger, message: string): (error: Error) => void {
+export function createErrorLog(
+  log: Logger,
+  message: string,
+  { everyMs = REPEAT_MS }: { everyMs?: number } = {},
+): (error: Error) => void {
   const seen = new Map<string, { atMs: number; leftOut: number }>();
   return (error) => {
     const cause = errorCode(error);
     const last = seen.get(cause);
     const nowMs = performance.now();
-    if (last !== undefined && nowMs - last.atMs < REPEAT_MS) {
+    if (last !== undefined && nowMs - last.atMs < everyMs) {
       last.leftOut += 1;
       return;
     }

@@ -107,6 +107,9 @@ export const batchRecordSchema = z.object({
   expiredAt: z.int().nullable(),
   cancellingAt: z.int().nullable(),
   cancelledAt: z.int().nullable(),
+  /** Of the request that made it; none where the record is of before they were kept. */
+  requestId: z.string().optional(),
+  traceparent: z.string().optional(),
 });
 export type BatchRecord = z.infer<typeof batchRecordSchema>;
 
@@ -123,6 +126,8 @@ export type NewBatch = Pick<
   | 'quota'
   | 'webhookUrl'
   | 'outputKeptMs'
+  | 'requestId'
+  | 'traceparent'
 >;
 
 /**

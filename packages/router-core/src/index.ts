@@ -30,6 +30,7 @@ export type {
   IdempotencyKey,
   JobClass,
   JobQuota,
+  JobChange,
   JobRecord,
   JobResult,
   JobState,

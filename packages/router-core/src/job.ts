@@ -139,6 +139,8 @@ export interface NewJob {
   metadata: Record<string, string>;
   /** W3C trace context of the request that made the job. */
   traceparent?: string | undefined;
+  /** By which its client was answered. */
+  requestId?: string | undefined;
   idempotency?: IdempotencyKey | undefined;
   /** Its answer may be given to the same request again, for so long. */
   cache?: { readonly requestHash: string; readonly ttlMs: number } | undefined;
@@ -203,6 +205,19 @@ export const jobSummarySchema = jobRecordSchema.omit({
   response: true,
 });
 export type JobSummary = z.infer<typeof jobSummarySchema>;
+
+/** A change of a job's state, for whoever watches. */
+export interface JobChange {
+  readonly jobId: string;
+  readonly to: JobState | 'requeued' | 'rerouted' | 'deleted';
+  readonly tier: string;
+  readonly class: JobClass;
+  /** How many there were. */
+  readonly attempt: number;
+  /** Null where the record is of before it was kept. */
+  readonly requestId: string | null;
+  readonly traceparent: string | null;
+}
 
 function oneOf(values: readonly string[]): string {
   return `must be one of ${values.join(', ')}`;

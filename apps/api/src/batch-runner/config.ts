@@ -5,8 +5,11 @@ import {
   milliseconds,
   readDeployment,
   readEnvironment,
+  tracingConfig,
+  tracingVariables,
   wholeNumber,
 } from '@qarr/process';
+import type { TracingConfig } from '@qarr/process';
 import type { Deployment } from '@qarr/router-core';
 import { z } from 'zod';
 import { environmentSchema as apiSchema } from '../config.ts';
@@ -28,6 +31,7 @@ export const environmentSchema = z.object({
   ...commonVariables,
   ...sharedVariables,
   ...placeVariables,
+  ...tracingVariables,
   QARR_BATCHES_ACTIVE_MAX: wholeNumber(1, 1_000)
     .default(64)
     .describe('Batches that are worked on at once; the others wait, and tenants take turns'),
@@ -74,6 +78,8 @@ export interface RunnerConfig {
   readonly windowMax: number;
   readonly limits: { readonly linesMax: number; readonly lineBytesMax: number };
   readonly commit: CommitOptions;
+  /** Null: no traces. */
+  readonly tracing: TracingConfig | null;
 }
 
 /** When finished lines are made durable: enough of them, or the first has waited long enough. */
@@ -114,5 +120,6 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Runner
       bytes: variables.QARR_BATCH_COMMIT_BYTES,
       waitMsMax: variables.QARR_BATCH_COMMIT_MS_MAX,
     },
+    tracing: tracingConfig(variables),
   });
 }

@@ -1,5 +1,6 @@
 /** Makes a job of a line, as the route of its endpoint makes one of a body. */
 import type { ProducerStore } from '@qarr/job-store';
+import type { Logger, Tracing } from '@qarr/process';
 import {
   NO_LIMITS,
   QarrError,
@@ -14,10 +15,12 @@ import { admissionRequest } from '../place-job.ts';
 import { placeFound } from '../queue-place.ts';
 import { routeRequest } from '../route-request.ts';
 import type { RouteDeps, RoutedRequest } from '../route-request.ts';
-import { newJob, overQuota } from '../submit-job.ts';
+import { logNew, newJob, overQuota } from '../submit-job.ts';
 import type { JobOptions } from '../submit-job.ts';
 import type { TierWatch } from '../tier-watch.ts';
 import { askedByLine } from './line-job.ts';
+import { beginLineSpans } from './line-spans.ts';
+import type { LineSpans } from './line-spans.ts';
 
 /** Tokens come free before the day is over when jobs use less than they might. */
 const QUOTA_RETRY_MS_MAX = 5_000;
@@ -26,6 +29,8 @@ export interface FeedLineDeps extends RouteDeps {
   readonly store: Pick<ProducerStore, 'submit'>;
   readonly watch: RouteDeps['watch'] & Pick<TierWatch, 'snapshots' | 'learn'>;
   readonly config: { readonly runTimeoutMs: number };
+  readonly tracing: Pick<Tracing, 'span'>;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
 }
 
 export interface LineToFeed {
@@ -65,6 +70,7 @@ export async function feedLine(
   deps: FeedLineDeps,
 ): Promise<FedLine> {
   let tier: string | null = null;
+  const spans = beginLineSpans(deps.tracing, { batch, line });
   try {
     const reading = parseLineBody(batch.endpoint, body);
     if (reading.kind === 'refused') throw reading.error;
@@ -80,6 +86,8 @@ export async function feedLine(
       caller: callerOf(batch),
       class: 'batch',
       isBound: false,
+      traceparent: spans.routed(route),
+      requestId: batch.requestId,
     };
     const job: NewJob = {
       ...newJob(route, options, jobConfig(deps)),
@@ -87,17 +95,26 @@ export async function feedLine(
       batch: { batchId: batch.id, line, customId },
       writeBefore,
     };
-    return await submit(job, { route, limitsOf }, deps);
+    return await submit(job, { route, limitsOf, spans }, deps);
   } catch (error) {
     if (!(error instanceof QarrError)) throw error;
-    if (errorRow(error.code).httpStatus < 500) return { kind: 'refused', error, tier };
-    return { kind: 'unavailable' };
+    if (errorRow(error.code).httpStatus >= 500) return { kind: 'unavailable' };
+    spans.refused(error);
+    return { kind: 'refused', error, tier };
   }
 }
 
 async function submit(
   job: NewJob,
-  { route, limitsOf }: { route: RoutedRequest; limitsOf: (tier: string) => EntryLimits },
+  {
+    route,
+    limitsOf,
+    spans,
+  }: {
+    route: RoutedRequest;
+    limitsOf: (tier: string) => EntryLimits;
+    spans: LineSpans;
+  },
   deps: FeedLineDeps,
 ): Promise<FedLine> {
   const { store, watch } = deps;
@@ -116,6 +133,9 @@ async function submit(
   });
   switch (submission.kind) {
     case 'created':
+      logNew(job, { rerouted: null, isCached: false }, deps);
+      spans.fed(job);
+      return { kind: 'in_system', tier };
     case 'attached':
       return { kind: 'in_system', tier };
     case 'full':
@@ -124,7 +144,11 @@ async function submit(
     case 'over_quota': {
       const { limit, resetMs } = submission.budget;
       const isNeverWithin = limit !== null && (job.quota?.tokens ?? 0) > limit;
-      if (isNeverWithin) return { kind: 'refused', error: overQuota(submission, job), tier };
+      if (isNeverWithin) {
+        const error = overQuota(submission, job);
+        spans.refused(error);
+        return { kind: 'refused', error, tier };
+      }
       return { kind: 'over_quota', retryInMs: Math.min(resetMs, QUOTA_RETRY_MS_MAX) };
     }
     case 'refused':

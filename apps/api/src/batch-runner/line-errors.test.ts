@@ -1,4 +1,5 @@
 /** A line is refused for what its route would refuse, with the same words. */
+import { NO_TRACING } from '@qarr/process';
 import {
   chatRequestSchema,
   completionRequestSchema,
@@ -15,6 +16,7 @@ import { afterAll, expect, it } from 'vitest';
 import { replyWithErrors } from '../error-replies.ts';
 import { acceptJson } from '../json-body.ts';
 import { createApiMetrics } from '../metrics.ts';
+import { traceRequests } from '../request-span.ts';
 
 const schemas = {
   '/v1/chat/completions': chatRequestSchema,
@@ -26,6 +28,7 @@ const endpoints = Object.keys(schemas) as BatchEndpoint[];
 const app = Fastify().setValidatorCompiler(validatorCompiler);
 acceptJson(app);
 const metrics = createApiMetrics({ snapshots: () => [], webhookBacklog: async () => 0 });
+traceRequests(app, { tracing: NO_TRACING });
 replyWithErrors(app, { metrics, bodyBytesMax: 1_000_000 });
 for (const url of endpoints) {
   app.post(url, { schema: { body: schemas[url] } }, async () => ({ error: null }));

@@ -146,7 +146,7 @@ export async function runBatches(
     batchId: string,
     { signal, work }: { signal: AbortSignal; work: Work },
   ): Promise<void> {
-    const log = deps.log.child({ batch: batchId });
+    const log = deps.log.child({ batch_id: batchId });
     const asksIdle = (isIdle: Work['isIdle']) => void (work.isIdle = isIdle);
     for (let pauseMs = RETRY_MS; !signal.aborted; pauseMs = Math.min(RETRY_MS_MAX, 2 * pauseMs)) {
       const begunAtMs = performance.now();

@@ -7,8 +7,10 @@ import {
   createErrorLog,
   createLogger,
   createStopper,
+  logJobChange,
   requireSafeRedis,
   startOpsServer,
+  startTracing,
   within,
 } from '@qarr/process';
 import type { Running } from '@qarr/process';
@@ -36,6 +38,8 @@ export async function startRunner(): Promise<Running> {
   const config = readConfig();
   const log = createLogger({ name: 'batch-runner', level: config.logLevel });
   const stopper = createStopper();
+  const tracing = await startTracing(config.tracing, { service: 'qarr-batch-runner', log });
+  stopper.add(() => tracing.stop());
   const tiers = config.deployment.tiers.map(({ name }) => name);
   const runnerId = randomUUID();
 
@@ -47,6 +51,7 @@ export async function startRunner(): Promise<Running> {
     memoryPercentMax: config.memoryPercentMax,
     replicasMin: config.redisReplicasMin,
     alertPerWorker: config.depthAlertPerWorker,
+    onChange: (change) => logJobChange(log, change),
     onError: createErrorLog(log, 'redis'),
   });
   stopper.add(() => store.stop());
@@ -81,6 +86,7 @@ export async function startRunner(): Promise<Running> {
     validations: createOwnerTurns(VALIDATIONS_AT_ONCE),
     config,
     metrics,
+    tracing,
     log,
     activeMax: config.activeMax,
   };

@@ -26,6 +26,9 @@ export interface BatchOptions {
   readonly caller: Caller;
   readonly webhookUrl: string | null;
   readonly idempotency: IdempotencyKey | undefined;
+  /** Of the request that asks for it. */
+  readonly traceparent: string;
+  readonly requestId: string;
   /** Called before it throws where nobody knows whether there is a batch now, and no key tells. */
   readonly onUnknownOutcome: () => void;
 }
@@ -75,6 +78,8 @@ async function create(
     quota: keyId === null || tokensPerDay === null ? null : { keyId, tokensPerDay },
     webhookUrl: options.webhookUrl,
     outputKeptMs: outputKeptMs(body, deps),
+    traceparent: options.traceparent,
+    requestId: options.requestId,
   };
   const { openMax } = deps.config.batches;
   const bodyHash = idempotency?.bodyHash;

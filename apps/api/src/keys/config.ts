@@ -2,7 +2,7 @@
 import { ConfigurationError, commonVariables, readEnvironment } from '@qarr/process';
 import { keySecrets, keySecretsSchema } from './key-config.ts';
 
-const toolSchema = keySecretsSchema.extend({ REDIS_URL: commonVariables.REDIS_URL });
+export const toolSchema = keySecretsSchema.extend({ REDIS_URL: commonVariables.REDIS_URL });
 
 export interface ToolConfig {
   readonly redisUrl: string;

@@ -18,7 +18,8 @@ export interface AcceptedResponse {
 interface From {
   readonly caller: Caller;
   readonly idempotency: IdempotencyKey | undefined;
-  readonly traceparent: string | string[] | undefined;
+  readonly traceparent: string;
+  readonly requestId: string;
 }
 
 type Deps = SubmitDeps & RouteDeps & { store: Parameters<typeof goneBefore>[2]['store'] };

@@ -74,12 +74,14 @@ export function registerBatchRoutes(app: Api, deps: ApiDeps & { gate: UploadGate
         caller,
         webhookUrl,
         idempotency,
+        traceparent: request.span.traceparent,
+        requestId: request.id,
         // A library that sends it again by itself might double a night's work.
         onUnknownOutcome: () => void reply.header('x-should-retry', 'false'),
       };
       const { batch, isKnown } = await createBatch(body, asked, deps);
       if (isKnown) reply.header('idempotent-replayed', 'true');
-      else request.log.info({ batch: batch.id }, 'batch created');
+      else request.log.info({ batch_id: batch.id }, 'batch created');
       return batchObject(batch);
     },
   );
@@ -158,7 +160,7 @@ export function registerBatchRoutes(app: Api, deps: ApiDeps & { gate: UploadGate
           message: `The batch is ${batch.state}: nothing is left to cancel.`,
         });
       }
-      request.log.info({ batch: id }, 'batch cancelled');
+      request.log.info({ batch_id: id }, 'batch cancelled');
       return batchObject(batch);
     },
   );

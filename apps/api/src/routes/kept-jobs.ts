@@ -86,7 +86,6 @@ export function registerKeptJobRoutes(app: Api, { store }: ApiDeps): void {
     async (request) => {
       const { id } = await findJob(request.params.id, request.caller, { store });
       if (!(await store.delete(id))) throw new QarrError('job_not_found');
-      request.log.info({ job: id }, 'job deleted');
       return { id, object: 'job.deleted' as const, deleted: true as const };
     },
   );

@@ -99,7 +99,6 @@ export function registerKeptResponseRoutes(app: Api, deps: ApiDeps): void {
       const { id } = request.params;
       const record = await findResponse(id, request.caller, deps);
       if (!(await store.delete(record.id))) throw unknownResponse(id);
-      request.log.info({ job: record.id }, 'response deleted');
       return { id, object: 'response' as const, deleted: true as const };
     },
   );

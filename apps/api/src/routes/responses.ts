@@ -23,7 +23,7 @@ export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
       await deps.store.delete(jobId);
     } catch {
       // It goes by its own time.
-      app.log.warn({ job: jobId }, 'response not deleted');
+      app.log.warn({ job_id: jobId }, 'response not deleted');
     }
   }
 
@@ -39,11 +39,10 @@ export function registerResponseRoutes(app: Api, deps: ApiDeps): void {
     },
     async (request, reply) => {
       const { body, caller } = request;
-      const { traceparent } = request.headers;
       const idempotency = idempotencyKeyOf(request);
       const { job, record } = await submitResponse(
         body,
-        { caller, idempotency, traceparent },
+        { caller, idempotency, traceparent: request.span.traceparent, requestId: request.id },
         deps,
       );
       setJobHeaders(reply, { job, log: request.log });

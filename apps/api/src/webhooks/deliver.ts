@@ -46,7 +46,7 @@ export function createDeliver(deps: DeliverDeps): (webhook: DueWebhook) => Promi
     // The settings may have changed since it was accepted.
     const checked = checkWebhookUrl(ended.url, config);
     if (checked.kind === 'refused') {
-      log.warn({ [ended.kind]: ended.id, reason: checked.reason }, 'webhook given up');
+      log.warn({ [`${ended.kind}_id`]: ended.id, reason: checked.reason }, 'webhook given up');
       count('given_up');
       return { kind: 'done' };
     }
@@ -84,7 +84,12 @@ function conclude(
 ): WebhookVerdict {
   // Stopped, or another replica has it: it is not the receiver's failure.
   if (outcome.kind === 'aborted') return { kind: 'again', delayMs: 0, hasFailed: false };
-  const about = { [ended.kind]: ended.id, host, delivery: failures + 1, ...resultOf(outcome) };
+  const about = {
+    [`${ended.kind}_id`]: ended.id,
+    host,
+    delivery: failures + 1,
+    ...resultOf(outcome),
+  };
   if (isSuccess(outcome)) {
     log.debug(about, 'webhook delivered');
     count('delivered');

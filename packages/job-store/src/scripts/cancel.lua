@@ -3,11 +3,11 @@
 --
 -- KEYS  1 job, 2 log
 -- ARGV  1 job id, 2 `cancelled` event of a job that never ran, 3 of one that ran
--- RETURN {'gone'} or {state after the call, when a running job was first cancelled or 0};
---        'running' means: its worker must be told
+-- RETURN {'gone'} or {state after the call, when a running job was first cancelled or 0, 1 if it has
+--        ended here or 0}; 'running' means: its worker must be told
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'seq', 'followers', 'tokens_made')
-local state, cancel_at = record[1], 0
+local state, cancel_at, has_ended = record[1], 0, 0
 if not state then
   return { 'gone' }
 end
@@ -16,8 +16,8 @@ if state == 'running' then
   redis.call('HSET', KEYS[1], 'cancel', '1')
   cancel_at = tonumber(redis.call('HGET', KEYS[1], 'cancel_at'))
 elseif state == 'queued' then
-  state = 'cancelled'
+  state, has_ended = 'cancelled', 1
   local json = cancelled_event(record[2], record[5], ARGV[2], ARGV[3])
   conclude(KEYS[1], KEYS[2], ARGV[1], tonumber(record[3]) + 1, state, json, record[4])
 end
-return { state, cancel_at }
+return { state, cancel_at, has_ended }

@@ -15,15 +15,16 @@
 --       13 `failed` by poison, 14 `failed` by a lost worker
 -- RETURN {'run', attempt, next seq, failures, spared, now, created_at, started_at,
 --         run_timeout_ms, on_interrupt, request, traceparent or '', continued, 1 if there is text
---         in the log that this attempt carries on, or 0, tokens made so far or '' if unknown}
+--         in the log that this attempt carries on, or 0, tokens made so far or '' if unknown,
+--         request id or '', deaths, 1 if the text before it is void from here on, or 0}
 --     or {'judge', former worker}
---     or {'alone'}
---     or {'drop', 'gone' | 'stale' | <terminal state>}
+--     or {'alone', 1 if it was `running` until now, or 0}
+--     or {'drop', 'gone' | 'stale' | <terminal state>, 1 if it has ended here, or nothing}
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'epoch', 'attempt', 'seq', 'failures', 'deaths',
   'followers', 'cancel', 'claim', 'streamed', 'on_interrupt', 'tier', 'created_at', 'started_at',
   'queue_deadline', 'run_timeout_ms', 'request', 'spared', 'traceparent', 'continued',
-  'worker', 'tokens_made', 'waits_alone_since')
+  'worker', 'tokens_made', 'waits_alone_since', 'request_id')
 local state, epoch, claimed_by = record[1], record[2], record[9]
 if not state then
   return { 'drop', 'gone' }
@@ -45,11 +46,12 @@ local spared, traceparent, continued = tonumber(record[18] or 0), record[19] or 
 local former, tokens_made = record[21] or '', record[22]
 
 local has_text = streamed == '1' or streamed == '2'
+local is_reset = 0
 
 local function run()
   return { 'run', attempt, seq + 1, failures, spared, now, created_at, started_at,
     run_timeout_ms, on_interrupt, request, traceparent, continued, has_text and streamed ~= '0' and 1 or 0,
-    tonumber(tokens_made) or '' }
+    tonumber(tokens_made) or '', record[24] or '', deaths, is_reset }
 end
 
 -- This very delivery has claimed it already; its answer was lost on the way.
@@ -60,7 +62,7 @@ end
 local function drop(terminal_state, json)
   conclude(KEYS[1], KEYS[2], ARGV[1], seq + 1, terminal_state, json, followers)
   redis.call('HSET', KEYS[1], 'deaths', deaths)
-  return { 'drop', terminal_state }
+  return { 'drop', terminal_state, 1 }
 end
 
 if cancel == '1' then
@@ -94,7 +96,7 @@ if deaths == tonumber(ARGV[5]) - 1 and ARGV[6] ~= '1' then
     redis.call('HDEL', KEYS[1], 'claim')
   end
   redis.call('HSETNX', KEYS[1], 'waits_alone_since', now)
-  return { 'alone' }
+  return { 'alone', state == 'running' and 1 or 0 }
 end
 if record[23] then
   run_timeout_ms = run_timeout_ms + waited
@@ -114,7 +116,7 @@ if has_text and on_interrupt == 'continue' then
     streamed = '2'
   end
 elseif has_text then
-  streamed = '0'
+  streamed, is_reset = '0', 1
   seq = seq + 1
   followers = emit(KEYS[2], ARGV[1], seq, 'reset', cjson.encode({ type = 'reset', attempt = attempt }), followers)
 end
