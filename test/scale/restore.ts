@@ -18,7 +18,7 @@ import type { ScaleWorld } from './world.ts';
 const OVER_WITHIN_MS = 120_000;
 const SLOTS = 2;
 const SHORT = { max_tokens: 10 };
-const LONG = { max_tokens: 80, ignore_eos: true };
+const LONG = { max_tokens: 120, ignore_eos: true };
 const PROMPTS = ['Tell of tides.', 'Tell of bread.', 'Tell of maps.'];
 
 export interface Restored {
@@ -79,9 +79,8 @@ async function workAndBackUp({
     await world.resize(1, 'killed');
     const done = await submit(world, { prompt: 'Hello', ...SHORT });
     await untilCompleted(world, done);
-    const open: string[] = [];
-    for (const prompt of PROMPTS) open.push(await submit(world, { prompt, ...LONG }));
-    await waitUntil('all slots have a job', async () => (await world.pods[0]?.running()) === SLOTS);
+    const open = await Promise.all(PROMPTS.map((prompt) => submit(world, { prompt, ...LONG })));
+    await waitUntil('some run', async () => ((await world.pods[0]?.running()) ?? 0) > 0);
     await backUp(world.redis.url, { from: folder, to: backup });
     return { done, open, late: await submit(world, { prompt: 'Too late', ...SHORT }) };
   } finally {
