@@ -20,6 +20,7 @@ export default defineConfig({
             '{apps,packages}/*/src/**/*.test.ts',
             'scripts/**/*.test.ts',
             'test/workspace/**/*.test.ts',
+            'test/kubernetes/**/*.test.ts',
             'test/overload/**/*.test.ts',
           ],
         },

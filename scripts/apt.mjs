@@ -1,6 +1,7 @@
 /** Installs what is missing on Debian and its relatives. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { runTool } from './tool.mjs';
 
 const ANSWER_TIMEOUT_MS = 3000;
@@ -39,6 +40,36 @@ export async function installByApt(name, { root, env, stops, progress }) {
   progress.done(
     `${name} installed by apt-get${wasStopped ? '; its system service is stopped, because the stack starts its own' : ''}`,
   );
+}
+
+/**
+ * Unpacks packages into a folder and installs nothing: no service is started, and no right is needed
+ * but to refresh the list of packages, where it is old. Does nothing where there is no apt-get.
+ * @param {string[]} names of the packages
+ * @param {string} folder
+ * @param {import('./redis.mjs').SetUp} setUp
+ */
+export async function unpackByApt(names, folder, { root, env, stops, progress }) {
+  if (!existsSync('/usr/bin/apt-get')) return;
+  const downloads = path.join(folder, 'downloads');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(downloads, { recursive: true });
+  /** @param {string} cwd @param {string[]} command */
+  const run = async (cwd, [command = '', ...args]) =>
+    (await runTool({ command, args, cwd, env, stops })).code === 0;
+  const download = () => run(downloads, ['apt-get', 'download', ...names]);
+  const asRoot = rootPrefix();
+
+  progress.start(`unpacking ${names.join(', ')}`);
+  const isThere =
+    (await download()) ||
+    (asRoot !== null && (await run(root, [...asRoot, 'apt-get', 'update'])) && (await download()));
+  if (!isThere) return;
+  for (const file of readdirSync(downloads)) {
+    await run(root, ['dpkg', '-x', path.join(downloads, file), folder]);
+  }
+  rmSync(downloads, { recursive: true });
+  progress.done(`${names.join(', ')} unpacked into ${path.relative(root, folder)}`);
 }
 
 /**

@@ -6,6 +6,7 @@ import { ensureDependencies } from './dependencies.mjs';
 import { SetUpFailure } from './failure.mjs';
 import { checkLocalNode } from './local-node.mjs';
 import { createProgress } from './progress.mjs';
+import { needsPrometheusTools, providePrometheusTools } from './prometheus-tools.mjs';
 import { needsNothing, provideRedis } from './redis.mjs';
 import { runCommand } from './run-command.mjs';
 import { StopRequested, createStopRequests } from './stop-requests.mjs';
@@ -100,7 +101,16 @@ async function runSteps({ name, command, extra, env, stops }) {
       name === 'test' && needsChromium(extra)
         ? await provideChromium({ root, env, stops, progress })
         : null;
-    const parts = [dependencies, `Node ${nodeVersion}`, redis.summary, browser?.summary ?? ''];
+    const tools = needsPrometheusTools({ name, extra })
+      ? await providePrometheusTools({ root, env, stops, progress, extra })
+      : '';
+    const parts = [
+      dependencies,
+      `Node ${nodeVersion}`,
+      redis.summary,
+      browser?.summary ?? '',
+      tools,
+    ];
     if (!isCli) progress.done(`set-up: ${parts.filter((part) => part !== '').join(', ')}`);
     if (command.args === null) return 0;
     return await runCommand({

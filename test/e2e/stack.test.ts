@@ -7,8 +7,18 @@ import { expect, it, onTestFinished } from 'vitest';
 import { startForeignEngine } from '../harness/foreign-engine.ts';
 import { readEvents, submitJob } from '../harness/native-client.ts';
 import type { SseEvent } from '../harness/native-client.ts';
+import { scrape } from '../harness/scrape.ts';
+import type { Page } from '../harness/scrape.ts';
 import { isAlive, runCli, startStack } from '../harness/stack.ts';
+import type { Stack } from '../harness/stack.ts';
 import { waitUntil } from '../harness/wait-until.ts';
+import {
+  familyOf,
+  readMetricsPage,
+  readQueries,
+  readRules,
+  takeApart,
+} from '../harness/watching.ts';
 
 const LONG = { prompt: 'Tell me a long story.', max_tokens: 400, ignore_eos: true };
 
@@ -73,6 +83,10 @@ it('serves native jobs and official clients, and stops on SIGINT with nothing le
     .catch((error: unknown) => error);
   expect(refusal).toBeInstanceOf(OpenAI.BadRequestError);
 
+  const pages = await scrapeAll(stack);
+  expect(unanswered(pages)).toEqual([]);
+  expect(undocumented(pages)).toEqual([]);
+
   // A second system in the same folder would share its data.
   const second = await runCli(['up'], { folder: stack.folder });
   expect(await second.exit()).not.toBe(0);
@@ -107,6 +121,9 @@ it('carries a job on when its worker is killed, and its reader sees one text', a
     attempt: number;
   };
   expect(record.attempt).toBe(2);
+  const [worker = ''] = await opsUrls(stack, /^worker-fast/);
+  const { samples } = await scrape(`${worker}/metrics`);
+  expect(samples.find(({ name }) => name === 'qarr_jobs_stalled_total')?.value).toBe(1);
   expect(record.result.continued).toBe(1);
   expect(textOf(seen)).toBe(record.result.text);
   // The text of a simulator is a function of its prompt: nobody disturbed this one.
@@ -162,6 +179,70 @@ async function readSome(
 
 function textOf(events: readonly SseEvent[]): string {
   return events.map(({ event, data }) => (event === 'delta' ? String(data['text']) : '')).join('');
+}
+
+/** The metrics of every process of ours, and of every engine. */
+async function scrapeAll(stack: Stack): Promise<Page[]> {
+  const { tiers } = (await (await fetch(`${stack.baseUrl}/v1/tiers`)).json()) as {
+    tiers: { workers: { upstream: string }[] }[];
+  };
+  const engines = tiers.flatMap(({ workers }) => workers.map(({ upstream }) => upstream));
+  const urls = [...(await opsUrls(stack, /^(api|batch|worker)/)), ...engines];
+  expect(urls).toHaveLength(8);
+  return Promise.all(urls.map((url) => scrape(`${url}/metrics`)));
+}
+
+/** Of the processes that run under such names now. */
+async function opsUrls(stack: Stack, names: RegExp): Promise<string[]> {
+  const running = Object.keys(await stack.pids()).filter((name) => names.test(name));
+  const logs = await Promise.all(running.map((name) => stack.log(name)));
+  const ports = logs.map((log) => [...log.matchAll(/"ops_port":(\d+)/g)].at(-1)?.[1]);
+  return ports.map((port) => `http://127.0.0.1:${port}`);
+}
+
+/** What rules and dashboards ask for and no process tells. */
+function unanswered(pages: readonly Page[]): string[] {
+  const families = new Set(pages.flatMap((page) => [...page.families]));
+  const bounds = new Set(
+    pages.flatMap(({ samples }) => samples.map(({ labels }) => labels.get('le'))),
+  );
+  const told = new Set([
+    ...readRules().map(({ record }) => record),
+    // Prometheus makes these itself.
+    'up',
+    'ALERTS',
+    // By older engines only than the one that stands in here.
+    'vllm:gpu_cache_usage_perc',
+  ]);
+  return readQueries().flatMap(({ from, text }) => {
+    const { metrics, matchers } = takeApart(text);
+    const unknown = metrics.filter(
+      (metric) => !told.has(metric) && familyOf(metric, families) === null,
+    );
+    const buckets = matchers.filter(({ label }) => label === 'le');
+    const asked = buckets.flatMap(({ value }) => value.replaceAll('\\', '').split('|'));
+    const missing = asked.filter((bound) => !bounds.has(bound)).map((bound) => `le=${bound}`);
+    return [...unknown, ...missing].map((what) => `${from}: ${what}`);
+  });
+}
+
+/** What a process of ours tells and the page of metrics does not know: a name, a label or its value. */
+function undocumented(pages: readonly Page[]): string[] {
+  const { labels, values } = readMetricsPage();
+  const families = new Set(labels.keys());
+  const ours = pages.flatMap(({ samples }) =>
+    samples.filter(({ name }) => name.startsWith('qarr_')),
+  );
+  expect(ours.length).toBeGreaterThan(100);
+  return ours.flatMap((sample) => {
+    const known = labels.get(familyOf(sample.name, families) ?? '') ?? [];
+    const wrong = [...sample.labels].filter(
+      ([label, value]) =>
+        label !== 'le' && (!known.includes(label) || values.get(label)?.includes(value) === false),
+    );
+    if (!familyOf(sample.name, families)) return [sample.name];
+    return wrong.map(([label, value]) => `${sample.name}: ${label}="${value}"`);
+  });
 }
 
 /** The only line that says what is wrong: progress and farewell aside, and no stack trace. */

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openStream, postJson, startApiWorld } from '../harness/api.ts';
 import type { ApiProcess, ApiWorld, TestWorker } from '../harness/api.ts';
 import { waitUntil } from '../harness/wait-until.ts';
+import { ofKind, rendered } from '../kubernetes/objects.ts';
 
 const DEPTH_MAX = 100;
 
@@ -124,8 +125,19 @@ describe('a tier of which one job is done in a second', () => {
       const metrics = await metricsOf(api);
       expect(metrics).toMatch(/^qarr_queue_alert\{tier="fast"\} 1$/m);
       expect(metrics).toMatch(/^qarr_queue_depth\{tier="fast",class="standard"\} 16$/m);
+      expect(metrics).toMatch(/^qarr_jobs_running\{tier="fast",class="standard"\} 1$/m);
       expect(metrics).toMatch(/^qarr_estimated_wait_seconds\{tier="fast",class="standard"\} 17$/m);
     }
+  });
+
+  it('shows what the autoscaler of deploy/kubernetes asks for', async () => {
+    const metrics = await metricsOf(world.api);
+    const asked = ofKind(rendered('gpu'), 'ScaledObject').flatMap(({ spec }) => [
+      ...String(spec.triggers[0].metadata.query).matchAll(/(\w+)\{(tier="\w+"),class!="batch"\}/g),
+    ]);
+    expect(asked).toHaveLength(6);
+    for (const [, name, tier] of asked)
+      expect(metrics).toContain(`${name}{${tier},class="standard"}`);
   });
 
   it('takes no batch then, and says so when it is asked', async () => {

@@ -403,8 +403,15 @@ async function cancel(job: Job, init: RequestInit = {}): Promise<unknown> {
   return response.json();
 }
 
+async function cancelledByApi(): Promise<number> {
+  const page = await (await fetch(`${world.api.opsUrl}/metrics`)).text();
+  const ends = page.matchAll(/^qarr_jobs_total\{tier="precise",.*outcome="cancelled"\} (\d+)$/gm);
+  return [...ends].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
 describe('cancelling a job', () => {
   it('takes one that waits out at once: it never ran', async () => {
+    const before = await cancelledByApi();
     const job = await submit({ tier: 'precise' });
     const stream = await follow(job);
     const receipt = {
@@ -419,6 +426,8 @@ describe('cancelling a job', () => {
     // Once more changes nothing.
     expect(await cancel(job)).toEqual(receipt);
     expect(await get(job.urls.self)).toMatchObject({ status: 'cancelled', error: null });
+    // No worker has ended it: the API counts it, once.
+    expect(await cancelledByApi()).toBe(before + 1);
   });
 
   it('tells the worker of one that runs, and says how many tokens it had made', async () => {

@@ -63,6 +63,22 @@ describe('the sweep gives to its queue', () => {
   });
 });
 
+describe('the backlog', () => {
+  it('tells of open jobs, and for how long the time of one is up that nobody has ended', async () => {
+    const { store, stores } = await world();
+    expect(await store.backlog()).toEqual({ jobs: 0, batches: 0, overdueMs: 0 });
+    const job = await submit(store);
+    await submit(store);
+    expect(await store.backlog()).toEqual({ jobs: 2, batches: 0, overdueMs: 0 });
+    await stores.redis.zadd(`${stores.root}:deadlines`, Date.now() - LONG_AGO_MS, job.id);
+    const { overdueMs } = await store.backlog();
+    expect(overdueMs).toBeGreaterThan(LONG_AGO_MS - 5_000);
+    // Its time is not up after all.
+    await store.sweep();
+    expect(await store.backlog()).toEqual({ jobs: 2, batches: 0, overdueMs: 0 });
+  });
+});
+
 describe('the sweep ends', () => {
   it('a job that was handed back and that nobody runs any more, when its time to run is over', async () => {
     const { store, stores, worker } = await world();

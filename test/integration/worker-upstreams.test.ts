@@ -182,8 +182,10 @@ describe('a worker with two engines', () => {
     expect((await engineNow(worker, wrong))?.state).toBe('gone');
   });
 
-  it('lets jobs wait while none is ready', async () => {
+  it('lets jobs wait while none is ready, and says on its ops port that it is not', async () => {
     const { broken, sound, worker } = await startTwo();
+    const readiness = async () => (await fetch(`${worker.opsUrl}/readyz`)).status;
+    expect(await readiness()).toBe(200);
     for (const engine of [broken, sound]) {
       engine.kill('SIGKILL');
       await engine.ended;
@@ -194,7 +196,9 @@ describe('a worker with two engines', () => {
     await waitUntil('it pulls nothing', async () => (await tierNow()).slots === 0);
     expect((await tierNow()).workers[0]).toMatchObject({ breaker: 'open', max_model_len: 8_192 });
     expect(new Set(await statesOf(jobs))).toEqual(new Set(['queued']));
+    expect(await readiness()).toBe(503);
     await startEngine(`--port=${sound.port}`);
     await allCompleted(jobs);
+    expect(await readiness()).toBe(200);
   });
 });

@@ -1,12 +1,17 @@
 /** What the API counts. Names and labels are bounded. */
-import type { RedisMemory } from '@qarr/job-store';
-import { estimateWaits, jobClassSchema } from '@qarr/router-core';
-import type { ErrorCode, Rerouted, TierSnapshot } from '@qarr/router-core';
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { createJobEnds, createProcessRegistry } from '@qarr/process';
+import { ERROR_TABLE } from '@qarr/router-core';
+import type { ErrorCode, JobChange, Rerouted } from '@qarr/router-core';
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { Registry } from 'prom-client';
+import { registerSystemGauges } from './system-gauges.ts';
+import type { SystemGaugeSources } from './system-gauges.ts';
 import type { WebhookOutcome } from './webhooks/deliver.ts';
 
 /** A refusal shall take less than 10 ms. */
 const REFUSAL_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
+/** From an idle system on a fast network to a round that has 500 jobs to end. */
+const SWEEP_SECONDS = [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 export interface ApiMetrics {
   readonly registry: Registry;
@@ -16,23 +21,24 @@ export interface ApiMetrics {
   /** From the arrival of a request to its refusal for want of capacity, in milliseconds. */
   refusalTook(ms: number): void;
   cached(tier: string): void;
+  /** The store has changed a job: counted if that is its end. */
+  readonly changed: (change: Pick<JobChange, 'tier' | 'class' | 'to'>) => void;
   streamOpened(): void;
   streamClosed(): void;
   webhook(outcome: WebhookOutcome): void;
+  /** Counts an upload while it is under way, and how it ends. */
+  upload<File extends { bytes: number }>(upload: Promise<File>): Promise<File>;
+  /** Counts a round of the sweep. */
+  sweep(round: Promise<void>): Promise<void>;
 }
 
 export function createApiMetrics({
-  snapshots,
-  memory = () => null,
-  webhookBacklog,
-}: {
-  snapshots: () => readonly TierSnapshot[];
-  memory?: () => RedisMemory | null;
-  webhookBacklog: () => Promise<number>;
-}): ApiMetrics {
-  const registry = new Registry();
+  pingRedis = async () => {},
+  ...sources
+}: SystemGaugeSources & { pingRedis?: () => Promise<unknown> }): ApiMetrics {
+  const registry = createProcessRegistry({ component: 'api', pingRedis });
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
+  registerSystemGauges(registers, sources);
 
   const routed = new Counter({
     name: 'qarr_routed_total',
@@ -46,6 +52,7 @@ export function createApiMetrics({
     labelNames: ['code'] as const,
     registers,
   });
+  for (const code of Object.keys(ERROR_TABLE)) refused.inc({ code }, 0);
   const rerouted = new Counter({
     name: 'qarr_fallback_total',
     help: 'Jobs that another tier has taken than that of their route, by the reason',
@@ -64,85 +71,51 @@ export function createApiMetrics({
     labelNames: ['tier'] as const,
     registers,
   });
+  const changed = createJobEnds(registers);
   const connections = new Gauge({
     name: 'qarr_sse_connections',
     help: 'Open event streams',
     registers,
   });
-  const depth = new Gauge({
-    name: 'qarr_queue_depth',
-    help: 'Jobs that wait, by class',
-    labelNames: ['tier', 'class'] as const,
-    registers,
-    collect() {
-      for (const { name, load } of snapshots()) {
-        for (const jobClass of jobClassSchema.options) {
-          this.set({ tier: name, class: jobClass }, load.waiting[jobClass].jobs);
-        }
-      }
-    },
-  });
-  depth.reset();
-  const alert = new Gauge({
-    name: 'qarr_queue_alert',
-    help: 'The queue-depth alert of a tier: 1 while it is raised',
-    labelNames: ['tier'] as const,
-    registers,
-    collect() {
-      for (const { name, load } of snapshots()) this.set({ tier: name }, load.isAlerting ? 1 : 0);
-    },
-  });
-  alert.reset();
-  const wait = new Gauge({
-    name: 'qarr_estimated_wait_seconds',
-    help: 'How long the last job of a class may wait that comes now, where somebody can tell',
-    labelNames: ['tier', 'class'] as const,
-    registers,
-    collect() {
-      this.reset();
-      for (const tier of snapshots()) {
-        const waits = estimateWaits(tier);
-        for (const jobClass of jobClassSchema.options) {
-          const waitMs = waits[jobClass];
-          if (waitMs !== null) this.set({ tier: tier.name, class: jobClass }, waitMs / 1_000);
-        }
-      }
-    },
-  });
-  wait.reset();
-  const memoryBytes = new Gauge({
-    name: 'qarr_redis_memory_bytes',
-    help: 'Memory of Redis: used, and the limit above which no job is admitted, where it has one',
-    labelNames: ['kind'] as const,
-    registers,
-    collect() {
-      this.reset();
-      const known = memory();
-      if (known === null) return;
-      this.set({ kind: 'used' }, known.usedBytes);
-      this.set({ kind: 'limit' }, known.limitBytes);
-    },
-  });
-  memoryBytes.reset();
   const webhooks = new Counter({
     name: 'qarr_webhook_deliveries_total',
     help: 'Deliveries of webhooks, and webhooks that were given up, by outcome',
     labelNames: ['outcome'] as const,
     registers,
   });
-  const backlog = new Gauge({
-    name: 'qarr_webhook_backlog',
-    help: 'Webhooks that are still to be delivered, by any replica',
+  const uploads = new Counter({
+    name: 'qarr_uploads_total',
+    help: 'Uploads of files that are over, by outcome',
+    labelNames: ['outcome'] as const,
     registers,
-    async collect() {
-      // Redis is gone for now: what was last known stands.
-      await webhookBacklog().then(
-        (entries) => this.set(entries),
-        () => {},
-      );
-    },
   });
-  backlog.set(0);
+  const uploadsOpen = new Gauge({
+    name: 'qarr_uploads_open',
+    help: 'Uploads of files that are under way',
+    registers,
+  });
+  const uploadBytes = new Counter({
+    name: 'qarr_upload_bytes_total',
+    help: 'Bytes of the files that were stored',
+    registers,
+  });
+  const sweeps = new Histogram({
+    name: 'qarr_sweep_seconds',
+    help: 'Rounds of the sweep by this replica, also of those that failed',
+    buckets: SWEEP_SECONDS,
+    registers,
+  });
+  const sweepFailures = new Counter({
+    name: 'qarr_sweep_failures_total',
+    help: 'Rounds of the sweep that failed',
+    registers,
+  });
+  const sweptAt = new Gauge({
+    name: 'qarr_sweep_last_success_timestamp_seconds',
+    help: "When this replica's last round of the sweep was done; its start before the first",
+    registers,
+  });
+  sweptAt.setToCurrentTime();
 
   return {
     registry,
@@ -151,8 +124,35 @@ export function createApiMetrics({
     refused: (code) => refused.inc({ code }),
     refusalTook: (ms) => refusal.observe(ms / 1_000),
     cached: (tier) => cached.inc({ tier }),
+    changed,
     streamOpened: () => connections.inc(),
     streamClosed: () => connections.dec(),
     webhook: (outcome) => webhooks.inc({ outcome }),
+    async upload(upload) {
+      uploadsOpen.inc();
+      try {
+        const file = await upload;
+        uploads.inc({ outcome: 'stored' });
+        uploadBytes.inc(file.bytes);
+        return file;
+      } catch (error) {
+        uploads.inc({ outcome: 'refused' });
+        throw error;
+      } finally {
+        uploadsOpen.dec();
+      }
+    },
+    async sweep(round) {
+      const end = sweeps.startTimer();
+      try {
+        await round;
+        sweptAt.setToCurrentTime();
+      } catch (error) {
+        sweepFailures.inc();
+        throw error;
+      } finally {
+        end();
+      }
+    },
   };
 }

@@ -21,6 +21,7 @@ import { checkFileStore, createFileStore } from './files/file-config.ts';
 import { createAuthenticate } from './keys/authenticate.ts';
 import { createReadTokens } from './keys/read-token.ts';
 import { createApiMetrics } from './metrics.ts';
+import type { ApiMetrics } from './metrics.ts';
 import { createOwedCancels } from './owed-cancels.ts';
 import { createPositions } from './positions.ts';
 import { createEventStreams } from './sse.ts';
@@ -42,6 +43,8 @@ export async function startApi(): Promise<Running> {
   const tracing = await startTracing(config.tracing, { service: 'qarr-api', log });
   stopper.add(() => tracing.stop());
 
+  let counted: ApiMetrics | null = null;
+
   const store = await createProducerStore({
     redisUrl: config.redisUrl,
     tiers: config.deployment.tiers.map((tier) => tier.name),
@@ -53,7 +56,10 @@ export async function startApi(): Promise<Running> {
     idempotencyTtlMs: config.idempotencyTtlMs,
     replicaLostMs: config.replicaLostMs,
     alertPerWorker: config.depthAlertPerWorker,
-    onChange: (change) => logJobChange(log, change),
+    onChange(change) {
+      logJobChange(log, change);
+      counted?.changed(change);
+    },
     onError: createErrorLog(log, 'redis'),
   });
   stopper.add(() => store.stop());
@@ -69,16 +75,20 @@ export async function startApi(): Promise<Running> {
   stopper.add(() => watch.stop());
   const metrics = createApiMetrics({
     snapshots: () => watch.snapshots(),
+    statuses: () => watch.statuses(),
     memory: () => store.memory(),
     webhookBacklog: () => store.webhookBacklog(),
+    backlog: () => store.backlog(),
+    pingRedis: () => store.ping(),
   });
+  counted = metrics;
   const ops = await startOpsServer({
     host: config.opsHost,
     port: config.opsPort,
     registry: metrics.registry,
   });
   stopper.add(() => ops.stop());
-  stopper.add(repeatUntilStopped(() => store.sweep()));
+  stopper.add(repeatUntilStopped(() => metrics.sweep(store.sweep())));
   const steward = createSteward({
     store,
     watch,

@@ -14,6 +14,7 @@ import { createWorkerStore } from '@qarr/job-store';
 import type { Running } from '@qarr/process';
 import { readConfig } from './config.ts';
 import { createWorkerMetrics } from './metrics.ts';
+import type { WorkerMetrics } from './metrics.ts';
 import { connectUpstreams } from './upstream/connect.ts';
 import type { Upstreams } from './upstream/upstreams.ts';
 import { startWorker } from './worker.ts';
@@ -33,12 +34,16 @@ async function start(): Promise<Running> {
   stopper.add(() => tracing.stop());
   let worker: TierWorker | null = null;
   let upstreams: Upstreams | null = null;
+  let counted: WorkerMetrics | null = null;
 
   const store = await createWorkerStore({
     redisUrl: config.redisUrl,
     tier: config.tier.name,
     onCancel: (jobId) => worker?.cancel(jobId),
-    onChange: (change) => logJobChange(jobLog, change),
+    onChange(change) {
+      logJobChange(jobLog, change);
+      counted?.changed(change);
+    },
     onError: createErrorLog(log, 'redis'),
   });
   stopper.add(() => within(STORE_STOP_MS, store.stop()));
@@ -54,11 +59,15 @@ async function start(): Promise<Running> {
       };
     },
     upstreams: () => upstreams?.statuses() ?? [],
+    pingRedis: () => store.ping(),
   });
+  counted = metrics;
   const ops = await startOpsServer({
     host: config.opsHost,
     port: config.opsPort,
     registry: metrics.registry,
+    // An engine is warm and may have jobs. Who deploys waits for that; nobody sends requests by it.
+    isReady: () => (upstreams?.capacity().slots ?? 0) > 0,
   });
   stopper.add(() => ops.stop());
 

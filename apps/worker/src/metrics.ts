@@ -1,6 +1,14 @@
 /** What a worker counts. Names and labels are bounded; times are in seconds. */
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
-import type { BreakerName, JobClass, TerminalEvent, UpstreamStatus } from '@qarr/router-core';
+import { createJobEnds, createProcessRegistry } from '@qarr/process';
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { Registry } from 'prom-client';
+import type {
+  BreakerName,
+  JobChange,
+  JobClass,
+  TerminalEvent,
+  UpstreamStatus,
+} from '@qarr/router-core';
 import type { Burns, ClaimedJob } from '@qarr/job-store';
 
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -10,9 +18,13 @@ export interface WorkerMetrics {
   started(job: ClaimedJob): void;
   firstToken(ms: number): void;
   nextToken(ms: number): void;
+  /** The store has changed a job by itself: counted if that is its end. */
+  readonly changed: (change: Pick<JobChange, 'tier' | 'class' | 'to'>) => void;
   ended(end: { event: TerminalEvent; class: JobClass }): void;
   /** A job is tried again; `burns` is what the failed attempt has cost it. */
   retried(burns: Burns): void;
+  /** This worker has found a job of the tier that had lost its worker. */
+  stalled(): void;
   /** The breaker of an engine has become this. */
   onBreaker(upstream: string, to: BreakerName): void;
 }
@@ -31,22 +43,18 @@ export function createWorkerMetrics({
   tier,
   slots,
   upstreams = () => [],
+  pingRedis = async () => {},
 }: {
   tier: string;
   /** `batch`: those that batches may have now. */
   slots: () => { running: number; free: number; batch: number };
   upstreams?: () => readonly UpstreamStatus[];
+  pingRedis?: () => Promise<unknown>;
 }): WorkerMetrics {
-  const registry = new Registry();
+  const registry = createProcessRegistry({ component: 'worker', pingRedis });
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
 
-  const jobs = new Counter({
-    name: 'qarr_jobs_total',
-    help: 'Jobs that ended, by outcome',
-    labelNames: ['tier', 'class', 'outcome'] as const,
-    registers,
-  });
+  const countEnd = createJobEnds(registers, { tiers: [tier] });
   const queueWait = histogram('qarr_queue_wait_seconds', 'From submission to the first start');
   const ttft = histogram('qarr_ttft_seconds', 'From the start of an attempt to its first text');
   const interToken = histogram('qarr_inter_token_seconds', 'Between two pieces of text');
@@ -84,6 +92,14 @@ export function createWorkerMetrics({
     labelNames: ['tier', 'burns'] as const,
     registers,
   });
+  for (const burns of ['try', 'spare'] as const) retries.inc({ tier, burns }, 0);
+  const stalled = new Counter({
+    name: 'qarr_jobs_stalled_total',
+    help: 'Jobs whose worker died or stood still, found and given back by this worker',
+    labelNames: ['tier'] as const,
+    registers,
+  });
+  stalled.inc({ tier }, 0);
   const transitions = new Counter({
     name: 'qarr_breaker_transitions_total',
     help: "Changes of an engine's breaker, as this worker saw them",
@@ -114,13 +130,17 @@ export function createWorkerMetrics({
       interToken.observe({ tier }, ms / 1_000);
     },
     ended({ event, class: jobClass }) {
-      jobs.inc({ tier, class: jobClass, outcome: event.type });
+      countEnd({ tier, class: jobClass, to: event.type });
       if (event.usage === null) return;
       tokens.inc({ tier, kind: 'prompt' }, event.usage.prompt_tokens);
       tokens.inc({ tier, kind: 'completion' }, event.usage.completion_tokens);
     },
+    changed: countEnd,
     retried(burns) {
       retries.inc({ tier, burns });
+    },
+    stalled() {
+      stalled.inc({ tier });
     },
     onBreaker(upstream, to) {
       transitions.inc({ tier, upstream, to });

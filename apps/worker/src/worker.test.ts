@@ -69,6 +69,7 @@ function createFakeStore() {
     waitingNow: 0,
     batchesNow: 0,
     loadNow: NO_LOAD,
+    ping: async () => {},
     check: async () => ({ fatal: [], volatile: [] }),
     async claim({ jobId }, { isAlone = false }): Promise<Claim> {
       if (suspects.has(jobId) && !isAlone) return { kind: 'alone' };

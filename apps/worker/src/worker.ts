@@ -110,6 +110,7 @@ export function startWorker({
       // None yet: the engines' states and limits say how many.
       concurrency: 1,
       paused: true,
+      onStalled: metrics.stalled,
       async deliver(entry, delivery) {
         // A pull that was under way when there was room for it: somebody else shall have it.
         if (stopping.signal.aborted || !quarantine.isOpen || upstreams.capacity().free === 0) {

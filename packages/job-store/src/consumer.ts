@@ -62,6 +62,7 @@ export function createConsumer({
   concurrency,
   paused,
   deliver,
+  onStalled = () => {},
   onError,
 }: {
   redis: RedisClient;
@@ -74,6 +75,8 @@ export function createConsumer({
     entry: QueueEntry,
     delivery: { token: string; signal: AbortSignal },
   ) => Promise<Delivery>;
+  /** This worker has found an entry whose lock had ended: its worker died, or stood still. */
+  onStalled?: (() => void) | undefined;
   onError: (error: Error) => void;
 }): Consumer {
   let running = 0;
@@ -132,6 +135,7 @@ export function createConsumer({
     },
   );
   worker.on('error', onError);
+  worker.on('stalled', onStalled);
   redis.on('ready', wake);
   worker.on('lockRenewalFailed', (jobIds) => {
     for (const id of jobIds) worker.cancelJob(id, 'lock lost');

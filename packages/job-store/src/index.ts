@@ -4,6 +4,7 @@ export type { ProducerStore } from './producer-store.ts';
 export { createKeyStore } from './api-keys.ts';
 export type { ApiKeys, FoundKey, ReadKey } from './api-keys.ts';
 export type { OverQuota, RequestCount, TokenBudget } from './quota.ts';
+export type { Backlog } from './backlog.ts';
 export type { RedisMemory } from './memory-guard.ts';
 export type { KnownSubmission, Placement, QueuePlace, Submission } from './submitter.ts';
 export type { Found } from './ledger.ts';

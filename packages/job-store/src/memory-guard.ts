@@ -17,8 +17,8 @@ const JOB_BYTES = 4_096;
 
 export interface RedisMemory {
   readonly usedBytes: number;
-  /** Above it no job is admitted. */
-  readonly limitBytes: number;
+  /** Above it no job is admitted; null where Redis has no limit. */
+  readonly limitBytes: number | null;
 }
 
 export interface MemoryGuard {
@@ -27,7 +27,7 @@ export interface MemoryGuard {
    * is written, or is not.
    */
   admit(contentBytes: number): Promise<() => void>;
-  /** The last reading; null when Redis has no limit, or has not been asked. */
+  /** The last reading; null when Redis has not been asked. */
   latest(): RedisMemory | null;
   refresh(): Promise<void>;
 }
@@ -40,7 +40,7 @@ export function createMemoryGuard({
   /** Of Redis's `maxmemory`. */
   percentMax: number;
 }): MemoryGuard {
-  let latest: RedisMemory | null | undefined;
+  let latest: RedisMemory | null = null;
   let underWay: Promise<unknown> = Promise.resolve();
   let next: Promise<void> | null = null;
   let admittedBytes = 0;
@@ -49,18 +49,18 @@ export function createMemoryGuard({
     const readings = await Promise.all(primariesOf(redis).map(readOne));
     // Of a cluster, the node that has the least room: nobody chooses where a job goes.
     latest = readings.reduce<RedisMemory | null>(
-      (fullest, one) => (roomIn(one) < roomIn(fullest) ? one : fullest),
+      (fullest, one) => (fullest === null || roomIn(one) < roomIn(fullest) ? one : fullest),
       null,
     );
   }
 
-  async function readOne(node: Redis): Promise<RedisMemory | null> {
+  async function readOne(node: Redis): Promise<RedisMemory> {
     const info = parseInfo(await node.info('memory'));
     const number = (name: string) => Number(info.get(name) ?? 0);
     const limitBytes = (number('maxmemory') * percentMax) / 100;
     // Buffers that Redis does not count against its limit either.
     const usedBytes = number('used_memory') - number('mem_not_counted_for_evict');
-    return limitBytes === 0 ? null : { usedBytes, limitBytes };
+    return { usedBytes, limitBytes: limitBytes === 0 ? null : limitBytes };
   }
 
   /** A reading that begins after this call; one serves all who wait for it. */
@@ -75,13 +75,14 @@ export function createMemoryGuard({
   }
 
   return {
-    latest: () => latest ?? null,
+    latest: () => latest,
     refresh,
     async admit(contentBytes) {
       // Whether there is a limit at all is looked at by whoever refreshes now and then.
-      if (latest !== null) await refresh();
+      if (latest?.limitBytes !== null) await refresh();
       const bytes = contentBytes + JOB_BYTES;
-      if (latest && latest.usedBytes + admittedBytes + bytes > latest.limitBytes) {
+      const { usedBytes = 0, limitBytes = null } = latest ?? {};
+      if (limitBytes !== null && usedBytes + admittedBytes + bytes > limitBytes) {
         throw new QarrError('storage_full');
       }
       admittedBytes += bytes;
@@ -90,6 +91,6 @@ export function createMemoryGuard({
   };
 }
 
-function roomIn(memory: RedisMemory | null): number {
-  return memory === null ? Number.POSITIVE_INFINITY : memory.limitBytes - memory.usedBytes;
+function roomIn({ usedBytes, limitBytes }: RedisMemory): number {
+  return limitBytes === null ? Number.POSITIVE_INFINITY : limitBytes - usedBytes;
 }

@@ -7,6 +7,8 @@ import { depthOf } from '@qarr/router-core';
 import type { CachedAnswer, JobClass, JobRecord, JobState, TierStatus } from '@qarr/router-core';
 import { answered } from './answered.ts';
 import { createApiKeys } from './api-keys.ts';
+import { readBacklog } from './backlog.ts';
+import type { Backlog } from './backlog.ts';
 import type { ApiKeys } from './api-keys.ts';
 import { createBatchIndex } from './batch-index.ts';
 import { createBatchLines } from './batch-lines.ts';
@@ -108,7 +110,8 @@ export interface ProducerStore {
   /** For the runner of batches alone. */
   readonly batchRuns: BatchRuns;
   readonly files: FileRecords;
-  /** How full Redis is; null when it has no limit. As of the last submission or sweep. */
+  backlog(): Promise<Backlog>;
+  /** How full Redis is; null before it was asked. As of the last submission or sweep. */
   memory(): RedisMemory | null;
   /** How many ends of jobs are still to be announced. */
   webhookBacklog(): Promise<number>;
@@ -371,6 +374,7 @@ export async function createProducerStore({
       create: (file, limits) => replicated(() => files.create(file, limits)),
     },
 
+    backlog: () => answered(readBacklog({ redis, keys })),
     memory: guard.latest,
     webhookBacklog: () => answered(webhooks.backlog()),
 

@@ -36,6 +36,8 @@ const STOP_MS = 3_000;
 export interface WorkerStore {
   /** What is wrong with Redis's settings. */
   check(): Promise<RedisProblems>;
+  /** Settles when Redis has answered, which may be never. */
+  ping(): Promise<void>;
   claim: Claims['claim'];
   /** In the order of the ids; null for a job that is gone. */
   look(jobIds: readonly string[]): Promise<(JobStanding | null)[]>;
@@ -45,6 +47,8 @@ export interface WorkerStore {
     concurrency: number;
     paused: boolean;
     deliver: Parameters<typeof createConsumer>[0]['deliver'];
+    /** An entry of any worker of the tier has lost its lock, and goes back to its queue. */
+    onStalled?: () => void;
   }): Consumer;
   /** Entries of one of this tier's queues that could be pulled now. */
   waiting(queue: QueueKind): Promise<number>;
@@ -162,6 +166,9 @@ export async function createWorkerStore({
 
   return {
     check: () => checkRedis(redis),
+    async ping() {
+      await redis.ping();
+    },
 
     claim: claims.claim,
     look: (jobIds) => look(redis, keys, jobIds),

@@ -14,8 +14,11 @@ export { environmentTable } from './environment-table.ts';
 export { jobFields, logJobChange, traceIdOf } from './job-log.ts';
 export { createErrorLog, createLogger } from './logger.ts';
 export type { Logger } from './logger.ts';
+export { createJobEnds } from './job-ends.ts';
+export { metricsTable } from './metrics-table.ts';
 export { portProblem, startOpsServer } from './ops-server.ts';
 export type { OpsServer } from './ops-server.ts';
+export { addGauge, createProcessRegistry } from './process-metrics.ts';
 
 export { NO_TRACING, inSpan, startTracing } from './tracing.ts';
 export type { Attributes, Span, Tracing } from './tracing.ts';

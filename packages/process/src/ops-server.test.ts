@@ -59,6 +59,28 @@ describe('the ops server', () => {
     });
   });
 
+  it('says whether the process is ready, which one that lives need not be', async () => {
+    let isReady = false;
+    const server = await startOpsServer({
+      host: '127.0.0.1',
+      port: 0,
+      registry: new Registry(),
+      isReady: () => isReady,
+    });
+    onTestFinished(() => server.stop());
+    const status = async (path: string) =>
+      (await fetch(`http://127.0.0.1:${server.port}${path}`)).status;
+    expect(await status('/readyz')).toBe(503);
+    expect(await status('/healthz')).toBe(200);
+    isReady = true;
+    expect(await status('/readyz')).toBe(200);
+  });
+
+  it('is ready where nobody says otherwise', async () => {
+    const { url } = await start();
+    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+  });
+
   it('answers 404 elsewhere', async () => {
     const { url } = await start();
     const response = await fetch(`${url}/metricsandmore`);

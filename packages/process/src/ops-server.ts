@@ -13,10 +13,13 @@ export async function startOpsServer({
   host,
   port,
   registry,
+  isReady = () => true,
 }: {
   host: string;
   port: number;
   registry: Registry;
+  /** Whether the process does its work now, not only lives. */
+  isReady?: () => boolean;
 }): Promise<OpsServer> {
   const server = createServer((request, response) => {
     const path = request.url?.split('?', 1)[0];
@@ -27,8 +30,12 @@ export async function startOpsServer({
       );
     } else if (path === '/healthz') {
       response.writeHead(200, { 'content-type': 'text/plain' }).end('ok\n');
+    } else if (path === '/readyz') {
+      const [status, text] = isReady() ? [200, 'ready\n'] : [503, 'not ready\n'];
+      response.writeHead(status, { 'content-type': 'text/plain' }).end(text);
     } else {
-      response.writeHead(404, { 'content-type': 'text/plain' }).end('/metrics or /healthz\n');
+      const text = '/metrics, /healthz or /readyz\n';
+      response.writeHead(404, { 'content-type': 'text/plain' }).end(text);
     }
   });
   const listening = Promise.withResolvers<void>();

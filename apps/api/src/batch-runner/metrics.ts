@@ -1,5 +1,8 @@
 /** What the runner counts. Names and labels are bounded. */
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { createJobEnds, createProcessRegistry } from '@qarr/process';
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { Registry } from 'prom-client';
+import type { JobChange } from '@qarr/router-core';
 import type { LineStanding } from './line-standings.ts';
 import { LINE_STANDINGS } from './line-standings.ts';
 
@@ -14,16 +17,19 @@ export interface RunnerMetrics {
   /** Counts the lines of a batch for as long as it is worked on. Returns how to end that. */
   watch(batchId: string, count: (standing: LineStanding) => number): () => void;
   leads(isLeading: boolean): void;
+  /** The store has changed a job: counted if that is its end. */
+  readonly changed: (change: Pick<JobChange, 'tier' | 'class' | 'to'>) => void;
 }
 
 export function createRunnerMetrics({
   windows,
+  pingRedis = async () => {},
 }: {
   windows: () => ReadonlyMap<string, number>;
+  pingRedis?: () => Promise<unknown>;
 }): RunnerMetrics {
-  const registry = new Registry();
+  const registry = createProcessRegistry({ component: 'batch-runner', pingRedis });
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
   const watched = new Map<string, (standing: LineStanding) => number>();
 
   const lines = new Gauge({
@@ -99,6 +105,7 @@ export function createRunnerMetrics({
       watched.set(batchId, count);
       return () => void watched.delete(batchId);
     },
+    changed: createJobEnds(registers),
     leads: (isLeading) => leader.set(isLeading ? 1 : 0),
   };
 }

@@ -23,6 +23,7 @@ import { createHeldOutcomes } from './held-outcomes.ts';
 import { holdLease } from './hold-lease.ts';
 import type { Term } from './hold-lease.ts';
 import { createRunnerMetrics } from './metrics.ts';
+import type { RunnerMetrics } from './metrics.ts';
 import { createOwnerTurns } from './owner-turns.ts';
 import { runBatches } from './run-batches.ts';
 import { createTidy } from './tidy.ts';
@@ -43,6 +44,7 @@ export async function startRunner(): Promise<Running> {
   const tiers = config.deployment.tiers.map(({ name }) => name);
   const runnerId = randomUUID();
 
+  let counted: RunnerMetrics | null = null;
   const store = await createProducerStore({
     redisUrl: config.redisUrl,
     tiers,
@@ -51,7 +53,10 @@ export async function startRunner(): Promise<Running> {
     memoryPercentMax: config.memoryPercentMax,
     replicasMin: config.redisReplicasMin,
     alertPerWorker: config.depthAlertPerWorker,
-    onChange: (change) => logJobChange(log, change),
+    onChange(change) {
+      logJobChange(log, change);
+      counted?.changed(change);
+    },
     onError: createErrorLog(log, 'redis'),
   });
   stopper.add(() => store.stop());
@@ -71,7 +76,11 @@ export async function startRunner(): Promise<Running> {
   const { isBlocked } = held;
   const feeder = createFeeder({ watch, tiers, windowMax, depthMax, isBlocked });
   stopper.add(() => feeder.stop());
-  const metrics = createRunnerMetrics({ windows: () => feeder.windows() });
+  const metrics = createRunnerMetrics({
+    windows: () => feeder.windows(),
+    pingRedis: () => store.ping(),
+  });
+  counted = metrics;
   const { opsHost: host, opsPort } = config;
   const ops = await startOpsServer({ host, port: opsPort, registry: metrics.registry });
   stopper.add(() => ops.stop());

@@ -61,7 +61,7 @@ export async function registerFileRoutes(
     gate: UploadGate;
   },
 ): Promise<void> {
-  const { store, files, limits } = deps;
+  const { store, files, limits, metrics } = deps;
   const config = deps.config.files;
   const access = { access: 'batch' } as const;
 
@@ -94,7 +94,9 @@ export async function registerFileRoutes(
         });
         const { owner } = request.caller;
         const { drain } = deps;
-        const file = await uploadFile(request.raw, { owner, config, files, store, gate, drain });
+        const file = await metrics.upload(
+          uploadFile(request.raw, { owner, config, files, store, gate, drain }),
+        );
         request.log.info({ file: file.id, bytes: file.bytes }, 'file stored');
         return fileObject(file);
       },

@@ -46,7 +46,7 @@ export function registerHealthRoutes(app: Api, { store, watch, drain, warnings }
       );
       const stopping = drain.isStopping;
       const memory = store.memory();
-      const storageFull = memory !== null && memory.usedBytes >= memory.limitBytes;
+      const storageFull = memory?.limitBytes != null && memory.usedBytes >= memory.limitBytes;
       const ready = redis && !stopping && Object.values(tiers).includes(true);
       return reply.code(ready ? 200 : 503).send({
         ready,

@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { metricsTable } from '@qarr/process';
+import { expect, it } from 'vitest';
+import { createWorkerMetrics } from './metrics.ts';
+
+const PAGE = join(import.meta.dirname, '../../../docs/metrics.md');
+
+it('is documented, metric by metric, and nothing else is', () => {
+  const { registry } = createWorkerMetrics({
+    tier: 'fast',
+    slots: () => ({ running: 0, free: 0, batch: 0 }),
+  });
+  const [, section = ''] = readFileSync(PAGE, 'utf8').split('\n## The worker\n');
+  const rows = section.split('\n## ', 1)[0]?.split('\n') ?? [];
+  const documented = rows.filter((row) => row.startsWith('| `')).map(unpadded);
+  // Those that every process has stand in a table of their own.
+  const own = metricsTable(registry).filter(
+    (row) => !/`qarr_(build_|redis_up|redis_ping)/.test(row),
+  );
+  expect(documented.toSorted()).toEqual(own.map(unpadded).toSorted());
+});
+
+it('has every outcome from the start, so that the first of its kind is an increase', async () => {
+  const { registry } = createWorkerMetrics({
+    tier: 'fast',
+    slots: () => ({ running: 0, free: 0, batch: 0 }),
+  });
+  const page = await registry.metrics();
+  expect(page).toContain('qarr_jobs_total{tier="fast",class="batch",outcome="failed"} 0');
+  expect(page).toContain('qarr_jobs_stalled_total{tier="fast"} 0');
+  expect(page).toContain('qarr_retries_total{tier="fast",burns="try"} 0');
+});
+
+function unpadded(row: string): string {
+  return row.replaceAll(/ {2,}/g, ' ');
+}
