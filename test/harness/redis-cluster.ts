@@ -10,7 +10,7 @@ import { waitUntil } from './wait-until.ts';
 const MASTERS = 3;
 const SLOTS = 16_384;
 
-export interface ClusterNode {
+interface ClusterNode {
   readonly port: number;
   readonly pid: number;
   /** Past every cluster client. It waits while the node is away. */
