@@ -18,7 +18,18 @@ const localNode = path.join(root, 'node_modules', '.bin', 'node');
 const CLI = 'qarr';
 
 /** What starts systems of its own. */
-const TESTS = ['test', 'conformance', 'chaos', 'soak', 'fuzz', 'overload', 'batches', 'batch-rate'];
+const TESTS = [
+  'test',
+  'conformance',
+  'chaos',
+  'soak',
+  'fuzz',
+  'overload',
+  'batches',
+  'batch-rate',
+  'scale',
+  'sizing',
+];
 
 /**
  * What runs at the end of each command; null: nothing.
@@ -38,6 +49,8 @@ const COMMANDS = {
   overload: { args: ['test/overload/main.ts'], stopIsSuccess: false },
   batches: { args: ['test/batch/main.ts'], stopIsSuccess: false },
   'batch-rate': { args: ['test/batch/rate.ts'], stopIsSuccess: false },
+  scale: { args: ['test/scale/main.ts'], stopIsSuccess: false },
+  sizing: { args: ['test/scale/sizing/main.ts'], stopIsSuccess: false },
   setup: { args: null, stopIsSuccess: false },
   [CLI]: { args: ['apps/cli/src/main.ts'], stopIsSuccess: false },
 };

@@ -64,6 +64,12 @@ export interface StreamSeen {
   readonly expected: string | null;
   /** Of its events: numbered from 1 without a gap. */
   readonly isGapless: boolean;
+  /** Null where no replica took it. */
+  readonly jobId: string | null;
+  /** Of each attempt, the worker. */
+  readonly workers: readonly string[];
+  /** Attempts that began the text anew. */
+  readonly resets: number;
 }
 
 export interface Evidence {

@@ -26,6 +26,8 @@ import type { World, WorldShape } from './world.ts';
 
 /** Beyond it, a sample: each is an answer that this process makes. */
 const COMPARED_MAX = 3_000;
+const STREAM_TOKENS = [20, 60] as const;
+const THINKING_MS = [200, 1_000] as const;
 /** Longer than any process is away. */
 const QUIET_MS = 1_000;
 
@@ -99,6 +101,8 @@ async function runIn(
   });
   const streams = startStreams({
     count: plan.streams,
+    tokens: STREAM_TOKENS,
+    thinkingMs: THINKING_MS,
     apis,
     random: random.fork('streams'),
     expect: async ({ prompt, max_tokens }) =>

@@ -9,14 +9,11 @@ import type { Random } from '../chaos/random.ts';
 import type { StreamSeen } from './evidence.ts';
 
 const PAUSE_MS = 100;
-/** Between an answer that was read and the next prompt. */
-const THINKING_MS = [200, 1_000] as const;
 /** Nobody looks at more than this of one answer: a process may be gone for seconds. */
 const GIVE_UP_MS = 120_000;
 /** A replica that is silent for longer than its heartbeats allow is gone. */
 const SILENT_MS = 5_000;
 const TERMINAL: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'expired']);
-const TOKENS = [20, 60] as const;
 const TOPICS = ['tides', 'bread', 'bridges', 'maps', 'clocks', 'glass', 'rivers', 'kites'];
 
 export interface Streams {
@@ -30,15 +27,21 @@ export interface Prompt {
   readonly max_tokens: number;
 }
 
-type Draft = { -readonly [Key in keyof StreamSeen]: StreamSeen[Key] };
+type Draft = { -readonly [Key in keyof StreamSeen]: StreamSeen[Key] } & { workers: string[] };
 
 export function startStreams({
   count,
+  tokens,
+  thinkingMs,
   apis,
   random,
   expect,
 }: {
   count: number;
+  /** Of each answer, at most. */
+  tokens: readonly [min: number, max: number];
+  /** Between an answer that was read and the next prompt. */
+  thinkingMs: readonly [min: number, max: number];
   apis: readonly { readonly url: string }[];
   random: Random;
   /** What an undisturbed engine says. */
@@ -50,10 +53,10 @@ export function startStreams({
   async function loop(own: Random): Promise<void> {
     while (!stopping.signal.aborted) {
       const prompt = { prompt: `Tell me of ${own.pick(TOPICS)}, ${own.int(0, 1e9)}.` };
-      const request = { ...prompt, max_tokens: own.int(...TOKENS) };
+      const request = { ...prompt, max_tokens: own.int(...tokens) };
       const stream = await readOne(request, { apis, random: own });
       seen.push({ ...stream, expected: await expect(request) });
-      await sleep(own.int(...THINKING_MS));
+      await sleep(own.int(...thinkingMs));
     }
   }
 
@@ -80,10 +83,14 @@ async function readOne(
     text: '',
     expected: null,
     isGapless: true,
+    jobId: null,
+    workers: [],
+    resets: 0,
   };
   const givenUp = AbortSignal.timeout(GIVE_UP_MS);
   const pick = () => random.pick(apis).url;
   const jobId = await submit(prompt, { pick, givenUp });
+  draft.jobId = jobId;
   if (jobId === null) return draft;
   let last = 0;
   while (!givenUp.aborted && draft.end === 'given up') {
@@ -140,10 +147,11 @@ async function follow(
         if (id === null) continue;
         if (id !== last + 1) draft.isGapless = false;
         last = id;
-        if (event === 'delta') {
-          draft.firstMs ??= performance.now();
-          draft.text += (JSON.parse(data) as { text?: string }).text ?? '';
-        }
+        const { text = '', worker = '' } = JSON.parse(data) as { text?: string; worker?: string };
+        if (event === 'delta') draft.firstMs ??= performance.now();
+        if (event === 'delta') draft.text += text;
+        if (event === 'started') draft.workers.push(worker);
+        if (event === 'reset') Object.assign(draft, { text: '', resets: draft.resets + 1 });
         if (TERMINAL.has(event)) {
           draft.end = event;
           return last;

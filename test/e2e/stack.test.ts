@@ -24,13 +24,17 @@ const LONG = { prompt: 'Tell me a long story.', max_tokens: 400, ignore_eos: tru
 
 it('answers three prompts from three tiers, with keys on, and leaves nothing behind', async () => {
   const secrets = { QARR_KEY_SECRETS: 'a-secret-of-this-test-longer-than-32-characters' };
-  const run = await runCli(['up', '--exit-after-demo'], {
+  const run = await runCli(['up', '--exit-after-demo', '--workers', 'fast=2'], {
     env: { QARR_SIM_TIME_SCALE: '0.1', ...secrets },
   });
   const pids = await waitUntil('all processes are recorded', async () => {
     if (run.child.exitCode !== null) throw new Error(run.output());
     const recorded = await run.pids().catch((): Record<string, number> => ({}));
-    return Object.keys(recorded).length === 9 ? recorded : null;
+    return Object.keys(recorded).length === 11 ? recorded : null;
+  });
+  expect(pids).toMatchObject({
+    'worker-fast-2': expect.any(Number),
+    'simulator-fast-2': expect.any(Number),
   });
   expect(await run.exit()).toBe(0);
   const output = run.output();

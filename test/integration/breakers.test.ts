@@ -7,6 +7,8 @@ import { waitUntil } from '../harness/wait-until.ts';
 
 const ENGINE = 'http://10.0.0.1:8000';
 const OTHER = 'http://10.0.0.2:8000';
+/** In the worker's own pod. */
+const OWN = 'http://127.0.0.1:8000';
 const OPEN: BreakerTold = { kind: 'open', trips: 2, retryInMs: 20_000 };
 const HALF_OPEN: BreakerTold = { kind: 'half_open', trips: 2, retryInMs: 0 };
 const CLOSED: BreakerTold = { kind: 'closed', trips: 2, retryInMs: 0 };
@@ -27,16 +29,17 @@ async function createTier({ redisUrl }: { redisUrl?: string } = {}) {
   const key = `{${stores.root}:fast}:breakers`;
   const lease = `{${stores.root}:fast}:probe:${ENGINE}`;
   let members = 0;
-  async function join(upstreams = [ENGINE]): Promise<Member> {
+  async function join(upstreams = [ENGINE], host = 'h'): Promise<Member> {
     const store = await stores.worker('fast');
     members += 1;
     const workerId = `w${members}`;
-    await store.beat(heartbeat(workerId, upstreams));
+    await store.beat(heartbeat(workerId, { host, upstreams }));
     const [told, toldOther]: [BreakerTold[], BreakerTold[]] = [[], []];
     const breakers = store.shareBreakers({
       workerId,
-      upstreams: [ENGINE, OTHER],
-      onTold: (upstream, now) => void (upstream === ENGINE ? told : toldOther).push(now),
+      host,
+      upstreams: [ENGINE, OTHER, OWN],
+      onTold: (upstream, now) => void (upstream === OTHER ? toldOther : told).push(now),
     });
     return {
       store,
@@ -53,10 +56,13 @@ async function createTier({ redisUrl }: { redisUrl?: string } = {}) {
   return { ...stores, key, lease, join };
 }
 
-function heartbeat(id: string, upstreams: readonly string[]): WorkerStatus {
+function heartbeat(
+  id: string,
+  { host, upstreams }: { host: string; upstreams: readonly string[] },
+): WorkerStatus {
   return {
     id,
-    host: 'h',
+    host,
     pid: 1,
     slots: 1,
     running: 0,
@@ -106,6 +112,22 @@ describe('a breaker of several workers', () => {
     const [one, two] = [await tier.join(), await tier.join([OTHER])];
     await one.breakers.say(ENGINE, OPEN);
     await two.hears('open');
+  });
+
+  it('is of one host alone where the engine is known by a loopback address', async () => {
+    const tier = await createTier();
+    const [one, two] = [await tier.join([OWN], 'pod-1'), await tier.join([OWN], 'pod-1')];
+    const other = await tier.join([OWN], 'pod-2');
+    await other.breakers.say(OWN, OPEN);
+    // Nobody else has that one: it needs no other vote.
+    expect(await tier.redis.hget(tier.key, `${OWN}@pod-2`)).toContain('"open"');
+    await one.breakers.say(OWN, OPEN);
+    expect(await other.breakers.hold(OWN)).toBe('held');
+    expect(await one.breakers.hold(OWN)).toBe('held');
+    expect(await two.breakers.hold(OWN)).toBe('taken');
+    await two.breakers.say(OWN, OPEN);
+    await one.hears('open');
+    expect(other.told).toEqual([]);
   });
 
   it.each([

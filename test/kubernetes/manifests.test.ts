@@ -1,4 +1,5 @@
 /** What deploy/kubernetes asks of a cluster, and whether our processes can live with it. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createDeployment } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
@@ -17,7 +18,7 @@ import {
   workload,
   workloadsOf,
 } from './objects.ts';
-import { render, renderer } from './render.ts';
+import { digestOfSources, render, renderer } from './render.ts';
 import { schemaProblem } from './schemas.ts';
 
 const OURS = ['api', 'batch-runner', 'worker'];
@@ -27,16 +28,26 @@ const SCHEMAS = { api: apiSchema, 'batch-runner': runnerSchema, worker: workerSc
 /** After QARR_DRAIN_MS: good-byes, hand-backs, a Redis that is slow. */
 const STOP_SECONDS = 15;
 
+const RENDERED = join(FOLDER, 'rendered');
+
 const tool = renderer();
-// Where changes are checked, the tool must be there: else what is rendered may be of yesterday.
-it.skipIf(tool === null && process.env['CI'] === undefined).each(OVERLAYS)(
+it.skipIf(tool === null).each(OVERLAYS)(
   '%s is rendered as it is written (by kustomize or kubectl; vitest -u writes it)',
   async (overlay) => {
     if (tool === null) throw new Error('Install kustomize or kubectl');
-    const file = join(FOLDER, 'rendered', `${overlay}.yaml`);
-    await expect(render(overlay, tool)).toMatchFileSnapshot(file);
+    await expect(render(overlay, tool)).toMatchFileSnapshot(join(RENDERED, `${overlay}.yaml`));
   },
 );
+
+it('has not changed since it was rendered', async () => {
+  const file = join(RENDERED, 'sources.sha256');
+  if (tool !== null) return expect(digestOfSources()).toMatchFileSnapshot(file);
+  // Whoever has no tool renders nothing anew.
+  expect(
+    readFileSync(file, 'utf8'),
+    'deploy/kubernetes has changed: install kustomize or kubectl',
+  ).toBe(digestOfSources());
+});
 
 describe.each(OVERLAYS)('the overlay %s', (overlay) => {
   const objects = rendered(overlay);

@@ -1,6 +1,7 @@
 /** The overlays as kustomize renders them, with the example in place of the secrets. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { copyFileSync, cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -42,4 +43,16 @@ export function render(overlay: Overlay, [command, action]: readonly [string, st
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Of all that is rendered: whether it has changed since is seen without the tool, too. */
+export function digestOfSources(): string {
+  const files = globSync('{base,worker,components,overlays}/**/*.{yaml,json,env.example}', {
+    cwd: FOLDER,
+  });
+  const hash = createHash('sha256');
+  for (const file of files.toSorted()) {
+    hash.update(`${file}\n`).update(readFileSync(join(FOLDER, file)));
+  }
+  return `${hash.digest('hex')}\n`;
 }

@@ -21,7 +21,7 @@ export interface IdleStreams {
 
 /** Opens the streams, lets their heartbeats come, and closes them. */
 export async function measureIdleStreams(
-  { api }: Pick<ApiWorld, 'api'>,
+  { api }: { api: Pick<ApiWorld['api'], 'url' | 'opsUrl' | 'port'> },
   {
     streams,
     jobs,

@@ -68,6 +68,8 @@ it('links only to files that exist', () => {
     'docs/configuration.md',
     'docs/conformance.md',
     'docs/openai.md',
+    'docs/operations.md',
+    ...globSync('docs/architecture/*.md', { cwd: ROOT }),
     'docs/overload.md',
     'docs/responses.md',
     'docs/security.md',

@@ -1,4 +1,5 @@
 /** What an API replica is made of, and in which order it starts and stops. */
+import { hostname } from 'node:os';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createProducerStore } from '@qarr/job-store';
@@ -130,7 +131,7 @@ export async function startApi(): Promise<Running> {
     files,
     keys,
     watch,
-    tokenizer: createTokenizer(),
+    tokenizer: createTokenizer({ host: hostname() }),
     drain,
     streams,
     positions,

@@ -56,7 +56,7 @@ describe('the exact number of tokens', () => {
     "comes from the tier's engine, chat template included (%j)",
     async (path) => {
       const { asked, url } = await startEngine('{"count":42,"max_model_len":8192,"tokens":[]}');
-      expect(await createTokenizer().count(tier(url + path), { messages })).toBe(42);
+      expect(await createTokenizer({ host: 'h' }).count(tier(url + path), { messages })).toBe(42);
       expect(asked).toEqual([
         {
           path: '/tokenize',
@@ -68,7 +68,7 @@ describe('the exact number of tokens', () => {
 
   it('is asked for once for the same conversation, and again for another or another tier', async () => {
     const { asked, url } = await startEngine('{"count":42}');
-    const tokenizer = createTokenizer();
+    const tokenizer = createTokenizer({ host: 'h' });
     await tokenizer.count(tier(url), { messages });
     await tokenizer.count(tier(url), { messages: [...messages] });
     expect(asked).toHaveLength(1);
@@ -81,19 +81,19 @@ describe('the exact number of tokens', () => {
 
   it('is asked for a raw prompt as it is', async () => {
     const { asked, url } = await startEngine('{"count":42}');
-    expect(await createTokenizer().count(tier(url), { prompt: 'Hi' })).toBe(42);
+    expect(await createTokenizer({ host: 'h' }).count(tier(url), { prompt: 'Hi' })).toBe(42);
     expect(asked).toEqual([{ path: '/tokenize', body: { model: 'org/model', prompt: 'Hi' } }]);
   });
 
   it('is unknown without a worker', async () => {
-    expect(await createTokenizer().count(tier(), { messages })).toBeNull();
+    expect(await createTokenizer({ host: 'h' }).count(tier(), { messages })).toBeNull();
   });
 
   it.each(['Not Found', '{"error":"no"}', '{"count":-1}', '{"count":"42"}'])(
     'is unknown where the engine answers %j, and is asked for again',
     async (answer) => {
       const { asked, url } = await startEngine(answer);
-      const tokenizer = createTokenizer();
+      const tokenizer = createTokenizer({ host: 'h' });
       expect(await tokenizer.count(tier(url), { messages })).toBeNull();
       expect(await tokenizer.count(tier(url), { messages })).toBeNull();
       expect(asked).toHaveLength(2);
@@ -102,8 +102,10 @@ describe('the exact number of tokens', () => {
 
   it('is unknown where nobody listens, or nobody answers', async () => {
     const { url } = await startEngine(null);
-    expect(await createTokenizer().count(tier('http://127.0.0.1:1'), { messages })).toBeNull();
-    expect(await createTokenizer().count(tier(url), { messages })).toBeNull();
+    expect(
+      await createTokenizer({ host: 'h' }).count(tier('http://127.0.0.1:1'), { messages }),
+    ).toBeNull();
+    expect(await createTokenizer({ host: 'h' }).count(tier(url), { messages })).toBeNull();
   });
 
   it('is not asked of an engine that is known not to answer', async () => {
@@ -113,11 +115,18 @@ describe('the exact number of tokens', () => {
       worker({ upstream: good.url }),
     ];
     expect(
-      await createTokenizer().count(
+      await createTokenizer({ host: 'h' }).count(
         { name: 'fast', depth: 0, load: NO_LOAD, workers },
         { messages },
       ),
     ).toBe(42);
     expect(broken.asked).toEqual([]);
+  });
+
+  it("is not asked of another host's loopback address, which is somebody else here", async () => {
+    const { asked, url } = await startEngine('{"count":42}');
+    const elsewhere = createTokenizer({ host: 'another' });
+    expect(await elsewhere.count(tier(url), { messages })).toBeNull();
+    expect(asked).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@
  * near the context window to decide by. Where the engine does not tell, the estimate has to do.
  */
 import { createHash } from 'node:crypto';
+import { isLoopback } from '@qarr/router-core';
 import type { EngineInput, TierStatus } from '@qarr/router-core';
 import { z } from 'zod';
 
@@ -16,12 +17,17 @@ export interface Tokenizer {
   count(tier: TierStatus, input: EngineInput): Promise<number | null>;
 }
 
-export function createTokenizer(): Tokenizer {
+/** @param options.host where this process runs */
+export function createTokenizer({ host }: { host: string }): Tokenizer {
   const cached = new Map<string, number>();
 
   return {
     async count({ name, workers }, input) {
-      const worker = workers.find(({ breaker }) => breaker === 'closed');
+      // The loopback address of another host is somebody else here, who must not get a prompt.
+      const worker = workers.find(
+        ({ breaker, upstream, host: its }) =>
+          breaker === 'closed' && (its === host || !isLoopback(upstream)),
+      );
       if (worker === undefined) return null;
       const template = 'messages' in input ? { add_generation_prompt: true } : {};
       const body = JSON.stringify({ model: worker.model, ...input, ...template });

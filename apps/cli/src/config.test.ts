@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CliError, EXIT_BAD_USE, messageOf } from './cli-error.ts';
 import { readApiKey, readConfig } from './config.ts';
+import { readWorkerCounts } from './worker-counts.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -83,6 +84,26 @@ describe('readConfig', () => {
       workers: 2,
     });
   });
+
+  test('takes worker counts that were typed before those of the environment', () => {
+    const workers = readWorkerCounts(['fast=3, precise=16', 'balanced=2']);
+    const env = { QARR_WORKERS_FAST: '5', QARR_WORKERS_PRECISE: 'many' };
+    expect(readConfig({ env, folder, workers }).tiers.map((tier) => tier.workers)).toEqual([
+      3, 2, 16,
+    ]);
+    expect(() => readConfig({ env: {}, folder, workers: readWorkerCounts(['fats=2']) })).toThrow(
+      '--workers names no tier with fats; the tiers are fast, balanced, precise',
+    );
+  });
+
+  test.each(['fast', 'fast=0', 'fast=17', 'fast=3,', 'fast=-1', '=3', 'fast=1.5', 'fast=1,fast=2'])(
+    'refuses --workers %s in one line',
+    (given) => {
+      const limits = 'be tiers with 1 to 16 workers, such as fast=3,balanced=2';
+      const message = given === 'fast=1,fast=2' ? 'name fast once' : limits;
+      expect(() => readWorkerCounts([given])).toThrow(`--workers must ${message}`);
+    },
+  );
 
   test('takes several engines of a tier, separated by commas', () => {
     const env = { QARR_FAST_URL: 'http://one:8000/v1, https://two:8000,' };

@@ -5,13 +5,12 @@ import { createDeployment, readRedisUrl } from '@qarr/router-core';
 import type { Deployment, RoutingPolicy, TierConfig } from '@qarr/router-core';
 import { parse } from 'yaml';
 import { badValue, messageOf } from './cli-error.ts';
+import { WORKERS_MAX } from './worker-counts.ts';
 
 const DEFAULT_CONFIG_FILE = 'qarr.config.yaml';
 const PORT_MAX = 65_535;
 /** The simulator's own limit. */
 const SIM_TIME_SCALE_MAX = 1000;
-/** More processes than this on one machine is a mistake, not a wish. */
-const WORKERS_MAX = 16;
 /** A worker's own limit. */
 const ENGINES_MAX = 64;
 
@@ -74,9 +73,12 @@ export interface TierPlan {
 export function readConfig({
   env = process.env,
   folder = process.cwd(),
+  workers = new Map(),
 }: {
   env?: NodeJS.ProcessEnv;
   folder?: string;
+  /** By the names of tiers; what is said here is not looked up in the environment. */
+  workers?: ReadonlyMap<string, number>;
 } = {}): UpConfig {
   const port = wholeNumber({ env, name: 'PORT', min: 0, max: PORT_MAX, ifUnset: 8080 });
   const opsPort = wholeNumber({ env, name: 'OPS_PORT', min: 0, max: PORT_MAX, ifUnset: 9464 });
@@ -84,8 +86,8 @@ export function readConfig({
     throw badValue(`OPS_PORT must differ from PORT (both are ${port})`);
   }
   const { configFile, deployment } = readDeployment({ env, folder });
-  const tiers = deployment.tiers.map((tier) => planTier(tier, { env, configFile }));
-  refuseUnknownTiers(env, tiers);
+  const tiers = deployment.tiers.map((tier) => planTier(tier, { env, configFile, workers }));
+  refuseUnknownTiers({ env, workers, tiers });
   const keySecrets = keySecretsIn(env);
   return Object.freeze({
     folder,
@@ -181,7 +183,15 @@ function readDeployment({ env, folder }: { env: NodeJS.ProcessEnv; folder: strin
 
 function planTier(
   tier: TierConfig,
-  { env, configFile }: { env: NodeJS.ProcessEnv; configFile: string | null },
+  {
+    env,
+    configFile,
+    workers,
+  }: {
+    env: NodeJS.ProcessEnv;
+    configFile: string | null;
+    workers: ReadonlyMap<string, number>;
+  },
 ): TierPlan {
   const prefix = variableName(tier.name);
   const given = engineUrlsIn({ env, name: `QARR_${prefix}_URL` });
@@ -194,19 +204,34 @@ function planTier(
     engineUrls,
     engineSource: given === null ? path.basename(configFile ?? '') : `QARR_${prefix}_URL`,
     engineApiKey: text(env, `QARR_${prefix}_API_KEY`),
-    workers: wholeNumber({
-      env,
-      name: `QARR_WORKERS_${prefix}`,
-      min: 1,
-      max: WORKERS_MAX,
-      // Where it is not said otherwise, each engine gets its worker.
-      ifUnset: Math.min(Math.max(engineUrls.length, 1), WORKERS_MAX),
-    }),
+    workers:
+      workers.get(tier.name) ??
+      wholeNumber({
+        env,
+        name: `QARR_WORKERS_${prefix}`,
+        min: 1,
+        max: WORKERS_MAX,
+        // Where it is not said otherwise, each engine gets its worker.
+        ifUnset: Math.min(Math.max(engineUrls.length, 1), WORKERS_MAX),
+      }),
   };
 }
 
-/** A variable of a tier that does not exist is a typing error, and would be ignored in silence. */
-function refuseUnknownTiers(env: NodeJS.ProcessEnv, tiers: readonly TierPlan[]): void {
+/** The name of a tier that does not exist is a typing error, and would be ignored in silence. */
+function refuseUnknownTiers({
+  env,
+  workers,
+  tiers,
+}: {
+  env: NodeJS.ProcessEnv;
+  workers: ReadonlyMap<string, number>;
+  tiers: readonly TierPlan[];
+}): void {
+  const named = tiers.map((plan) => plan.name);
+  const unknown = [...workers.keys()].find((name) => !named.includes(name));
+  if (unknown !== undefined) {
+    throw badValue(`--workers names no tier with ${unknown}; the tiers are ${named.join(', ')}`);
+  }
   // `QARR_UPSTREAM_URL` is a worker's own.
   const known = new Set([...tiers.map(({ name }) => variableName(name)), 'UPSTREAM']);
   for (const name of Object.keys(env)) {

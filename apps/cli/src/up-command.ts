@@ -5,10 +5,12 @@ import { readConfig } from './config.ts';
 import { createScreen } from './screen.ts';
 import { listenForStopSignals } from './stop-signals.ts';
 import { up } from './up.ts';
+import { readWorkerCounts } from './worker-counts.ts';
 
 const HELP = `
 Examples:
   qarr up
+  qarr up --workers fast=3 --workers balanced=2
   QARR_FAST_URL=http://gpu-1:8000 REDIS_URL=redis://redis:6379 qarr up`;
 
 export function addUpCommand(program: Command, endWith: EndWith): void {
@@ -16,14 +18,30 @@ export function addUpCommand(program: Command, endWith: EndWith): void {
     .command('up')
     .description('Start a whole system on this machine, show it working, and serve until Ctrl-C.')
     .option('--exit-after-demo', 'stop everything after the three answers')
+    .option(
+      '--workers <tier=number>',
+      'workers of a tier, as fast=3,balanced=2; repeat it for more tiers',
+      (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
+    )
     .addHelpText('after', HELP)
-    .action(async ({ exitAfterDemo = false }: { exitAfterDemo?: boolean }) => {
-      endWith(await runUp({ exitsAfterDemo: exitAfterDemo }));
+    .action(async ({ exitAfterDemo = false, workers = [] }: UpFlags) => {
+      endWith(await runUp({ exitsAfterDemo: exitAfterDemo, workers: readWorkerCounts(workers) }));
     });
 }
 
-async function runUp({ exitsAfterDemo }: { exitsAfterDemo: boolean }): Promise<number> {
-  const config = readConfig();
+interface UpFlags {
+  readonly exitAfterDemo?: boolean;
+  readonly workers?: readonly string[];
+}
+
+async function runUp({
+  exitsAfterDemo,
+  workers,
+}: {
+  exitsAfterDemo: boolean;
+  workers: ReadonlyMap<string, number>;
+}): Promise<number> {
+  const config = readConfig({ workers });
   const { stdout, stderr } = process;
   const screen = createScreen({ stdout, stderr, colours: stdout.isTTY && config.colours });
   const signals = listenForStopSignals({ onStop: () => screen.line('stopping…') });

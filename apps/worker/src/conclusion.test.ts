@@ -60,6 +60,7 @@ function concludeWith({
   tokensMade = null,
   text = '',
   stop = null,
+  isDraining = false,
   random = 0.5,
 }: {
   job?: Partial<ClaimedJob>;
@@ -67,11 +68,20 @@ function concludeWith({
   tokensMade?: number | null;
   text?: string;
   stop?: Stop | null;
+  isDraining?: boolean;
   random?: number;
 }): Conclusion {
   const answer = answerOf(text);
   const all = { ...JOB, ...job };
-  return conclude({ job: all, outcome, tokensMade, answer, stop, random: () => random });
+  return conclude({
+    job: all,
+    outcome,
+    tokensMade,
+    answer,
+    stop,
+    isDraining,
+    random: () => random,
+  });
 }
 
 /** What a conclusion comes to, in one line. */
@@ -91,6 +101,21 @@ describe('a conclusion', () => {
   const table: [string, Parameters<typeof concludeWith>[0], string][] = [
     ['whole', { text: 'a' }, 'completed'],
     ['whole and empty', {}, 'completed'],
+    [
+      'broken off while its worker drains',
+      { outcome: interrupted, text: 'a', isDraining: true, job: { failures: 2 } },
+      'again, burns nothing, in 1 ms',
+    ],
+    [
+      'refused while its worker drains',
+      { outcome: failedBy(refused), isDraining: true },
+      'failed upstream_rejected',
+    ],
+    [
+      'broken off while its worker drains, and may not go on',
+      { outcome: interrupted, text: 'a', isDraining: true, job: fail },
+      'failed upstream_interrupted',
+    ],
     ['whole, while its time ran out', { stop: 'time-up' }, 'completed'],
     ['whole, while the worker began to stop', { stop: 'hand-back' }, 'completed'],
     ['whole, but cancelled', { stop: 'cancel' }, 'cancelled'],

@@ -31,6 +31,7 @@ export function conclude({
   tokensMade,
   answer,
   stop,
+  isDraining,
   random,
 }: {
   job: ClaimedJob;
@@ -39,6 +40,8 @@ export function conclude({
   tokensMade: number | null;
   answer: Answer;
   stop: Stop | null;
+  /** The worker is stopping. */
+  isDraining: boolean;
   random: () => number;
 }): Conclusion {
   const timings = answer.timings(job);
@@ -72,6 +75,10 @@ export function conclude({
   }
 
   const { failure } = ending;
+  // An engine that is stopped with its worker, or before it: what it broke off is no failed try.
+  if (isDraining && failure.retryable && mayGoOn) {
+    return { kind: 'again', burns: 'nothing', delayMs: 1, failure };
+  }
   const burns = burnsOf(failure, job);
   const failures = job.failures + (burns === 'try' ? 1 : 0);
   if (failure.retryable && mayGoOn && failures < TRIES_MAX) {

@@ -142,6 +142,7 @@ function startAttempt({
         },
       run: engine.run,
       running,
+      isDraining: () => false,
       random: () => 0.5,
       retries,
       tier: 'fast',

@@ -61,6 +61,8 @@ export interface ProcessJobDeps {
   ) => Promise<EngineOutcome>;
   /** By the ids of their jobs. */
   readonly running: Map<string, RunningAttempt>;
+  /** Whether this worker is stopping. */
+  readonly isDraining: () => boolean;
   readonly random: () => number;
   readonly retries: Retries;
   readonly tracing: Pick<Tracing, 'span'>;
@@ -135,6 +137,7 @@ async function runClaimed({
       tokensMade,
       answer,
       stop: stopping.reason,
+      isDraining: deps.isDraining(),
       random: deps.random,
     });
     return await carryOut(conclusion, {

@@ -146,6 +146,7 @@ export function startWorker({
         claim: store.claim,
         run: runOn(slot, takenMs),
         running,
+        isDraining: () => stopping.signal.aborted,
         random: Math.random,
         retries,
         tracing,

@@ -1,6 +1,6 @@
 /** How much is still to be done, over all of the system. */
-import type { RedisClient } from './redis-client.ts';
 import type { Keys } from './keys.ts';
+import type { RedisClient } from './redis-client.ts';
 import { redisNow } from './workers.ts';
 
 export interface Backlog {

@@ -9,6 +9,7 @@
  *
  * Without Redis each worker goes by what it has seen itself.
  */
+import { engineName } from '@qarr/router-core';
 import type { BreakerTold } from '@qarr/router-core';
 import { pipelineOf } from './redis-client.ts';
 import type { RedisClient } from './redis-client.ts';
@@ -58,6 +59,7 @@ export function createSharedBreakers({
   tier,
   workers,
   workerId,
+  host,
   upstreams,
   onTold,
   onError,
@@ -67,6 +69,8 @@ export function createSharedBreakers({
   tier: string;
   workers: Pick<Workers, 'alive'>;
   workerId: string;
+  /** Where this worker runs. */
+  host: string;
   upstreams: readonly string[];
   /** Others have made an engine's breaker this. */
   onTold: (upstream: string, told: BreakerTold) => void;
@@ -80,6 +84,8 @@ export function createSharedBreakers({
   let looking: Promise<void> | null = null;
   let isAskedAgain = false;
   let isStopped = false;
+
+  const nameOf = (upstream: string) => engineName(upstream, { host });
 
   /** Null when Redis does not answer in time. */
   async function answer<T>(ask: () => Promise<T>): Promise<T | null> {
@@ -102,7 +108,9 @@ export function createSharedBreakers({
     const live = await workers.alive(tier);
     const others = live.filter(({ id }) => id !== workerId);
     const sharing = others.filter((other) =>
-      (other.upstreams ?? [{ url: other.upstream }]).some(({ url }) => url === upstream),
+      (other.upstreams ?? [{ url: other.upstream }]).some(
+        ({ url }) => engineName(url, other) === nameOf(upstream),
+      ),
     );
     return Math.min(VOTES, sharing.length + 1);
   }
@@ -113,9 +121,9 @@ export function createSharedBreakers({
   ): Promise<unknown> {
     const votes = kind === 'open' ? await votesFor(upstream) : 1;
     return runScript(redis, 'breaker-say', {
-      keys: [keys.breakers(tier), keys.probeLease(tier, upstream)],
+      keys: [keys.breakers(tier), keys.probeLease(tier, nameOf(upstream))],
       args: [
-        upstream,
+        nameOf(upstream),
         workerId,
         kind,
         trips,
@@ -132,7 +140,7 @@ export function createSharedBreakers({
   async function read(): Promise<void> {
     const replies = await pipelineOf(redis)
       .time()
-      .hmget(keys.breakers(tier), ...upstreams)
+      .hmget(keys.breakers(tier), ...upstreams.map(nameOf))
       .exec();
     const [time, stored] = (replies ?? []).map(([error, reply]) => {
       if (error !== null) throw error;
@@ -181,7 +189,7 @@ export function createSharedBreakers({
 
     async hold(upstream) {
       const call = {
-        keys: [keys.probeLease(tier, upstream)],
+        keys: [keys.probeLease(tier, nameOf(upstream))],
         args: [workerId, 'hold', LEASE_MS],
       };
       const reply = await answer(() => runScript(redis, 'probe-lease', call));
@@ -191,7 +199,7 @@ export function createSharedBreakers({
 
     async leave(upstream, { restMs }) {
       const call = {
-        keys: [keys.probeLease(tier, upstream)],
+        keys: [keys.probeLease(tier, nameOf(upstream))],
         args: [workerId, 'leave', Math.ceil(restMs)],
       };
       await answer(() => runScript(redis, 'probe-lease', call));

@@ -120,8 +120,9 @@ export function serverOptions(address: Exclude<RedisAddress, { kind: 'cluster' }
     sentinelPassword: address.sentinelPassword,
     sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
     sentinelRetryStrategy: retryStrategy,
-    // Not its `failoverDetector`: one that outlives its connection ends the next one for good. Sentinels
-    // close the connections to a primary that they make a replica.
+    // Not ioredis's detector: heard of while a connection is being made anew, a failover ends that connection
+    // for good. A former primary refuses writes, closes its connections, or is silent: each is noticed.
+    failoverDetector: false,
     enableTLSForSentinelMode: address.tls,
     ...(address.tls ? { sentinelTLS: {} } : {}),
     ...access,

@@ -3,8 +3,8 @@
  * caller that knows the job: what names the job is read from its record then.
  */
 import type { JobChange, JobClass } from '@qarr/router-core';
-import type { RedisClient } from './redis-client.ts';
 import type { Keys } from './keys.ts';
+import type { RedisClient } from './redis-client.ts';
 
 const FIELDS = ['tier', 'class', 'attempt', 'request_id', 'traceparent'] as const;
 

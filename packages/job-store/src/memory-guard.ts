@@ -48,7 +48,10 @@ export function createMemoryGuard({
   async function read(): Promise<void> {
     const readings = await Promise.all(primariesOf(redis).map(readOne));
     // Of a cluster, the node that has the least room: nobody chooses where a job goes.
-    latest = readings.toSorted((one, other) => roomIn(one) - roomIn(other))[0] ?? null;
+    latest = readings.reduce<RedisMemory | null>(
+      (fullest, one) => (fullest === null || roomIn(one) < roomIn(fullest) ? one : fullest),
+      null,
+    );
   }
 
   async function readOne(node: Redis): Promise<RedisMemory> {
@@ -88,7 +91,6 @@ export function createMemoryGuard({
   };
 }
 
-/** Of those that have no limit, the one that has used most comes first. */
 function roomIn({ usedBytes, limitBytes }: RedisMemory): number {
-  return (limitBytes ?? Number.MAX_SAFE_INTEGER) - usedBytes;
+  return limitBytes === null ? Number.POSITIVE_INFINITY : limitBytes - usedBytes;
 }

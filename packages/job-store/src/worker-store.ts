@@ -59,6 +59,7 @@ export interface WorkerStore {
   /** To be called once. `onTold`: others have made an engine's breaker this. */
   shareBreakers(options: {
     workerId: string;
+    host: string;
     upstreams: readonly string[];
     onTold: (upstream: string, told: BreakerTold) => void;
   }): SharedBreakers;

@@ -82,6 +82,7 @@ export { createLineSplitter } from './line-splitter.ts';
 export type { LineSplitter, RawLine } from './line-splitter.ts';
 
 // Tiers
+export { engineName, isLoopback } from './engine-name.ts';
 export { breakerSchema, workerStatusSchema } from './tier-status.ts';
 export type { BreakerName, TierStatus, UpstreamStatus, WorkerStatus } from './tier-status.ts';
 export { NO_LOAD, costOf, depthOf, expectedCost } from './tier-load.ts';

@@ -13,7 +13,12 @@ interface Base {
   readonly name: string;
 }
 
-export function createEngine({ timeScale, source, ...base }: Base & { timeScale: number }): Member {
+export function createEngine({
+  timeScale,
+  flags = [],
+  source,
+  ...base
+}: Base & { timeScale: number; flags?: readonly string[] }): Member {
   return createMember({
     ...base,
     kind: 'engine',
@@ -24,6 +29,7 @@ export function createEngine({ timeScale, source, ...base }: Base & { timeScale:
         `--seed=${ENGINE_SEED}`,
         '--profile=awq-24gb',
         `--time-scale=${timeScale}`,
+        ...flags,
       ],
       env: {},
     }),
@@ -36,6 +42,7 @@ export function createWorker({
   redisUrl,
   config,
   enginePorts,
+  env = {},
   source,
   ...base
 }: Base & {
@@ -43,6 +50,8 @@ export function createWorker({
   redisUrl: string;
   config: string;
   enginePorts: readonly string[];
+  /** Beside what all have. */
+  env?: Readonly<Record<string, string>>;
 }): Member {
   return createMember({
     ...base,
@@ -55,6 +64,7 @@ export function createWorker({
         REDIS_URL: redisUrl,
         QARR_CONFIG: config,
         QARR_UPSTREAM_URL: enginePorts.map((port) => `http://127.0.0.1:${port}`).join(),
+        ...env,
       },
     }),
     readStart: workerUrl,
@@ -64,9 +74,15 @@ export function createWorker({
 export function createApi({
   redisUrl,
   config,
+  env = {},
   source,
   ...base
-}: Base & { redisUrl: string; config: string }): Member {
+}: Base & {
+  redisUrl: string;
+  config: string;
+  /** Beside what all have. */
+  env?: Readonly<Record<string, string>>;
+}): Member {
   return createMember({
     ...base,
     kind: 'api',
@@ -79,6 +95,7 @@ export function createApi({
         REDIS_URL: redisUrl,
         QARR_CONFIG: config,
         QARR_FILES_DIR: join(base.folder, 'files'),
+        ...env,
       },
     }),
     readStart: apiUrl,

@@ -1,4 +1,5 @@
 /** What a runner of batches is made of, and in which order it starts and stops. */
+import { hostname } from 'node:os';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createProducerStore } from '@qarr/job-store';
@@ -88,7 +89,7 @@ export async function startRunner(): Promise<Running> {
     store,
     files,
     watch,
-    tokenizer: createTokenizer(),
+    tokenizer: createTokenizer({ host: hostname() }),
     feeder,
     held,
     validations: createOwnerTurns(VALIDATIONS_AT_ONCE),

@@ -1,4 +1,4 @@
-/** Starts the simulator that stands in for a tier's engine. */
+/** Starts a simulator that stands in for an engine of a tier. */
 import { APPLICATIONS } from './applications.ts';
 import { CliError } from '../cli-error.ts';
 import type { TierPlan, UpConfig } from '../config.ts';
@@ -30,6 +30,7 @@ export interface Simulator {
  * that.
  */
 export function startSimulator({
+  name,
   tier,
   seed,
   config,
@@ -37,6 +38,7 @@ export function startSimulator({
   supervisor,
   signal,
 }: {
+  name: string;
   tier: TierPlan;
   seed: number;
   config: UpConfig;
@@ -47,7 +49,7 @@ export function startSimulator({
   const profile = PROFILES[tier.name] ?? OTHER_PROFILE;
   let port = '0';
   const simulator = supervisor.start({
-    name: `simulator-${tier.name}`,
+    name,
     command: process.execPath,
     args: () => [
       APPLICATIONS.simulator,

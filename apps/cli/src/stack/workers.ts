@@ -2,6 +2,7 @@
 import { APPLICATIONS } from './applications.ts';
 import type { Cleanup } from '../processes/cleanup.ts';
 import type { UpConfig } from '../config.ts';
+import { nameOf } from './engines.ts';
 import type { TierEngines } from './engines.ts';
 import { DRAIN_MS, STOP_SHARES_MS } from './stop-shares.ts';
 import type { SupervisedProcess } from '../processes/supervised-process.ts';
@@ -34,7 +35,7 @@ export function startWorkers({
     for (let index = 0; index < tier.workers; index++) {
       const apiKey = tier.engineApiKey;
       const supervised = supervisor.start({
-        name: tier.workers === 1 ? `worker-${tier.name}` : `worker-${tier.name}-${index + 1}`,
+        name: nameOf('worker', tier, index),
         command: process.execPath,
         args: () => [APPLICATIONS.worker, '--tier', tier.name],
         cwd: config.folder,

@@ -31,6 +31,7 @@ export function connectUpstreams({
   const fallbackModel = tier.model ?? tier.name;
   const shared = shareBreakers({
     workerId: config.workerId,
+    host: config.host,
     upstreams: config.upstreamUrls,
     onTold: (url, told) => upstreams.find((upstream) => upstream.url === url)?.follow(told),
   });
