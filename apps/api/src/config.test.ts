@@ -1,9 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { environmentTable } from '@qarr/process';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { environmentSchema, readConfig } from './config.ts';
+import { readConfig } from './config.ts';
 
 /** Only what a test says: no variables of this machine. */
 function read(variables: Record<string, string> = {}) {
@@ -85,12 +84,4 @@ describe('the configuration', () => {
     writeFileSync(path, 'tiers: 1\n');
     expect(() => read({ QARR_CONFIG: path })).toThrow(path);
   });
-});
-
-it('is documented, each variable with its default and its limits', () => {
-  const page = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
-  const rows = page.split('\n').map((line) => line.replaceAll(/ +/g, ' '));
-  for (const row of environmentTable(environmentSchema)) {
-    expect(rows).toContain(row.replaceAll(/ +/g, ' '));
-  }
 });

@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ConfigurationError, environmentTable } from '@qarr/process';
+import { ConfigurationError } from '@qarr/process';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { environmentSchema, readConfig } from './config.ts';
+import { readConfig } from './config.ts';
 
 const UPSTREAM = { QARR_UPSTREAM_URL: 'http://127.0.0.1:8001' };
 const FAST = ['--tier', 'fast'];
@@ -264,12 +263,4 @@ describe("a worker's configuration", () => {
       'QARR_CONFIG: there is no file /nowhere/qarr.yaml',
     );
   });
-});
-
-it('is documented, each variable with its default and its limits', () => {
-  const page = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
-  const rows = page.split('\n').map((line) => line.replaceAll(/ +/g, ' '));
-  for (const row of environmentTable(environmentSchema)) {
-    expect(rows).toContain(row.replaceAll(/ +/g, ' '));
-  }
 });

@@ -8,7 +8,6 @@ export {
   port,
   wholeNumber,
 } from './environment.ts';
-export { environmentTable } from './environment-table.ts';
 
 // Watching
 export { jobFields, logJobChange, traceIdOf } from './job-log.ts';

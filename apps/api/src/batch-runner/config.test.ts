@@ -1,8 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { environmentTable } from '@qarr/process';
 import { describe, expect, it } from 'vitest';
-import { environmentSchema as apiSchema } from '../config.ts';
-import { environmentSchema, readConfig } from './config.ts';
+import { readConfig } from './config.ts';
 
 describe('the configuration of the batch runner', () => {
   it('has a default for everything', () => {
@@ -25,20 +22,5 @@ describe('the configuration of the batch runner', () => {
     ['QARR_CONFIG', '/does/not/exist.yaml', /^QARR_CONFIG: there is no file/],
   ])('refuses %s=%s in one line that names it', (name, value, message) => {
     expect(() => readConfig({ [name]: value })).toThrow(message);
-  });
-
-  it('is documented, each variable of its own with its default and its limits', () => {
-    const page = readFileSync(
-      new URL('../../../../docs/configuration.md', import.meta.url),
-      'utf8',
-    );
-    const [, section = ''] = page.split(/^## The batch runner.*$/m);
-    const text = section.split(/^## /m, 1)[0] ?? '';
-    const rows = text.split('\n').map((line) => line.replaceAll(/ +/g, ' '));
-    for (const row of environmentTable(environmentSchema)) {
-      const [, name = ''] = /`(\w+)`/.exec(row) ?? [];
-      if (name in apiSchema.shape) expect(text).toContain(`\`${name}\``);
-      else expect(rows).toContain(row.replaceAll(/ +/g, ' '));
-    }
   });
 });
