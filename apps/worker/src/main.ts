@@ -51,6 +51,7 @@ async function start(): Promise<Running> {
 
   const metrics = createWorkerMetrics({
     tier: config.tier.name,
+    host: config.host,
     slots() {
       return {
         running: worker?.running() ?? 0,

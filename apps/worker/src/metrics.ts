@@ -2,6 +2,7 @@
 import { createJobEnds, createProcessRegistry } from '@qarr/process';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
+import { engineName } from '@qarr/router-core';
 import type {
   BreakerName,
   JobChange,
@@ -41,11 +42,14 @@ const UPSTREAM_STATES: readonly UpstreamStatus['state'][] = [
 
 export function createWorkerMetrics({
   tier,
+  host,
   slots,
   upstreams = () => [],
   pingRedis = async () => {},
 }: {
   tier: string;
+  /** Where this worker runs: a loopback address is another engine elsewhere. */
+  host: string;
   /** `batch`: those that batches may have now. */
   slots: () => { running: number; free: number; batch: number };
   upstreams?: () => readonly UpstreamStatus[];
@@ -106,7 +110,8 @@ export function createWorkerMetrics({
     labelNames: ['tier', 'upstream', 'to'] as const,
     registers,
   });
-  registerUpstreamGauges({ tier, registers, upstreams });
+  const nameOf = (url: string) => engineName(url, { host });
+  registerUpstreamGauges({ tier, registers, upstreams, nameOf });
 
   function histogram(name: string, help: string) {
     return new Histogram({
@@ -143,9 +148,17 @@ export function createWorkerMetrics({
       stalled.inc({ tier });
     },
     onBreaker(upstream, to) {
-      transitions.inc({ tier, upstream, to });
+      transitions.inc({ tier, upstream: nameOf(upstream), to });
     },
   };
+}
+
+interface UpstreamGaugeSources {
+  readonly tier: string;
+  readonly registers: Registry[];
+  readonly upstreams: () => readonly UpstreamStatus[];
+  /** What the label says of an engine with this URL. */
+  readonly nameOf: (url: string) => string;
 }
 
 /** Of each engine, as its worker sees it. What an engine does not tell has no series. */
@@ -153,11 +166,8 @@ function registerUpstreamGauges({
   tier,
   registers,
   upstreams,
-}: {
-  tier: string;
-  registers: Registry[];
-  upstreams: () => readonly UpstreamStatus[];
-}): void {
+  nameOf,
+}: UpstreamGaugeSources): void {
   function gauge(name: string, help: string, read: (status: UpstreamStatus) => number | null) {
     return new Gauge({
       name,
@@ -168,7 +178,7 @@ function registerUpstreamGauges({
         this.reset();
         for (const status of upstreams()) {
           const value = read(status);
-          if (value !== null) this.set({ tier, upstream: status.url }, value);
+          if (value !== null) this.set({ tier, upstream: nameOf(status.url) }, value);
         }
       },
     });
@@ -180,18 +190,15 @@ function registerUpstreamGauges({
   gauge('qarr_breaker_state', "The engine's breaker: 0 closed, 1 half-open, 2 open", (status) =>
     status.breaker === undefined ? null : BREAKER_VALUES[status.breaker],
   );
-  createStateGauge({ tier, registers, upstreams });
+  createStateGauge({ tier, registers, upstreams, nameOf });
 }
 
 function createStateGauge({
   tier,
   registers,
   upstreams,
-}: {
-  tier: string;
-  registers: Registry[];
-  upstreams: () => readonly UpstreamStatus[];
-}): Gauge<'tier' | 'upstream' | 'state'> {
+  nameOf,
+}: UpstreamGaugeSources): Gauge<'tier' | 'upstream' | 'state'> {
   return new Gauge({
     name: 'qarr_upstream_state',
     help: '1 for the state in which the engine is',
@@ -200,7 +207,7 @@ function createStateGauge({
     collect() {
       for (const { url, state } of upstreams()) {
         for (const each of UPSTREAM_STATES) {
-          this.set({ tier, upstream: url, state: each }, each === state ? 1 : 0);
+          this.set({ tier, upstream: nameOf(url), state: each }, each === state ? 1 : 0);
         }
       }
     },

@@ -126,6 +126,7 @@ function startAttempt({
   const engine = createFakeEngine();
   const metrics = createWorkerMetrics({
     tier: 'fast',
+    host: 'host',
     slots: () => ({ running: 0, free: 1, batch: 0 }),
   });
   const delivery = processJob(
