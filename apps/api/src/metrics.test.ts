@@ -57,9 +57,11 @@ it('counts what the store has ended by itself, and no other change', async () =>
   for (const to of ['queued', 'rerouted', 'expired', 'deleted'] as const) {
     metrics.changed({ tier: 'fast', class: 'batch', to });
   }
+  metrics.changed({ tier: 'fast', class: 'standard', to: 'deleted', wasOpen: true });
   const page = await metrics.registry.metrics();
   expect(page.match(/^qarr_jobs_total.*/gm)).toEqual([
     'qarr_jobs_total{tier="fast",class="batch",outcome="expired"} 1',
+    'qarr_jobs_total{tier="fast",class="standard",outcome="deleted"} 1',
   ]);
 });
 

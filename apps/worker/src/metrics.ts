@@ -1,15 +1,10 @@
 /** What a worker counts. Names and labels are bounded; times are in seconds. */
 import { createJobEnds, createProcessRegistry } from '@qarr/process';
+import type { CountJobEnd } from '@qarr/process';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { engineName } from '@qarr/router-core';
-import type {
-  BreakerName,
-  JobChange,
-  JobClass,
-  TerminalEvent,
-  UpstreamStatus,
-} from '@qarr/router-core';
+import type { BreakerName, JobClass, TerminalEvent, UpstreamStatus } from '@qarr/router-core';
 import type { Burns, ClaimedJob } from '@qarr/job-store';
 
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -20,7 +15,7 @@ export interface WorkerMetrics {
   firstToken(ms: number): void;
   nextToken(ms: number): void;
   /** The store has changed a job by itself: counted if that is its end. */
-  readonly changed: (change: Pick<JobChange, 'tier' | 'class' | 'to'>) => void;
+  readonly changed: CountJobEnd;
   ended(end: { event: TerminalEvent; class: JobClass }): void;
   /** A job is tried again; `burns` is what the failed attempt has cost it. */
   retried(burns: Burns): void;

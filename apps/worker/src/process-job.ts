@@ -209,7 +209,8 @@ async function carryOut(conclusion: Conclusion, ended: Ended): Promise<Delivery>
 
 /** Not a word more from this attempt: another one has the job. */
 function leave({ named, span, deps }: Ended): Delivery {
-  deps.log.warn(jobFields(named), 'attempt superseded');
+  // Whoever has taken the job from it tells why: mostly it was deleted, or found without a live worker.
+  deps.log.info(jobFields(named), 'attempt superseded');
   noteOutcome(span, 'superseded');
   return { kind: 'done' };
 }

@@ -210,6 +210,8 @@ export type JobSummary = z.infer<typeof jobSummarySchema>;
 export interface JobChange {
   readonly jobId: string;
   readonly to: JobState | 'requeued' | 'rerouted' | 'deleted';
+  /** Of one that is deleted: it had not ended, so that this is its end. */
+  readonly wasOpen?: boolean;
   readonly tier: string;
   readonly class: JobClass;
   /** How many there were. */
