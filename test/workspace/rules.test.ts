@@ -125,7 +125,8 @@ describe('the queries of rules and dashboards', () => {
         const own = documented.get(familyOf(metric, families) ?? '');
         if (own === undefined || ['job', 'instance', 'le'].includes(label)) continue;
         if (!own.includes(label)) wrong.push(`${from}: ${metric} has no ${label}`);
-        const known = label === 'code' ? Object.keys(ERROR_TABLE) : values.get(label);
+        const isCode = ['code', 'cause'].includes(label);
+        const known = isCode ? Object.keys(ERROR_TABLE) : values.get(label);
         const asked = operator.endsWith('~') ? value.split('|') : [value];
         for (const one of asked.filter((its) => !its.startsWith('$'))) {
           if (known?.includes(one) === false) wrong.push(`${from}: ${label} is never ${one}`);

@@ -58,10 +58,18 @@ it('counts what the store has ended by itself, and no other change', async () =>
     metrics.changed({ tier: 'fast', class: 'batch', to });
   }
   metrics.changed({ tier: 'fast', class: 'standard', to: 'deleted', wasOpen: true });
+  for (const cause of ['run_timeout', undefined] as const) {
+    metrics.changed({ tier: 'precise', class: 'batch', to: 'failed', cause });
+  }
   const page = await metrics.registry.metrics();
+  expect(page.match(/^qarr_jobs_failed_total.*/gm)).toEqual([
+    'qarr_jobs_failed_total{tier="precise",cause="run_timeout"} 1',
+    'qarr_jobs_failed_total{tier="precise",cause="unknown"} 1',
+  ]);
   expect(page.match(/^qarr_jobs_total.*/gm)).toEqual([
     'qarr_jobs_total{tier="fast",class="batch",outcome="expired"} 1',
     'qarr_jobs_total{tier="fast",class="standard",outcome="deleted"} 1',
+    'qarr_jobs_total{tier="precise",class="batch",outcome="failed"} 2',
   ]);
 });
 

@@ -130,7 +130,8 @@ export function createWorkerMetrics({
       interToken.observe({ tier }, ms / 1_000);
     },
     ended({ event, class: jobClass }) {
-      countEnd({ tier, class: jobClass, to: event.type });
+      const cause = 'error' in event ? event.error.code : undefined;
+      countEnd({ tier, class: jobClass, to: event.type, cause });
       if (event.usage === null) return;
       tokens.inc({ tier, kind: 'prompt' }, event.usage.prompt_tokens);
       tokens.inc({ tier, kind: 'completion' }, event.usage.completion_tokens);

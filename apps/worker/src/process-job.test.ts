@@ -284,6 +284,9 @@ describe('processing a job', () => {
     const attempt = await startedAttempt({ job: { runLeftMs: 1 } });
     expect(await attempt.delivery).toEqual({ kind: 'done' });
     expect(attempt.log.ending?.event).toMatchObject({ error: { code: 'run_timeout' } });
+    expect(await attempt.metrics.registry.metrics()).toContain(
+      'qarr_jobs_failed_total{tier="fast",cause="run_timeout"} 1',
+    );
   });
 
   it('runs a job that may run longer than timers can wait', async () => {
