@@ -76,6 +76,7 @@ export async function startApi(): Promise<Running> {
   const metrics = createApiMetrics({
     snapshots: () => watch.snapshots(),
     statuses: () => watch.statuses(),
+    ageMs: () => watch.ageMs(),
     memory: () => store.memory(),
     webhookBacklog: () => store.webhookBacklog(),
     backlog: () => store.backlog(),
