@@ -322,7 +322,7 @@ export async function createProducerStore({
     ping: () => answered(pingRedis(redis)),
 
     submit: (job, placement) => replicated(() => submitter.submit(job, placement)),
-    submitAnswered: (job, answer) => replicated(() => submitter.submitAnswered(job, answer)),
+    submitAnswered: (...call) => replicated(() => submitter.submitAnswered(...call)),
     findAnswer: (tier, requestHash) => answered(findAnswer(tier, requestHash)),
     async findByKey(owner, key) {
       const known = replicated(async () => (await submitter.findByKey(owner, key)) ?? UNKNOWN);
