@@ -57,7 +57,7 @@ export interface Placement {
  * A job is there that was not, and will run, whatever becomes of the call that has made it: what
  * follows may fail, or be too late for whoever waits.
  */
-export type OnCreated = (jobId: string) => void;
+type OnCreated = (jobId: string) => void;
 
 export interface QueuePlace {
   /** 1 is next. */
