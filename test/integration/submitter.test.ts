@@ -210,7 +210,14 @@ it('is told of once when it is there, also where no replica confirms it', async 
 
   const store = await stores.producer();
   expect(await store.submit(keyed(), placement)).toMatchObject({ kind: 'attached' });
+  expect(await store.submit(newJob({ id: job.id }), placement)).toMatchObject({ kind: 'attached' });
   expect(made).toEqual([job.id]);
+
+  const answered = newJob();
+  const answer = { result: COMPLETED.result, usage: null };
+  await store.submitAnswered(answered, answer, placement.onCreated);
+  await store.submitAnswered(answered, answer, placement.onCreated);
+  expect(made).toEqual([job.id, answered.id]);
 });
 
 it('makes one job per key, however the connections of those who submit break', async () => {
