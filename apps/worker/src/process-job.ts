@@ -137,8 +137,8 @@ async function runClaimed({
       { signal: stopping.signal, onDelta: answer.add, traceparent: span.traceparent },
     );
     if (outcome.ending.kind === 'failed' && outcome.ending.failure.brokeOff) {
-      const signal = AbortSignal.any([deps.draining, stopping.signal]);
-      await sleep(TOLD_WITHIN_MS, null, { signal }).catch(() => {});
+      const told = AbortSignal.any([deps.draining, stopping.signal]);
+      await sleep(TOLD_WITHIN_MS, null, { signal: told }).catch(() => {});
     }
     const tokensMade = tokensOf({ job, soFar, outcome, attemptLog });
     const conclusion = conclude({
