@@ -42,7 +42,7 @@ const UNCLEAR_MS = 500;
  * An engine and its worker that are told to stop together are not told at the same moment: where the
  * engine breaks off, it is known after so long whether its worker stops as well.
  */
-const TOLD_WITHIN_MS = 500;
+const TOLD_WITHIN_MS = 150;
 /** Timers cannot wait longer, 24 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
