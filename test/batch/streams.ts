@@ -18,6 +18,8 @@ const TOPICS = ['tides', 'bread', 'bridges', 'maps', 'clocks', 'glass', 'rivers'
 
 export interface Streams {
   readonly seen: readonly StreamSeen[];
+  /** Those that are not over and have text. */
+  speaking(): number;
   /** Lets those that are open come to their end. */
   stop(): Promise<void>;
 }
@@ -48,13 +50,14 @@ export function startStreams({
   expect: (prompt: Prompt) => Promise<string | null>;
 }): Streams {
   const seen: StreamSeen[] = [];
+  const open = new Set<StreamSeen>();
   const stopping = new AbortController();
 
   async function loop(own: Random): Promise<void> {
     while (!stopping.signal.aborted) {
       const prompt = { prompt: `Tell me of ${own.pick(TOPICS)}, ${own.int(0, 1e9)}.` };
       const request = { ...prompt, max_tokens: own.int(...tokens) };
-      const stream = await readOne(request, { apis, random: own });
+      const stream = await readOne(request, { apis, random: own, open });
       seen.push({ ...stream, expected: await expect(request) });
       await sleep(own.int(...thinkingMs));
     }
@@ -63,6 +66,7 @@ export function startStreams({
   const loops = Array.from({ length: count }, (_, index) => loop(random.fork(`person-${index}`)));
   return {
     seen,
+    speaking: () => [...open].filter(({ text }) => text !== '').length,
     async stop() {
       stopping.abort();
       await Promise.all(loops);
@@ -72,7 +76,11 @@ export function startStreams({
 
 async function readOne(
   prompt: Prompt,
-  { apis, random }: { apis: readonly { readonly url: string }[]; random: Random },
+  {
+    apis,
+    random,
+    open,
+  }: { apis: readonly { readonly url: string }[]; random: Random; open: Set<StreamSeen> },
 ): Promise<StreamSeen> {
   const fromMs = performance.now();
   const draft: Draft = {
@@ -92,6 +100,7 @@ async function readOne(
   const jobId = await submit(prompt, { pick, givenUp });
   draft.jobId = jobId;
   if (jobId === null) return draft;
+  open.add(draft);
   let last = 0;
   while (!givenUp.aborted && draft.end === 'given up') {
     last = await follow(`${pick()}/v1/jobs/${jobId}/events?after=${last}`, {
@@ -101,6 +110,7 @@ async function readOne(
     });
     if (draft.end === 'given up') await sleep(PAUSE_MS);
   }
+  open.delete(draft);
   draft.toMs = performance.now();
   return draft;
 }

@@ -518,6 +518,8 @@ describe('a disk', () => {
       {
         PATH: process.env['PATH'] ?? '',
         QARR_FILES_DIR: '/mnt/files',
+        // Of this disk, and not of a machine that has other things to do.
+        QARR_REQUEST_TIMEOUT_MS: '30000',
         QARR_FILES_BYTES_MAX: '100000000',
         QARR_UPLOAD_IDLE_MS: '60000',
         QARR_FILES_TOTAL_BYTES_MAX: '100000000',

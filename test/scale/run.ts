@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startStreams } from '../batch/streams.ts';
+import type { Streams } from '../batch/streams.ts';
 import type { StreamSeen } from '../batch/evidence.ts';
 import { createRandom } from '../chaos/random.ts';
 import { ENGINE_SEED } from '../chaos/world/shape.ts';
@@ -84,7 +85,7 @@ export async function runScale(
     });
     const phases: Phase[] = [];
     for (const [index, size] of plan.sizes.entries()) {
-      const phase = await runPhase(world, { plan, size, isMiddle: index === 1 });
+      const phase = await runPhase(world, { plan, size, isMiddle: index === 1, streams });
       const { fromMs, toMs } = phase;
       say(`${size} workers for ${Math.round((toMs - fromMs) / 1_000)} s`);
       phases.push(phase);
@@ -104,10 +105,15 @@ export async function runScale(
 
 async function runPhase(
   world: ScaleWorld,
-  { plan, size, isMiddle }: { plan: ScalePlan; size: number; isMiddle: boolean },
+  {
+    plan,
+    size,
+    isMiddle,
+    streams,
+  }: { plan: ScalePlan; size: number; isMiddle: boolean; streams: Streams },
 ): Promise<Phase> {
   await world.resize(size, plan.ending);
-  const settled = await untilAllSlotsWork(world, plan.slots);
+  const settled = await untilAllSlotsWork(world, { streams, slots: plan.slots });
   const inWork: number[] = [];
   const fromMs = performance.now();
   const { failover } = world.redis;
@@ -122,19 +128,23 @@ async function runPhase(
   if (hasFailover) {
     await watch(fromMs + plan.phaseMs / 2);
     await failover();
-    await untilAllSlotsWork(world, plan.slots);
+    await untilAllSlotsWork(world, { streams, slots: plan.slots });
   }
   await watch(fromMs + plan.phaseMs);
   return { workers: size, fromMs, toMs: performance.now(), settled, inWork, hasFailover };
 }
 
-/** Every pod has as many jobs as it takes. */
-async function untilAllSlotsWork({ pods }: ScaleWorld, slots: number): Promise<number[]> {
+/** Every pod has as many jobs as it takes, and as many people are reading: who ends now leaves text behind. */
+async function untilAllSlotsWork(
+  { pods }: ScaleWorld,
+  { streams, slots }: { streams: Streams; slots: number },
+): Promise<number[]> {
   return waitUntil(
     `all slots of ${pods.length} workers have a job`,
     async () => {
       const perPod = await Promise.all(pods.map((pod) => pod.running()));
-      return perPod.every((count) => count >= slots) ? perPod : null;
+      const isSpoken = streams.speaking() >= pods.length * slots;
+      return isSpoken && perPod.every((count) => count >= slots) ? perPod : null;
     },
     { timeoutMs: SETTLED_MS, everyMs: LOOK_EVERY_MS },
   );
