@@ -106,6 +106,8 @@ describe('one attempt', () => {
     log.append({ text: 'Hel' });
     log.append({ text: 'lo', reasoning: 'hm' });
     expect(await log.finish(COMPLETED)).toBe('ok');
+    // As where its answer was lost.
+    expect(await log.finish(COMPLETED)).toBe('ok');
 
     expect(await store.get(job.id)).toMatchObject({
       state: 'completed',

@@ -1,6 +1,6 @@
 /** The whole system on a Redis Cluster of three masters: its processes as they are, over HTTP. */
 import { randomUUID } from 'node:crypto';
-import { createProducerStore } from '@qarr/job-store';
+import { createProducerStore, createWorkerStore } from '@qarr/job-store';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { connectWorker, disconnect, whenReady } from '../../packages/job-store/src/connections.ts';
 import { inTurn, pipelineOf } from '../../packages/job-store/src/redis-client.ts';
@@ -202,8 +202,11 @@ it('carries a stream over a slot that moves, and a master that is killed', async
   await waitUntil('the log grows there', async () => (await to.redis.xlen(name)) !== before);
   await to.kill();
   expect((await call('GET', `/v1/jobs/${jobId}`)).status).toBe(503);
+  // The masters that are left answer.
+  expect(await call('GET', '/readyz')).toMatchObject({ status: 503, body: { redis: false } });
   await to.start();
   await expectWhole(jobId, await reading);
+  await waitUntil('Redis is up', async () => (await call('GET', '/readyz')).body.redis);
 });
 
 it('listens at another master when the one where it listens dies, and says so', async () => {
@@ -270,7 +273,15 @@ it('says at start which master is not as it must be, and which slots nobody has'
     onError: () => {},
   });
   onTestFinished(() => store.stop());
+  const worker = await createWorkerStore({
+    redisUrl: cluster.url,
+    tier: 'fast',
+    onCancel: () => {},
+    onError: () => {},
+  });
+  onTestFinished(() => worker.stop());
   expect(await store.check()).toEqual({ fatal: [], volatile: [] });
+  await Promise.all([store.ping(), worker.ping()]);
 
   const [first, second] = cluster.masters;
   await first?.redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
@@ -287,6 +298,9 @@ it('says at start which master is not as it must be, and which slots nobody has'
   expect((await store.check()).fatal).toEqual([
     expect.stringMatching(/^the Redis cluster has no master for \d+ of its 16384 slots/),
   ]);
+  // It answers a ping, and nothing else.
+  await expect(store.ping()).rejects.toMatchObject({ code: 'queue_unavailable' });
+  await expect(worker.ping()).rejects.toThrow('2 of 3 masters of the Redis cluster serve');
   await first?.redis.cluster('ADDSLOTS', 1);
   await waitUntil('the slot is back', async () => (await store.check()).fatal.length === 0);
 });

@@ -198,6 +198,28 @@ it('writes no record after the time in which its client has been answered', asyn
   expect(await jobIds(stores)).toEqual([]);
 });
 
+it('is told of once when it is there, also where no replica confirms it', async () => {
+  const stores = createStores();
+  const made: string[] = [];
+  const placement = { ...ANYWHERE, onCreated: (jobId: string) => void made.push(jobId) };
+  // Nobody replicates this Redis.
+  const strict = await stores.producer({ replicasMin: 1 });
+  const job = keyed();
+  await expect(strict.submit(job, placement)).rejects.toMatchObject({ code: 'not_replicated' });
+  expect(made).toEqual([job.id]);
+
+  const store = await stores.producer();
+  expect(await store.submit(keyed(), placement)).toMatchObject({ kind: 'attached' });
+  expect(await store.submit(newJob({ id: job.id }), placement)).toMatchObject({ kind: 'attached' });
+  expect(made).toEqual([job.id]);
+
+  const answered = newJob();
+  const answer = { result: COMPLETED.result, usage: null };
+  await store.submitAnswered(answered, answer, placement.onCreated);
+  await store.submitAnswered(answered, answer, placement.onCreated);
+  expect(made).toEqual([job.id, answered.id]);
+});
+
 it('makes one job per key, however the connections of those who submit break', async () => {
   const redisUrl = new URL(inject('redisUrl'));
   const stores = createStores();

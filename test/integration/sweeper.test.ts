@@ -13,15 +13,13 @@ import { waitUntil } from '../harness/wait-until.ts';
 
 /** Longer than a worker is waited for. */
 const LONG_AGO_MS = 60_000;
+const MADE = { usage: null, timings: { queue_wait_ms: 1, ttft_ms: 1, run_ms: 1 } };
 const COMPLETED = {
-  event: {
-    type: 'completed',
-    finish_reason: 'stop',
-    usage: null,
-    timings: { queue_wait_ms: 1, ttft_ms: 1, run_ms: 1 },
-  },
+  event: { type: 'completed', finish_reason: 'stop', ...MADE },
   result: { text: '', finish_reason: 'stop' },
 } as const;
+const OUT_OF_TIME = { event: { type: 'failed', error: jobError('run_timeout'), ...MADE } } as const;
+const CANCELLED = { event: { type: 'cancelled', ran: true, tokens: 3, ...MADE } } as const;
 
 describe('the sweep gives to its queue', () => {
   it('a job that never reached it, and once', async () => {
@@ -107,6 +105,8 @@ describe('the sweep ends', () => {
     await store.sweep();
     expect((await store.get(job.id))?.error).toEqual(jobError('run_timeout'));
     expect(await zombie.finish(COMPLETED)).toBe('superseded');
+    // In the same way, but it was not this worker who has ended it.
+    expect(await zombie.finish(OUT_OF_TIME)).toBe('superseded');
     await expectLegalEnd({ stores, job, store });
   });
 
@@ -128,6 +128,7 @@ describe('the sweep ends', () => {
     expect((await store.get(job.id))?.state).toBe('cancelled');
     zombie.append({ text: 'ghost' });
     expect(await zombie.finish(COMPLETED)).toBe('superseded');
+    expect(await zombie.finish(CANCELLED)).toBe('superseded');
     expect(await store.cancel(job.id)).toBe('cancelled');
     const events = await expectLegalEnd({ stores, job, store });
     expect(JSON.stringify(events)).not.toContain('ghost');

@@ -48,28 +48,32 @@ async function place(
 ): Promise<{ placed: Placed; tried: (Placement['limits'] & { tier: string; from?: string })[] }> {
   const tried: (Placement['limits'] & { tier: string; from?: string })[] = [];
   let statuses = known;
-  const placed = await placeJob({ tier: 'fast', class: 'interactive' } as NewJob, asked, {
-    store: {
-      async submit(job, { limits, placeAt }) {
-        const from = job.rerouted?.from;
-        tried.push({ tier: job.tier, ...limits, ...(from === undefined ? {} : { from }) });
-        const answer = answers.length > 1 ? answers.shift() : answers[0];
-        if (typeof answer === 'object') return { kind: 'full', why: answer.why, ...answer.found };
-        return { kind: 'created', jobId: 'job_1', place: placeAt(tooMuch) };
+  const placed = await placeJob(
+    { tier: 'fast', class: 'interactive' } as NewJob,
+    { asked, onMade() {} },
+    {
+      store: {
+        async submit(job, { limits, placeAt }) {
+          const from = job.rerouted?.from;
+          tried.push({ tier: job.tier, ...limits, ...(from === undefined ? {} : { from }) });
+          const answer = answers.length > 1 ? answers.shift() : answers[0];
+          if (typeof answer === 'object') return { kind: 'full', why: answer.why, ...answer.found };
+          return { kind: 'created', jobId: 'job_1', place: placeAt(tooMuch) };
+        },
       },
-    },
-    watch: {
-      statuses: () => statuses,
-      snapshots: () => statuses.map(tierSnapshot),
-      learn: () => {},
-      async freshen() {
-        if (newer === null) return false;
-        statuses = newer;
-        return true;
+      watch: {
+        statuses: () => statuses,
+        snapshots: () => statuses.map(tierSnapshot),
+        learn: () => {},
+        async freshen() {
+          if (newer === null) return false;
+          statuses = newer;
+          return true;
+        },
       },
+      config: { admission: { depthMax: 100, waitShareMax: 0.8, fallbackShareMax: 0.2 } },
     },
-    config: { admission: { depthMax: 100, waitShareMax: 0.8, fallbackShareMax: 0.2 } },
-  });
+  );
   return { placed, tried };
 }
 

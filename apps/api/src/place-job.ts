@@ -42,10 +42,17 @@ export type Placed =
     }
   | Refusal;
 
+/** A job is there, whatever becomes of the call that has made it. */
+export interface Made {
+  readonly jobId: string;
+  readonly tier: string;
+  readonly rerouted: Rerouted | null;
+}
+
 /** @param asked made of the same job by `admissionRequest` */
 export async function placeJob(
   job: NewJob,
-  asked: AdmissionRequest,
+  { asked, onMade }: { asked: AdmissionRequest; onMade: (made: Made) => void },
   { store, watch, config: { admission: options } }: PlaceDeps,
 ): Promise<Placed> {
   /** By tier: what this job has found there. */
@@ -70,6 +77,7 @@ export async function placeJob(
           watch.learn(tier, at.load);
           return placeFound(named(tier, known()), { class: job.class, found: at });
         },
+        onCreated: (jobId) => onMade({ jobId, tier, rerouted }),
       },
     );
     if (submission.kind !== 'full') return { kind: 'submitted', submission, tier, rerouted };

@@ -1,4 +1,4 @@
-import { NO_TRACING, createLogger } from '@qarr/process';
+import { NO_TRACING } from '@qarr/process';
 import { NO_LOAD, QarrError, parseTraceparent, tierSnapshot } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
@@ -16,8 +16,11 @@ const PLACE = { position: 1, estimatedWaitMs: null };
 async function submit(
   options: Partial<JobOptions>,
   store: Pick<SubmitDeps['store'], 'submit'>,
-): Promise<{ owed: string[]; failure: unknown }> {
+): Promise<{ owed: string[]; failure: unknown; told: string[] }> {
   const owed: string[] = [];
+  /** What the log says, the metrics count and the span names. */
+  const told: string[] = [];
+  const metrics = createApiMetrics({ snapshots: () => [], webhookBacklog: async () => 0 });
   const result = submitJob(
     {
       tier: 'fast',
@@ -54,10 +57,21 @@ async function submit(
         learn: () => {},
         freshen: async () => false,
       },
-      tracing: NO_TRACING,
-      log: createLogger({ name: 'test', level: 'silent' }),
+      tracing: {
+        span(name, spanOptions) {
+          const span = NO_TRACING.span(name, spanOptions);
+          span.set = (attributes) =>
+            void told.push(`${name} of ${String(attributes['qarr.job.id'])}`);
+          return span;
+        },
+      },
+      log: {
+        info: (fields: object, message?: string) =>
+          void told.push(`${message} ${(fields as { job_id?: string }).job_id}`),
+        warn: () => {},
+      },
       cancels: { owe: async (id) => void owed.push(id) },
-      metrics: createApiMetrics({ snapshots: () => [], webhookBacklog: async () => 0 }),
+      metrics: { ...metrics, routed: ({ tier }) => void told.push(`routed to ${tier}`) },
       config: {
         queueTimeoutMs: { interactive: 1, standard: 1, batch: 1 },
         runTimeoutMs: 1,
@@ -70,7 +84,7 @@ async function submit(
     () => null,
     (error: unknown) => error,
   );
-  return { owed, failure };
+  return { owed, failure, told };
 }
 
 describe('a job', () => {
@@ -126,9 +140,27 @@ describe('a submission that the store does not answer', () => {
     expect(owed).toHaveLength('isBound' in options ? 1 : 0);
   });
 
+  it('is told of like any other where it has made a job all the same', async () => {
+    const { failure, told } = await submit(
+      {},
+      {
+        async submit(_job, { onCreated }) {
+          onCreated?.('job_1');
+          throw new QarrError('not_replicated');
+        },
+      },
+    );
+    expect(failure).toMatchObject({ code: 'not_replicated' });
+    expect(told).toEqual(['enqueue of job_1', 'routed to fast', 'job queued job_1']);
+  });
+
   it('leaves other errors as they are, and owes nothing for them', async () => {
     const error = new QarrError('invalid_request');
     const refusing = { submit: () => Promise.reject(error) };
-    expect(await submit({ isBound: true }, refusing)).toEqual({ failure: error, owed: [] });
+    expect(await submit({ isBound: true }, refusing)).toEqual({
+      failure: error,
+      owed: [],
+      told: [],
+    });
   });
 });

@@ -8,7 +8,7 @@ import type {
   TokenBudget,
 } from '@qarr/job-store';
 import { inSpan, logJobChange } from '@qarr/process';
-import type { Logger, Tracing } from '@qarr/process';
+import type { Logger, Span, Tracing } from '@qarr/process';
 import { QarrError, isCacheable, lowered } from '@qarr/router-core';
 import type {
   EngineRequest,
@@ -30,7 +30,7 @@ import { traceFallback } from './fallback-span.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { OwedCancels } from './owed-cancels.ts';
 import { admissionRequest, placeJob } from './place-job.ts';
-import type { PlaceDeps, Placed } from './place-job.ts';
+import type { Made, PlaceDeps, Placed } from './place-job.ts';
 import { errorType } from './request-span.ts';
 import { routeTraced } from './route-request.ts';
 import type { RouteDeps, RoutedBody, RoutedRequest } from './route-request.ts';
@@ -131,7 +131,7 @@ export async function submitJob(
   const span = deps.tracing.span('enqueue', { kind: 'producer', parent: options.traceparent });
   return inSpan(span, errorType, async () => {
     const { traceparent } = span;
-    const accepted = await submit(route, { ...options, traceparent }, deps);
+    const accepted = await submit(route, { ...options, traceparent }, { ...deps, span });
     span.set(jobAttributes(accepted));
     return accepted;
   });
@@ -144,7 +144,7 @@ export function jobAttributes(job: { id: string; class: JobClass; tier: string }
 async function submit(
   route: RoutedRequest,
   options: JobOptions,
-  deps: SubmitDeps,
+  deps: SubmitDeps & { readonly span: Span },
 ): Promise<AcceptedJob> {
   const job = newJob(route, options, deps.config);
   const placed = await place(job, { route, options }, deps);
@@ -152,17 +152,8 @@ async function submit(
   const { submission, tier, rerouted, isCached } = placed;
   if (submission.kind === 'over_quota') throw overQuota(submission, job);
   if (submission.kind !== 'created') return attachedTo(submission);
-  deps.metrics.routed(route);
-  if (isCached) deps.metrics.cached(tier);
-  if (rerouted !== null) {
-    deps.metrics.rerouted({ ...rerouted, to: tier });
-    traceFallback(deps.tracing, { ...rerouted, to: tier, parent: options.traceparent });
-  }
-  // Another request with its key may have chosen another one.
-  const id = submission.jobId;
-  logNew({ ...job, id, tier }, { rerouted, isCached }, deps);
   return {
-    id,
+    id: submission.jobId,
     tier,
     class: job.class,
     rerouted,
@@ -174,6 +165,30 @@ async function submit(
     place: submission.place,
     createdAt: Date.now(),
   };
+}
+
+/** Its client may yet be told that nobody knows whether it is there. */
+function noteMade(
+  job: NewJob,
+  {
+    jobId: id,
+    tier,
+    rerouted,
+    isCached,
+    route,
+  }: Made & { isCached: boolean; route: RoutedRequest },
+  deps: SubmitDeps & { readonly span: Span },
+): void {
+  // Another request with its key may have chosen another id.
+  const made = { ...job, id, tier };
+  deps.span.set(jobAttributes(made));
+  deps.metrics.routed(route);
+  if (isCached) deps.metrics.cached(tier);
+  if (rerouted !== null) {
+    deps.metrics.rerouted({ ...rerouted, to: tier });
+    traceFallback(deps.tracing, { ...rerouted, to: tier, parent: job.traceparent ?? null });
+  }
+  logNew(made, { rerouted, isCached }, deps);
 }
 
 /** It is there: from now on whoever changes it says so. */
@@ -197,15 +212,18 @@ export function logNew(
 async function place(
   job: NewJob,
   { route, options }: { route: RoutedRequest; options: JobOptions },
-  deps: SubmitDeps,
+  deps: SubmitDeps & { readonly span: Span },
 ): Promise<Refusal | (Exclude<Placed, Refusal> & { isCached: boolean })> {
+  const noteAs = (isCached: boolean) => (made: Made) =>
+    noteMade(job, { ...made, isCached, route }, deps);
   try {
-    const answered = await answerFromCache(job, deps);
+    const answered = await answerFromCache(job, { onMade: noteAs(true) }, deps);
     if (answered !== null) {
       const { tier } = job;
       return { kind: 'submitted', submission: answered, tier, rerouted: null, isCached: true };
     }
-    const placed = await placeJob(job, admissionRequest(route, job, deps), deps);
+    const asked = admissionRequest(route, job, deps);
+    const placed = await placeJob(job, { asked, onMade: noteAs(false) }, deps);
     return placed.kind === 'refuse' ? placed : { ...placed, isCached: false };
   } catch (error) {
     if (!isUnknownOutcome(error)) throw error;
@@ -216,10 +234,16 @@ async function place(
 }
 
 /** Before anything is asked of its tier: an answer that is there needs no engine. */
-async function answerFromCache({ cache, ...job }: NewJob, { store }: SubmitDeps) {
+async function answerFromCache(
+  { cache, ...job }: NewJob,
+  { onMade }: { onMade: (made: Made) => void },
+  { store }: SubmitDeps,
+) {
   if (cache === undefined) return null;
-  const answer = await store.findAnswer(job.tier, cache.requestHash);
-  return answer === null ? null : store.submitAnswered(job, answer);
+  const { tier } = job;
+  const answer = await store.findAnswer(tier, cache.requestHash);
+  if (answer === null) return null;
+  return store.submitAnswered(job, answer, (jobId) => onMade({ jobId, tier, rerouted: null }));
 }
 
 export function newJob(

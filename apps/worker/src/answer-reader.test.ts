@@ -215,7 +215,7 @@ describe('a whole answer', () => {
 describe('an answer is never whole', () => {
   const broken = { code: 'upstream_error', retryable: true, burns: 'try', engine: 'suspect' };
   /** Before its first text, a lost connection is nothing that the job did. */
-  const lost = { ...broken, burns: 'spare' };
+  const lost = { ...broken, burns: 'spare', brokeOff: true };
   const text = delta({ content: 'some' });
 
   it.each([
@@ -263,6 +263,16 @@ describe('an answer is never whole', () => {
     const { ending } = await answered(...pieces);
     expect(ending).toEqual(failedWith(broken));
     expect(JSON.stringify(ending)).not.toContain(SECRET);
+  });
+
+  it.each([
+    ['abort', [text, delta({}, 'abort'), DONE], true],
+    ['nothing', [text], true],
+    ['error', [text, delta({}, 'error'), DONE], false],
+    ['an error object', [text, event({ error: 'broken' })], false],
+  ])('and broke off, or not, when it ends with %s', async (_name, pieces, brokeOff) => {
+    const { ending } = await answered(...pieces);
+    expect(ending).toEqual(failedWith({ ...broken, brokeOff }));
   });
 
   it('when everything that follows an error shares its packet', async () => {

@@ -257,6 +257,7 @@ describe('whatever happened', () => {
     fc.record({
       code: fc.constantFrom(...codes),
       message: fc.string(),
+      brokeOff: fc.boolean(),
       retryable: fc.boolean(),
       burns: fc.constantFrom('try', 'spare', 'nothing'),
       retryAfterMs: fc.option(fc.integer({ min: 0, max: 30_000 })),

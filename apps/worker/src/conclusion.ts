@@ -40,7 +40,7 @@ export function conclude({
   tokensMade: number | null;
   answer: Answer;
   stop: Stop | null;
-  /** The worker is stopping. */
+  /** The worker is stopping, also where it was told so right after its engine had broken off. */
   isDraining: boolean;
   random: () => number;
 }): Conclusion {
@@ -75,7 +75,7 @@ export function conclude({
   }
 
   const { failure } = ending;
-  // An engine that is stopped with its worker, or before it: what it broke off is no failed try.
+  // What its engine breaks off while the worker stops is no failed try: mostly it is stopped, too.
   if (isDraining && failure.retryable && mayGoOn) {
     return { kind: 'again', burns: 'nothing', delayMs: 1, failure };
   }

@@ -7,6 +7,8 @@ export interface EngineFailure {
   readonly code: ErrorCode;
   /** Never an engine's own words: they may quote the prompt. */
   readonly message: string;
+  /** It ended in the middle, as it does when it is told to stop. */
+  readonly brokeOff: boolean;
   /** Another attempt may succeed. */
   readonly retryable: boolean;
   /** What another attempt costs the job. */
@@ -92,7 +94,8 @@ export function failureOfConnection(
     const message = `The engine cannot be reached (${code}).`;
     return { ...failed('upstream_error', message), burns: 'spare', engine: 'gone' };
   }
-  const failure = failed('upstream_error', `The engine broke off (${code}).`);
+  const message = `The engine broke off (${code}).`;
+  const failure = { ...failed('upstream_error', message), brokeOff: true };
   const isReset = reached === 'no answer' && RESETS.has(code);
   return isReset ? { ...failure, burns: 'spare' } : failure;
 }
@@ -106,10 +109,9 @@ export function failureOfTimeout(phase: Phase, ms: number): EngineFailure {
 
 /** The stream ended, and not with a reason that means a whole answer. */
 export function failureOfEnding(finishReason: string | null): EngineFailure {
-  return failed(
-    'upstream_error',
-    `The engine ended its answer with ${nameOfEnding(finishReason)}.`,
-  );
+  const message = `The engine ended its answer with ${nameOfEnding(finishReason)}.`;
+  const brokeOff = finishReason === null || finishReason === 'abort';
+  return { ...failed('upstream_error', message), brokeOff };
 }
 
 function nameOfEnding(finishReason: string | null): string {
@@ -140,6 +142,7 @@ function refused(code: ErrorCode, { message }: { message: string }): EngineFailu
   return {
     code,
     message,
+    brokeOff: false,
     retryable: false,
     burns: 'try',
     retryAfterMs: null,
@@ -151,6 +154,7 @@ function failed(code: ErrorCode, message: string): EngineFailure {
   return {
     code,
     message,
+    brokeOff: false,
     retryable: true,
     burns: 'try',
     retryAfterMs: null,

@@ -211,7 +211,13 @@ describe('an engine that drips', () => {
 });
 
 describe('an engine that is gone', () => {
-  const gone = { code: 'upstream_error', retryable: true, burns: 'spare', engine: 'gone' };
+  const gone = {
+    code: 'upstream_error',
+    retryable: true,
+    burns: 'spare',
+    brokeOff: false,
+    engine: 'gone',
+  };
 
   it('refuses connections', async () => {
     const server = await startHostileEngine(() => {});

@@ -7,6 +7,7 @@ import type {
   StopReason,
   WriteOutcome,
 } from '@qarr/job-store';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { NO_TRACING, createLogger } from '@qarr/process';
 import { jobEventSchema } from '@qarr/router-core';
 import type { Usage } from '@qarr/router-core';
@@ -42,6 +43,7 @@ const USAGE: Usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 }
 const whole: EngineOutcome = { usage: USAGE, ending: { kind: 'whole', finishReasons: ['stop'] } };
 const aborted: EngineOutcome = { usage: null, ending: { kind: 'aborted' } };
 const brokenOff = failureOfProtocol('The engine broke off.');
+const cutOff = failureOfConnection('ECONNRESET', { reached: 'text' });
 const gone = failureOfConnection('ECONNREFUSED', { reached: 'nobody' });
 
 function failedBy(failure: EngineFailure): EngineOutcome {
@@ -112,6 +114,7 @@ function startAttempt({
   running = new Map<string, RunningAttempt>(),
   lockLost = new AbortController(),
   retries = createRetries(1),
+  draining = new AbortController(),
 }: {
   job?: Partial<ClaimedJob>;
   /** What the store answers to finish and requeue, in order; 'ok' when there is no more. */
@@ -121,6 +124,7 @@ function startAttempt({
   running?: Map<string, RunningAttempt>;
   lockLost?: AbortController;
   retries?: Retries;
+  draining?: AbortController;
 } = {}) {
   const log = createFakeLog(answers);
   const engine = createFakeEngine();
@@ -147,7 +151,7 @@ function startAttempt({
         },
       run: engine.run,
       running,
-      isDraining: () => false,
+      draining: draining.signal,
       random: () => 0.5,
       retries,
       upstream: 'http://engine',
@@ -163,6 +167,7 @@ function startAttempt({
     engine,
     running,
     lockLost,
+    draining,
     delivery,
     metrics,
     tell: (stop: Stop) => running.get('job_1')?.stop(stop),
@@ -339,6 +344,34 @@ describe('processing a job', () => {
     attempt.engine.end(failedBy(brokenOff));
     expect(await attempt.delivery).toEqual({ kind: 'again', delayMs: 500 });
     expect(attempt.log.writes).toEqual(['requeue try']);
+  });
+
+  it('hands back what an engine broke off that was told to stop right before its worker', async () => {
+    const attempt = await startedAttempt();
+    attempt.engine.send('Hel');
+    attempt.engine.end(failedBy(cutOff));
+    await nextTurn();
+    attempt.draining.abort();
+    expect(await attempt.delivery).toEqual({ kind: 'again', delayMs: 1 });
+    expect(attempt.log.writes).toEqual(['append Hel', 'requeue nothing']);
+  });
+
+  it('takes a try for what an engine broke off whose worker goes on', async () => {
+    const attempt = await startedAttempt();
+    attempt.engine.send('Hel');
+    attempt.engine.end(failedBy(cutOff));
+    expect(await attempt.delivery).toEqual({ kind: 'again', delayMs: 500 });
+    expect(attempt.log.writes).toEqual(['append Hel', 'requeue try']);
+  });
+
+  it('heeds a cancel while it waits to see whether its worker is to stop', async () => {
+    const attempt = await startedAttempt();
+    attempt.engine.send('Hel');
+    attempt.engine.end(failedBy(cutOff));
+    await nextTurn();
+    attempt.tell('cancel');
+    expect(await attempt.delivery).toEqual({ kind: 'done' });
+    expect(attempt.log.writes).toEqual(['append Hel', 'finish cancelled']);
   });
 
   it('tries again not before the budget for retries lets it', async () => {

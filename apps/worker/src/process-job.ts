@@ -13,6 +13,7 @@
  * The attempt may be told to stop at any time: its job is cancelled, another attempt has taken
  * over, its time is up, or this worker is stopping.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type {
   AnswerDelta,
   AttemptLog,
@@ -37,6 +38,11 @@ import type { Retries } from './retries.ts';
 
 /** For an entry whose job may still have a worker: half a heartbeat's patience. */
 const UNCLEAR_MS = 500;
+/**
+ * An engine and its worker that are told to stop together are not told at the same moment: where the
+ * engine breaks off, it is known after so long whether its worker stops as well.
+ */
+const TOLD_WITHIN_MS = 150;
 /** Timers cannot wait longer, 24 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -63,8 +69,8 @@ export interface ProcessJobDeps {
   ) => Promise<EngineOutcome>;
   /** By the ids of their jobs. */
   readonly running: Map<string, RunningAttempt>;
-  /** Whether this worker is stopping. */
-  readonly isDraining: () => boolean;
+  /** Aborted when this worker stops. */
+  readonly draining: AbortSignal;
   readonly random: () => number;
   readonly retries: Retries;
   readonly tracing: Pick<Tracing, 'span'>;
@@ -144,6 +150,10 @@ async function runClaimed({
       { ...job, soFar },
       { signal: stopping.signal, onDelta: answer.add, traceparent: span.traceparent },
     );
+    if (outcome.ending.kind === 'failed' && outcome.ending.failure.brokeOff) {
+      const told = AbortSignal.any([deps.draining, stopping.signal]);
+      await sleep(TOLD_WITHIN_MS, null, { signal: told }).catch(() => {});
+    }
     const tokensMade = tokensOf({ job, soFar, outcome, attemptLog });
     const conclusion = conclude({
       job,
@@ -151,7 +161,7 @@ async function runClaimed({
       tokensMade,
       answer,
       stop: stopping.reason,
-      isDraining: deps.isDraining(),
+      isDraining: deps.draining.aborted,
       random: deps.random,
     });
     return await carryOut(conclusion, {

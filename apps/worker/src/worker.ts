@@ -147,7 +147,7 @@ export function startWorker({
         claim: store.claim,
         run: runOn(slot, takenMs),
         running,
-        isDraining: () => stopping.signal.aborted,
+        draining: stopping.signal,
         random: Math.random,
         retries,
         tracing,

@@ -41,7 +41,7 @@ import { createQueues } from './queues.ts';
 import { createQuotas } from './quota.ts';
 import type { Quotas } from './quota.ts';
 import { parseRecord } from './record.ts';
-import { checkRedis } from './redis-check.ts';
+import { checkRedis, pingRedis } from './redis-check.ts';
 import type { RedisProblems } from './redis-check.ts';
 import { pipelineOf } from './redis-client.ts';
 import { createReplication } from './replication.ts';
@@ -78,6 +78,7 @@ const UNKNOWN = { kind: 'unknown' } as const;
 export interface ProducerStore {
   /** What is wrong with Redis's settings. */
   check(): Promise<RedisProblems>;
+  /** Rejects where Redis does not serve: of a cluster, each of its masters. */
   ping(): Promise<void>;
   /**
    * Writes the job, then its queue entry. Calling it again with the same id, or with another one and
@@ -318,12 +319,10 @@ export async function createProducerStore({
   return {
     check: () => answered(checkRedis(redis)),
 
-    async ping() {
-      await answered(redis.ping());
-    },
+    ping: () => answered(pingRedis(redis)),
 
     submit: (job, placement) => replicated(() => submitter.submit(job, placement)),
-    submitAnswered: (job, answer) => replicated(() => submitter.submitAnswered(job, answer)),
+    submitAnswered: (...call) => replicated(() => submitter.submitAnswered(...call)),
     findAnswer: (tier, requestHash) => answered(findAnswer(tier, requestHash)),
     async findByKey(owner, key) {
       const known = replicated(async () => (await submitter.findByKey(owner, key)) ?? UNKNOWN);

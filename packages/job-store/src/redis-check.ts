@@ -1,4 +1,7 @@
-/** What Redis must be like for the promise to hold: looked at once, when a process starts. */
+/**
+ * What Redis must be like for the promise to hold, which is looked at once, when a process starts; and
+ * whether it serves.
+ */
 import type { Cluster, Redis } from 'ioredis';
 import { isCluster, primariesOf } from './redis-client.ts';
 import type { RedisClient } from './redis-client.ts';
@@ -35,12 +38,33 @@ export async function checkRedis(redis: RedisClient): Promise<RedisProblems> {
   };
 }
 
+/** Rejects where Redis does not serve; may never settle where it does not answer. */
+export async function pingRedis(redis: RedisClient): Promise<void> {
+  if (!isCluster(redis)) {
+    await redis.ping();
+    return;
+  }
+  const views = await viewsOf(redis);
+  // One that does not serve answers a ping all the same; one that is not connected is not asked.
+  const serving = views.filter((view) => view.get('cluster_state') === 'ok').length;
+  const masters = Math.max(1, ...views.map((view) => Number(view.get('cluster_size') ?? 0)));
+  if (serving < masters) {
+    throw new Error(`${serving} of ${masters} masters of the Redis cluster serve`);
+  }
+}
+
 async function uncoveredSlots(cluster: Cluster): Promise<number> {
-  // As each of them sees it: one that sees a gap serves nothing.
-  const views = await Promise.all(primariesOf(cluster).map((node) => node.cluster('INFO')));
+  const views = await viewsOf(cluster);
   // Those of a master that the others do not reach count as assigned, but not as served.
-  const covered = views.map((view) => Number(parseInfo(view).get('cluster_slots_ok') ?? 0));
+  const covered = views.map((view) => Number(view.get('cluster_slots_ok') ?? 0));
   return SLOTS - Math.min(SLOTS, ...covered);
+}
+
+/** The cluster as each of its masters sees it: one that sees a gap serves nothing. */
+async function viewsOf(cluster: Cluster): Promise<Map<string, string>[]> {
+  return Promise.all(
+    primariesOf(cluster).map(async (node) => parseInfo(await node.cluster('INFO'))),
+  );
 }
 
 /** `where` begins each line. */

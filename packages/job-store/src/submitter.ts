@@ -50,7 +50,14 @@ export interface Placement {
   readonly limits: EntryLimits;
   /** What its client is told, by what it found. */
   placeAt(found: Found): QueuePlace;
+  readonly onCreated?: OnCreated | undefined;
 }
+
+/**
+ * A job is there that was not, and will run, whatever becomes of the call that has made it: what
+ * follows may fail, or be too late for whoever waits.
+ */
+type OnCreated = (jobId: string) => void;
 
 export interface QueuePlace {
   /** 1 is next. */
@@ -91,7 +98,7 @@ const REUSED = { kind: 'refused', code: 'idempotency_key_reused' } as const;
 export interface Submitter {
   submit(job: NewJob, placement: Placement): Promise<Submission>;
   /** Writes a job that has its answer already: it waits for nothing, and no engine runs it. */
-  submitAnswered(job: NewJob, answer: CachedAnswer): Promise<Written>;
+  submitAnswered(job: NewJob, answer: CachedAnswer, onCreated?: OnCreated): Promise<Written>;
   /** What a key stands for; null where the job is still to be written. */
   findByKey(owner: string, key: IdempotencyKey): Promise<KnownSubmission | null>;
 }
@@ -185,10 +192,11 @@ export function createSubmitter({
     const { now, priority, found } = entered;
     const place = placement.placeAt(found);
     const created = await create(job, { now, place, fields });
+    if (created.reply[0] === 'created') placement.onCreated?.(jobId);
     return await finishWriting(job, { created, priority, place, now });
   }
 
-  async function writeAnswered(job: NewJob, answer: CachedAnswer) {
+  async function writeAnswered(job: NewJob, answer: CachedAnswer, onCreated?: OnCreated) {
     const result = JSON.stringify({ ...answer.result, cached: true } satisfies JobResult);
     const fields = [
       ...newJobFields(job, { tokens: 0, retention: retentionOf(job) }),
@@ -205,6 +213,7 @@ export function createSubmitter({
         fields,
         events: answeredEvents(job, answer),
       });
+      if (created.reply[0] === 'created') onCreated?.(job.id);
       return await finishWriting(job, { created, priority: 0, place, now });
     } finally {
       written();
@@ -339,7 +348,8 @@ export function createSubmitter({
 
   return {
     submit: (job, placement) => once(job, (named) => write(named, placement)),
-    submitAnswered: (job, answer) => once(job, (named) => writeAnswered(named, answer)),
+    submitAnswered: (job, answer, onCreated) =>
+      once(job, (named) => writeAnswered(named, answer, onCreated)),
 
     async findByKey(owner, key) {
       const standing = await idempotency.find(owner, key);

@@ -22,7 +22,7 @@ import { createLedger } from './ledger.ts';
 import { createOwnerIndex } from './owner-index.ts';
 import { createQueues } from './queues.ts';
 import { createQuotas } from './quota.ts';
-import { checkRedis } from './redis-check.ts';
+import { checkRedis, pingRedis } from './redis-check.ts';
 import type { RedisProblems } from './redis-check.ts';
 import { look } from './standing.ts';
 import type { JobStanding } from './standing.ts';
@@ -36,7 +36,7 @@ const STOP_MS = 3_000;
 export interface WorkerStore {
   /** What is wrong with Redis's settings. */
   check(): Promise<RedisProblems>;
-  /** Settles when Redis has answered, which may be never. */
+  /** Rejects where Redis does not serve: of a cluster, each of its masters. It may never settle. */
   ping(): Promise<void>;
   claim: Claims['claim'];
   /** In the order of the ids; null for a job that is gone. */
@@ -166,9 +166,7 @@ export async function createWorkerStore({
 
   return {
     check: () => checkRedis(redis),
-    async ping() {
-      await redis.ping();
-    },
+    ping: () => pingRedis(redis),
 
     claim: claims.claim,
     look: (jobIds) => look(redis, keys, jobIds),

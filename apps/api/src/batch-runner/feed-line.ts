@@ -130,12 +130,14 @@ async function submit(
       if (known === undefined) return { position: 1, estimatedWaitMs: null };
       return placeFound(known, { class: job.class, found });
     },
+    // Where this is not known here after all, the line comes again, and its job is there.
+    onCreated() {
+      logNew(job, { rerouted: null, isCached: false }, deps);
+      spans.fed(job);
+    },
   });
   switch (submission.kind) {
     case 'created':
-      logNew(job, { rerouted: null, isCached: false }, deps);
-      spans.fed(job);
-      return { kind: 'in_system', tier };
     case 'attached':
       return { kind: 'in_system', tier };
     case 'full':

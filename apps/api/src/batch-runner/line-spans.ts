@@ -1,7 +1,7 @@
 /**
  * The spans of a line: it has a trace of its own, linked to that of its batch's request, as a trace of
  * fifty thousand lines could not be looked at. Where it found no room, it comes again: nothing is told
- * of the tries before.
+ * of the tries before, nor of one that finds its job there.
  */
 import type { Span, Tracing } from '@qarr/process';
 import type { BatchRecord, NewJob } from '@qarr/router-core';
@@ -13,7 +13,7 @@ import { jobAttributes } from '../submit-job.ts';
 export interface LineSpans {
   /** Returns the `traceparent` of its job. */
   routed(route: RoutedRequest): string;
-  /** It is in the system, whoever has put it there. */
+  /** Its job is there. */
   fed(job: NewJob): void;
   refused(error: unknown): void;
 }

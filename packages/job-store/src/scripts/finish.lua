@@ -1,6 +1,8 @@
 -- The current attempt ends the job: its last events, the terminal one, the result and the state.
 --
--- Sending the same call again is harmless. A job that shall be cancelled ends in no other way.
+-- Sending the same call again is harmless, and answered alike: who has ended the job is told by its
+-- terminal event, as the sweep may have ended it in the same way. A job that shall be cancelled ends
+-- in no other way.
 --
 -- KEYS  1 job, 2 log
 -- ARGV  1 job id, 2 attempt, 3 first seq, 4 terminal state, 5 terminal event, 6 token of its claim,
@@ -8,12 +10,12 @@
 --       terminal one
 -- RETURN 'ok', 'cancel' (refused, because the job shall be cancelled) or 'superseded' (refused)
 
-local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'seq', 'followers', 'cancel', 'claim')
+local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'seq', 'followers', 'cancel', 'claim', 'final')
 if record[2] ~= ARGV[2] then
   return 'superseded'
 end
 if record[1] == ARGV[4] then
-  return 'ok'
+  return record[7] == ARGV[5] and 'ok' or 'superseded'
 end
 if record[1] ~= 'running' then
   return 'superseded'
