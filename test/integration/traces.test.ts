@@ -416,6 +416,9 @@ describe('a job', () => {
     });
     expect(attempt?.parentId).toBe(only('killed', 'enqueue').spanId);
     expect(statesOf('killed')).toEqual(['queued', 'running', 'running', 'completed']);
+    const [, , takenOver, completed] = linesOf(lives['killed']?.jobId ?? '');
+    expect(takenOver).toMatchObject({ deaths: 1, upstream: expect.any(String) });
+    expect(completed).toMatchObject({ upstream: takenOver?.['upstream'] });
   });
 
   it('that is handed back goes on elsewhere, in one trace', () => {

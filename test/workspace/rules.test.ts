@@ -29,9 +29,10 @@ describe.skipIf(!hasTools)('promtool', () => {
       'check',
       'config',
       'deploy/prometheus/prometheus.yml',
+      'deploy/prometheus/prometheus-local.yml',
     ]);
     expect({ code, output }).toMatchObject({ code: 0 });
-    expect(output.match(/rules found/g)).toHaveLength(5);
+    expect(output.match(/rules found/g)).toHaveLength(2 * 5);
   });
 
   // Debian's promtool knows nothing of Kubernetes: all else is looked at without it.

@@ -44,7 +44,7 @@ async function start(): Promise<Running> {
       logJobChange(jobLog, change);
       counted?.changed(change);
     },
-    onError: createErrorLog(log, 'redis'),
+    onError: createErrorLog(log, 'Redis or the way to it fails'),
   });
   stopper.add(() => within(STORE_STOP_MS, store.stop()));
   requireSafeRedis(await store.check(), { allowVolatile: config.allowVolatileRedis, log });

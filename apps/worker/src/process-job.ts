@@ -54,6 +54,8 @@ export interface RunningAttempt {
 
 export interface ProcessJobDeps {
   readonly worker: string;
+  /** URL of the engine; it has no credentials. */
+  readonly upstream: string;
   readonly tier: string;
   readonly claim: (entry: QueueEntry, claimant: Claimant) => Promise<Claim>;
   readonly run: (
@@ -87,10 +89,16 @@ export async function processJob(
   const claim = await deps.claim(entry, { worker: deps.worker, token, isAlone });
   switch (claim.kind) {
     case 'drop':
-      deps.log.info({ job_id: entry.jobId, reason: claim.reason }, 'entry dropped');
+      deps.log.info(
+        { job_id: entry.jobId, tier: deps.tier, class: entry.class, reason: claim.reason },
+        'entry dropped',
+      );
       return { kind: 'done' };
     case 'unclear':
-      deps.log.info({ job_id: entry.jobId }, 'its worker may live: later');
+      deps.log.info(
+        { job_id: entry.jobId, tier: deps.tier, class: entry.class },
+        'its worker may live: later',
+      );
       return { kind: 'again', delayMs: UNCLEAR_MS };
     case 'alone':
       return claim;
@@ -114,10 +122,16 @@ async function runClaimed({
   deps: ProcessJobDeps;
 }): Promise<Delivery> {
   const { job } = claim;
-  const { tier, worker } = deps;
+  const { tier, worker, upstream } = deps;
   const { jobId, attempt, requestId, traceparent, queueWaitMs } = job;
   const named = { jobId, attempt, requestId, traceparent, tier, class: entry.class };
-  logJobChange(deps.log, { ...named, to: 'running' }, { worker, queue_wait_ms: queueWaitMs });
+  // It was taken over from a worker that died.
+  const deaths = job.deaths > 0 ? job.deaths : undefined;
+  logJobChange(
+    deps.log,
+    { ...named, to: 'running' },
+    { worker, upstream, deaths, queue_wait_ms: queueWaitMs },
+  );
   const span = beginAttemptSpan(job, { ...deps, class: entry.class });
   deps.metrics.started(job);
 
@@ -203,7 +217,7 @@ async function carryOut(conclusion: Conclusion, ended: Ended): Promise<Delivery>
     const delayMs = Math.max(conclusion.delayMs, budgetMs);
     if (burns !== 'nothing') deps.metrics.retried(burns);
     const cause = failure?.code ?? 'hand-back';
-    const why = { delay_ms: Math.round(delayMs), burns, cause };
+    const why = { upstream: deps.upstream, delay_ms: Math.round(delayMs), burns, cause };
     logJobChange(deps.log, { ...named, to: 'requeued' }, why);
     noteOutcome(span, outcomeOf(conclusion), failure?.code);
     return { kind: 'again', delayMs };
@@ -211,7 +225,8 @@ async function carryOut(conclusion: Conclusion, ended: Ended): Promise<Delivery>
   const { event } = conclusion.ending;
   if (event.type === 'completed') deps.retries.noteSuccess();
   const cause = 'error' in event ? event.error.code : undefined;
-  logJobChange(deps.log, { ...named, to: event.type }, { cause, ...event.timings });
+  const { upstream } = deps;
+  logJobChange(deps.log, { ...named, to: event.type }, { upstream, cause, ...event.timings });
   noteOutcome(span, outcomeOf(conclusion), cause);
   deps.metrics.ended({ event, class: entry.class });
   return { kind: 'done' };
