@@ -23,8 +23,9 @@ export async function chooseOpsPorts({
   count: number;
 }): Promise<number[]> {
   const ports: number[] = [];
+  if (opsPort === 0) return Array.from({ length: count }, () => 0);
   const last = Math.min(PORT_MAX, opsPort + count + TRIES_MAX);
-  for (let candidate = opsPort + 1; opsPort !== 0 && candidate <= last; candidate += 1) {
+  for (let candidate = opsPort + 1; candidate <= last; candidate += 1) {
     if (ports.length === count) break;
     if (candidate === port) continue;
     if (await isPortFree({ host, port: candidate })) ports.push(candidate);
