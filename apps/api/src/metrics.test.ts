@@ -22,12 +22,32 @@ it('is documented, metric by metric, and nothing else is', () => {
   expect(documented.toSorted()).toEqual(own.map(unpadded).toSorted());
 });
 
-it('has every code of a refusal from the start, so that the first of its kind is an increase', async () => {
+it('has what can be counted from the start, so that the first of its kind is an increase', async () => {
   const page = await createApiMetrics({
+    policy: {
+      tiers: [
+        { name: 'fast', maxModelLen: 1 },
+        { name: 'precise', maxModelLen: 2 },
+      ],
+      rules: [{ tier: 'precise', when: 'default', conditions: [] }],
+    },
     snapshots: () => [],
     webhookBacklog: async () => 0,
   }).registry.metrics();
-  expect(page).toContain('qarr_refused_total{code="overloaded"} 0');
+  for (const series of [
+    'qarr_refused_total{code="overloaded"}',
+    'qarr_routed_total{tier="fast",reason="pinned"}',
+    'qarr_routed_total{tier="precise",reason="default"}',
+    'qarr_fallback_total{from="fast",to="precise",reason="breaker_open"}',
+    'qarr_cached_answers_total{tier="fast"}',
+    'qarr_jobs_total{tier="precise",class="batch",outcome="expired"}',
+    'qarr_jobs_failed_total{tier="precise",cause="run_timeout"}',
+    'qarr_webhook_deliveries_total{outcome="given_up"}',
+    'qarr_uploads_total{outcome="stored"}',
+  ]) {
+    expect(page).toContain(`\n${series} 0\n`);
+  }
+  expect(page).not.toContain('from="fast",to="fast"');
 });
 
 it('shows what is still to be done as it is now, and as it was while nobody can tell', async () => {

@@ -2,17 +2,27 @@
 import { createJobEnds, createProcessRegistry } from '@qarr/process';
 import type { CountJobEnd } from '@qarr/process';
 import { ERROR_TABLE } from '@qarr/router-core';
-import type { ErrorCode, Rerouted } from '@qarr/router-core';
+import type { ErrorCode, Rerouted, RoutingPolicy } from '@qarr/router-core';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { registerSystemGauges } from './system-gauges.ts';
 import type { SystemGaugeSources } from './system-gauges.ts';
+import { WEBHOOK_OUTCOMES } from './webhooks/deliver.ts';
 import type { WebhookOutcome } from './webhooks/deliver.ts';
 
 /** A refusal shall take less than 10 ms. */
 const REFUSAL_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
 /** From an idle system on a fast network to a round that has 500 jobs to end. */
 const SWEEP_SECONDS = [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/** Why a job was moved; another reason would be counted as well. */
+const FALLBACK_REASONS = [
+  'depth_alert',
+  'breaker_open',
+  'wait_too_long',
+  'queue_full',
+  'no_worker',
+] as const;
 
 export interface ApiMetrics {
   readonly registry: Registry;
@@ -34,11 +44,16 @@ export interface ApiMetrics {
 }
 
 export function createApiMetrics({
+  policy: { tiers, rules } = { tiers: [], rules: [] },
   pingRedis = async () => {},
   ...sources
-}: SystemGaugeSources & { pingRedis?: () => Promise<unknown> }): ApiMetrics {
+}: SystemGaugeSources & {
+  policy?: Pick<RoutingPolicy, 'tiers' | 'rules'>;
+  pingRedis?: () => Promise<unknown>;
+}): ApiMetrics {
   const registry = createProcessRegistry({ component: 'api', pingRedis });
   const registers = [registry];
+  const names = tiers.map(({ name }) => name);
   registerSystemGauges(registers, sources);
 
   const routed = new Counter({
@@ -47,6 +62,9 @@ export function createApiMetrics({
     labelNames: ['tier', 'reason'] as const,
     registers,
   });
+  // Here and below: so that the first of its kind is an increase.
+  for (const tier of names) routed.inc({ tier, reason: 'pinned' }, 0);
+  for (const { tier, when } of rules) routed.inc({ tier, reason: when }, 0);
   const refused = new Counter({
     name: 'qarr_refused_total',
     help: 'Requests that were answered with an error, by its code',
@@ -60,6 +78,11 @@ export function createApiMetrics({
     labelNames: ['from', 'to', 'reason'] as const,
     registers,
   });
+  for (const from of names) {
+    for (const to of names.filter((name) => name !== from)) {
+      for (const reason of FALLBACK_REASONS) rerouted.inc({ from, to, reason }, 0);
+    }
+  }
   const refusal = new Histogram({
     name: 'qarr_refusal_seconds',
     help: 'From the arrival of a request to its refusal for want of capacity',
@@ -72,7 +95,8 @@ export function createApiMetrics({
     labelNames: ['tier'] as const,
     registers,
   });
-  const changed = createJobEnds(registers);
+  for (const tier of names) cached.inc({ tier }, 0);
+  const changed = createJobEnds(registers, { tiers: names });
   const connections = new Gauge({
     name: 'qarr_sse_connections',
     help: 'Open event streams',
@@ -84,12 +108,14 @@ export function createApiMetrics({
     labelNames: ['outcome'] as const,
     registers,
   });
+  for (const outcome of WEBHOOK_OUTCOMES) webhooks.inc({ outcome }, 0);
   const uploads = new Counter({
     name: 'qarr_uploads_total',
     help: 'Uploads of files that are over, by outcome',
     labelNames: ['outcome'] as const,
     registers,
   });
+  for (const outcome of ['stored', 'refused'] as const) uploads.inc({ outcome }, 0);
   const uploadsOpen = new Gauge({
     name: 'qarr_uploads_open',
     help: 'Uploads of files that are under way',

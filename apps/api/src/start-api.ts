@@ -74,6 +74,7 @@ export async function startApi(): Promise<Running> {
   const watch: TierWatch = watchTiers({ store, policy: config.deployment.policy });
   stopper.add(() => watch.stop());
   const metrics = createApiMetrics({
+    policy: config.deployment.policy,
     snapshots: () => watch.snapshots(),
     statuses: () => watch.statuses(),
     ageMs: () => watch.ageMs(),

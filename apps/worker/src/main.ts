@@ -59,6 +59,7 @@ async function start(): Promise<Running> {
         batch: worker?.batchSlots() ?? 0,
       };
     },
+    engines: config.upstreamUrls,
     upstreams: () => upstreams?.statuses() ?? [],
     pingRedis: () => store.ping(),
   });

@@ -28,12 +28,16 @@ it('has every outcome from the start, so that the first of its kind is an increa
     tier: 'fast',
     host: 'host',
     slots: () => ({ running: 0, free: 0, batch: 0 }),
+    engines: ['http://engine:8000'],
   });
   const page = await registry.metrics();
   expect(page).toContain('qarr_jobs_total{tier="fast",class="batch",outcome="failed"} 0');
   expect(page).toContain('qarr_jobs_failed_total{tier="fast",cause="upstream_error"} 0');
   expect(page).toContain('qarr_jobs_stalled_total{tier="fast"} 0');
   expect(page).toContain('qarr_retries_total{tier="fast",burns="try"} 0');
+  expect(page).toContain(
+    'qarr_breaker_transitions_total{tier="fast",upstream="http://engine:8000",to="open"} 0',
+  );
 });
 
 it('tells engines apart that have the same loopback address on several hosts', async () => {

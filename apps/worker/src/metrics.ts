@@ -3,7 +3,7 @@ import { createJobEnds, createProcessRegistry } from '@qarr/process';
 import type { CountJobEnd } from '@qarr/process';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
-import { engineName } from '@qarr/router-core';
+import { breakerSchema, engineName } from '@qarr/router-core';
 import type { BreakerName, JobClass, TerminalEvent, UpstreamStatus } from '@qarr/router-core';
 import type { Burns, ClaimedJob } from '@qarr/job-store';
 
@@ -39,6 +39,7 @@ export function createWorkerMetrics({
   tier,
   host,
   slots,
+  engines = [],
   upstreams = () => [],
   pingRedis = async () => {},
 }: {
@@ -47,6 +48,8 @@ export function createWorkerMetrics({
   host: string;
   /** `batch`: those that batches may have now. */
   slots: () => { running: number; free: number; batch: number };
+  /** URLs of those that are configured. */
+  engines?: readonly string[];
   upstreams?: () => readonly UpstreamStatus[];
   pingRedis?: () => Promise<unknown>;
 }): WorkerMetrics {
@@ -106,6 +109,9 @@ export function createWorkerMetrics({
     registers,
   });
   const nameOf = (url: string) => engineName(url, { host });
+  for (const upstream of engines.map(nameOf)) {
+    for (const to of breakerSchema.options) transitions.inc({ tier, upstream, to }, 0);
+  }
   registerUpstreamGauges({ tier, registers, upstreams, nameOf });
 
   function histogram(name: string, help: string) {

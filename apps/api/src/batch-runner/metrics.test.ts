@@ -18,6 +18,13 @@ it('is documented, metric by metric, and nothing else is', () => {
   expect(documented.toSorted()).toEqual(own.map(unpadded).toSorted());
 });
 
+it('has its counters of each tier from the start, so that the first of its kind is an increase', async () => {
+  const { registry } = createRunnerMetrics({ tiers: ['fast'], windows: () => new Map() });
+  const page = await registry.metrics();
+  expect(page).toContain('qarr_batch_lines_fed_total{tier="fast"} 0');
+  expect(page).toContain('qarr_jobs_total{tier="fast",class="batch",outcome="failed"} 0');
+});
+
 function unpadded(row: string): string {
   return row.replaceAll(/ {2,}/g, ' ');
 }

@@ -22,9 +22,11 @@ export interface RunnerMetrics {
 }
 
 export function createRunnerMetrics({
+  tiers = [],
   windows,
   pingRedis = async () => {},
 }: {
+  tiers?: readonly string[];
   windows: () => ReadonlyMap<string, number>;
   pingRedis?: () => Promise<unknown>;
 }): RunnerMetrics {
@@ -76,6 +78,8 @@ export function createRunnerMetrics({
     labelNames: ['tier'] as const,
     registers,
   });
+  // Here and in the ends of jobs: so that the first of its kind is an increase.
+  for (const tier of tiers) fed.inc({ tier }, 0);
   const committed = new Counter({
     name: 'qarr_batch_lines_committed_total',
     help: 'Lines whose outcomes became durable',
@@ -105,7 +109,7 @@ export function createRunnerMetrics({
       watched.set(batchId, count);
       return () => void watched.delete(batchId);
     },
-    changed: createJobEnds(registers),
+    changed: createJobEnds(registers, { tiers }),
     leads: (isLeading) => leader.set(isLeading ? 1 : 0),
   };
 }

@@ -77,6 +77,7 @@ export async function startRunner(): Promise<Running> {
   const feeder = createFeeder({ watch, tiers, windowMax, depthMax, isBlocked });
   stopper.add(() => feeder.stop());
   const metrics = createRunnerMetrics({
+    tiers,
     windows: () => feeder.windows(),
     pingRedis: () => store.ping(),
   });

@@ -20,14 +20,16 @@ const THROTTLE_MS = 5_000;
  * What has become of an entry or of a delivery: `forbidden` would have led to a private address,
  * `retired` was answered 410, `gone` has no record any more.
  */
-export type WebhookOutcome =
-  | 'delivered'
-  | 'failed'
-  | 'forbidden'
-  | 'given_up'
-  | 'retired'
-  | 'gone'
-  | 'stalled';
+export const WEBHOOK_OUTCOMES = [
+  'delivered',
+  'failed',
+  'forbidden',
+  'given_up',
+  'retired',
+  'gone',
+  'stalled',
+] as const;
+export type WebhookOutcome = (typeof WEBHOOK_OUTCOMES)[number];
 
 export interface DeliverDeps {
   readonly config: WebhookConfig;
