@@ -50,6 +50,7 @@ describe.skipIf(findTool('amtool') === null)('Alertmanager', () => {
         { alertname: 'QarrTierWithoutWorker', tier: 'dead' },
         { alertname: 'QarrQueueDeep', tier: 'dead' },
         { alertname: 'QarrJobsFail', tier: 'dead' },
+        { alertname: 'QarrJobsExpire', tier: 'dead' },
         { alertname: 'QarrTierWithoutEngine', tier: 'idle' },
         { alertname: 'QarrQueueStaysDeep', tier: 'idle' },
         { alertname: 'QarrBreakerOpen', tier: 'idle', upstream: 'http://a' },
@@ -58,14 +59,21 @@ describe.skipIf(findTool('amtool') === null)('Alertmanager', () => {
         { alertname: 'QarrFirstTokenLate', tier: 'busy' },
         { alertname: 'QarrQueueDeep', tier: 'well' },
         { alertname: 'QarrBreakerOpen', tier: 'well', upstream: 'http://b' },
+        { alertname: 'QarrEngineNotReady', tier: 'well', upstream: 'http://b' },
+        { alertname: 'QarrEngineNotReady', tier: 'well', upstream: 'http://c' },
+        { alertname: 'QarrEngineNotReady', tier: 'idle', upstream: 'http://a' },
+        { alertname: 'QarrJobsExpire', tier: 'busy' },
         { alertname: 'QarrEngineStuck', tier: 'well', instance: 'a:8000' },
         { alertname: 'QarrKvCacheFull', tier: 'well', instance: 'a:8000' },
         { alertname: 'QarrKvCacheFull', tier: 'well', instance: 'b:8000' },
         { alertname: 'QarrWebhooksWait' },
       ]);
-      expect(await quiet(url, 15)).toEqual([
+      expect(await quiet(url, 20)).toEqual([
         'QarrBreakerOpen idle',
+        'QarrEngineNotReady idle',
+        'QarrEngineNotReady well',
         'QarrFirstTokenLate busy',
+        'QarrJobsExpire dead',
         'QarrKvCacheFull well a:8000',
         'QarrQueueDeep busy',
         'QarrQueueDeep dead',
@@ -76,10 +84,10 @@ describe.skipIf(findTool('amtool') === null)('Alertmanager', () => {
         { alertname: 'QarrRedisUnreachable', instance: 'w-1:9464' },
         { alertname: 'QarrProcessDown', instance: 'api-2:9464' },
       ]);
-      expect(await quiet(url, 17)).toHaveLength(6);
+      expect(await quiet(url, 22)).toHaveLength(9);
       await raise(url, [{ alertname: 'QarrRedisDown' }]);
-      const all = await quiet(url, 18);
-      expect(all).toHaveLength(16);
+      const all = await quiet(url, 23);
+      expect(all).toHaveLength(21);
       expect(all.filter((name) => /RedisDown|ProcessDown/.test(name))).toEqual([]);
     },
   );
