@@ -67,8 +67,10 @@ describe.skipIf(findTool('amtool') === null)('Alertmanager', () => {
         { alertname: 'QarrKvCacheFull', tier: 'well', instance: 'a:8000' },
         { alertname: 'QarrKvCacheFull', tier: 'well', instance: 'b:8000' },
         { alertname: 'QarrWebhooksWait' },
+        { alertname: 'QarrRefusing' },
+        { alertname: 'QarrRefusingMost' },
       ]);
-      expect(await quiet(url, 20)).toEqual([
+      expect(await quiet(url, 22)).toEqual([
         'QarrBreakerOpen idle',
         'QarrEngineNotReady idle',
         'QarrEngineNotReady well',
@@ -78,16 +80,17 @@ describe.skipIf(findTool('amtool') === null)('Alertmanager', () => {
         'QarrQueueDeep busy',
         'QarrQueueDeep dead',
         'QarrQueueStaysDeep idle',
+        'QarrRefusing',
       ]);
       // One process that is cut off says nothing of all others.
       await raise(url, [
         { alertname: 'QarrRedisUnreachable', instance: 'w-1:9464' },
         { alertname: 'QarrProcessDown', instance: 'api-2:9464' },
       ]);
-      expect(await quiet(url, 22)).toHaveLength(9);
+      expect(await quiet(url, 24)).toHaveLength(10);
       await raise(url, [{ alertname: 'QarrRedisDown' }]);
-      const all = await quiet(url, 23);
-      expect(all).toHaveLength(21);
+      const all = await quiet(url, 25);
+      expect(all).toHaveLength(23);
       expect(all.filter((name) => /RedisDown|ProcessDown/.test(name))).toEqual([]);
     },
   );
