@@ -85,7 +85,7 @@ describe('the alerts', () => {
     for (const { alert = '', annotations, labels } of alerts) {
       expect(annotations).toEqual({
         summary: expect.any(String),
-        runbook: `docs/runbooks/${alert}.md`,
+        runbook_url: `docs/runbooks/${alert}.md`,
       });
       expect(['warning', 'page']).toContain(labels?.['severity']);
     }
