@@ -400,7 +400,7 @@ describe('a job', () => {
     const ports = spansNamed('retried', 'chat qarr-sim').map(
       ({ attributes }) => attributes['server.port'],
     );
-    expect(new Set(ports).size).toBe(2);
+    expect(new Set(ports).size).toBeGreaterThanOrEqual(attempts.length);
     const again = attempts.flatMap(() => ['running', 'requeued']);
     expect(statesOf('retried')).toEqual(['queued', ...again, 'running', 'completed']);
   });
