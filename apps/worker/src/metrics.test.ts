@@ -33,6 +33,8 @@ it('has every outcome from the start, so that the first of its kind is an increa
   const page = await registry.metrics();
   expect(page).toContain('qarr_jobs_total{tier="fast",class="batch",outcome="failed"} 0');
   expect(page).toContain('qarr_jobs_failed_total{tier="fast",cause="upstream_error"} 0');
+  expect(page).toContain('qarr_tokens_total{tier="fast",kind="prompt"} 0');
+  expect(page).toContain('qarr_ttft_seconds_count{tier="fast"} 0');
   expect(page).toContain('qarr_jobs_stalled_total{tier="fast"} 0');
   expect(page).toContain('qarr_retries_total{tier="fast",burns="try"} 0');
   expect(page).toContain(

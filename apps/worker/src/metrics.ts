@@ -66,6 +66,7 @@ export function createWorkerMetrics({
     labelNames: ['tier', 'kind'] as const,
     registers,
   });
+  for (const kind of ['prompt', 'completion'] as const) tokens.inc({ tier, kind }, 0);
   const slotGauge = new Gauge({
     name: 'qarr_worker_slots',
     help: 'Places for jobs, by state',
@@ -115,13 +116,15 @@ export function createWorkerMetrics({
   registerUpstreamGauges({ tier, registers, upstreams, nameOf });
 
   function histogram(name: string, help: string) {
-    return new Histogram({
+    const made = new Histogram({
       name,
       help,
       labelNames: ['tier'] as const,
       buckets: SECONDS,
       registers,
     });
+    made.zero({ tier });
+    return made;
   }
 
   return {
