@@ -93,11 +93,31 @@ describe('a log that has lost its newest events, as in a failover', () => {
     const { stores, job, worker, reading } = await startReading();
     // The claim is lost, too, and made once more: under the same number.
     await forget(stores, job, 5);
-    const key = `${stores.root}:{${job.id}}:job`;
-    await stores.redis.hset(key, { state: 'queued', attempt: 0, streamed: 0 });
-    await stores.redis.hdel(key, 'claim');
+    await loseClaim(stores, job);
     const { log } = await claim(worker, job, 't2');
     for (const text of ['A', 'B', 'C', 'D', 'E']) await say(stores, { job, log, text });
+    await killPubSubOnce(stores);
+    await expect(reading).rejects.toMatchObject({ code: 'queue_unavailable' });
+  });
+
+  it('breaks it also where only live messages tell: those of a cluster may go on all the time', async () => {
+    const { stores, job, worker, seen, reading } = await startReading({ followTickMs: 60_000 });
+    const followers = (await stores.redis.hget(recordOf(stores, job), 'followers')) ?? '';
+    await forget(stores, job, 5);
+    await loseClaim(stores, job);
+    await stores.redis.hset(recordOf(stores, job), { followers });
+    const { log } = await claim(worker, job, 't2');
+    for (const text of ['A', 'B', 'C', 'D', 'E']) await say(stores, { job, log, text });
+    await expect(reading).rejects.toMatchObject({ code: 'queue_unavailable' });
+    expect(seen.map(textOf).join('')).toBe('abcd');
+  });
+
+  // Just before what was seen, or long before.
+  it.each([1, 4])('breaks it where the job has ended %i before what was seen', async (before) => {
+    const { stores, job, producer, reading } = await startReading();
+    await forget(stores, job, before + 1);
+    await loseClaim(stores, job);
+    await producer.cancel(job.id);
     await killPubSubOnce(stores);
     await expect(reading).rejects.toMatchObject({ code: 'queue_unavailable' });
   });
@@ -105,9 +125,7 @@ describe('a log that has lost its newest events, as in a failover', () => {
   it('takes nothing of the attempt whose claim was lost', async () => {
     const { stores, job, worker, log } = await startReading();
     await forget(stores, job, 5);
-    const key = `${stores.root}:{${job.id}}:job`;
-    await stores.redis.hset(key, { state: 'queued', attempt: 0, streamed: 0 });
-    await stores.redis.hdel(key, 'claim');
+    await loseClaim(stores, job);
     const second = await claim(worker, job, 't2');
     await say(stores, { job, log: second.log, text: 'A' });
     log.append({ text: 'e' });
@@ -119,10 +137,10 @@ describe('a log that has lost its newest events, as in a failover', () => {
 });
 
 /** A job of which four pieces of text were written and read. */
-async function startReading() {
+async function startReading({ followTickMs = 300 } = {}) {
   const stores = createStores();
   const [producer, worker] = await Promise.all([
-    stores.producer({ followTickMs: 300 }),
+    stores.producer({ followTickMs }),
     stores.worker(),
   ]);
   const job = newJob();
@@ -137,7 +155,7 @@ async function startReading() {
   reading.catch(() => {});
   for (const text of ['a', 'b', 'c', 'd']) await say(stores, { job, log, text });
   await waitUntil('it is read', () => seen.map(textOf).join('') === 'abcd');
-  return { stores, job, worker, log, seen, reading };
+  return { stores, job, producer, worker, log, seen, reading };
 }
 
 /** Adds text as an event of its own. */
@@ -164,6 +182,17 @@ async function forget({ redis, root }: Stores, job: NewJob, count: number): Prom
     .hset(record, 'followers', '')
     .exec();
   for (const [id, fields] of kept) await redis.xadd(log, id, ...fields);
+}
+
+/** As if nobody had begun it; who has does not know. */
+async function loseClaim(stores: Stores, job: NewJob): Promise<void> {
+  const record = recordOf(stores, job);
+  await stores.redis.hset(record, { state: 'queued', attempt: 0, streamed: 0 });
+  await stores.redis.hdel(record, 'claim');
+}
+
+function recordOf({ root }: Stores, job: NewJob): string {
+  return `${root}:{${job.id}}:job`;
 }
 
 async function killPubSubOnce({ redis }: Stores): Promise<void> {
