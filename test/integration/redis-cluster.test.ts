@@ -3,7 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { createProducerStore, createWorkerStore } from '@qarr/job-store';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { connectWorker, disconnect, whenReady } from '../../packages/job-store/src/connections.ts';
+import { createKeys } from '../../packages/job-store/src/keys.ts';
 import { inTurn, pipelineOf } from '../../packages/job-store/src/redis-client.ts';
+import { createReplication } from '../../packages/job-store/src/replication.ts';
 import { subscribe } from '../../packages/job-store/src/subscription.ts';
 import { KEY_SECRET, openKeys } from '../harness/api-keys.ts';
 import type { TestKey } from '../harness/api-keys.ts';
@@ -263,6 +265,22 @@ it('does in turn what is on several masters', async () => {
   expect(await redis.get(second)).toBe('2');
   await redis.del(first);
   await redis.del(second);
+});
+
+it('marks each master for what is to be on replicas', async () => {
+  const root = `test-${randomUUID()}`;
+  const options = { redisUrl: cluster.url, onError: () => {} };
+  const writer = connectWorker(options);
+  await whenReady(writer, cluster.url);
+  onTestFinished(() => disconnect(writer));
+  const keys = createKeys(root);
+  const replication = await createReplication({ ...options, writer, keys, replicasMin: 1 });
+  onTestFinished(() => replication.stop());
+  // Nobody replicates here.
+  await expect(replication.begin()()).rejects.toMatchObject({ code: 'not_replicated' });
+  for (const { redis } of cluster.masters) {
+    expect(await redis.keys(`${root}:{mark-*`)).toHaveLength(1);
+  }
 });
 
 it('says at start which master is not as it must be, and which slots nobody has', async () => {

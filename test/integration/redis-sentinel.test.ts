@@ -3,6 +3,11 @@ import { randomUUID } from 'node:crypto';
 import { createKeyStore } from '@qarr/job-store';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { createKeys } from '../../packages/job-store/src/keys.ts';
+import {
+  connectProducer,
+  disconnect,
+  whenReady,
+} from '../../packages/job-store/src/connections.ts';
 import { createReplication } from '../../packages/job-store/src/replication.ts';
 import { startBatchWorld } from '../harness/batch-world.ts';
 import type { BatchWorld } from '../harness/batch-world.ts';
@@ -10,6 +15,7 @@ import { readEvents } from '../harness/native-client.ts';
 import type { SseEvent } from '../harness/native-client.ts';
 import { startWatchedRedis } from '../harness/redis-sentinel.ts';
 import type { WatchedRedis } from '../harness/redis-sentinel.ts';
+import { startRedisServer } from '../harness/redis-server.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
 const STREAMS = 8;
@@ -121,17 +127,35 @@ it('loses no accepted job, and no text, with a primary that takes its newest wri
   }
 }, 60_000);
 
+async function openReplication(writerUrl: string) {
+  const onError = () => {};
+  const writer = connectProducer({ redisUrl: writerUrl, onError });
+  await whenReady(writer, writerUrl);
+  const options = { redisUrl: redis.url, keys: createKeys('qarr'), onError };
+  const replication = await createReplication({ ...options, writer, replicasMin: 2 });
+  onTestFinished(async () => {
+    await replication.stop();
+    await disconnect(writer);
+  });
+  return replication;
+}
+
 it('confirms nothing that was written before the history of the primary changed', async () => {
   await redis.startReplicas();
-  const options = { redisUrl: redis.url, keys: createKeys('qarr'), onError: () => {} };
-  const replication = await createReplication({ ...options, replicasMin: 2 });
-  onTestFinished(() => replication.stop());
+  const replication = await openReplication(redis.url);
   await replication.begin()();
   const confirm = replication.begin();
   // As a failover does.
   await redis.observer.call('DEBUG', 'CHANGE-REPL-ID');
   await expect(confirm()).rejects.toMatchObject({ code: 'not_replicated' });
   await replication.begin()();
+});
+
+it('confirms nothing that was written to another primary than the marks', async () => {
+  const former = await startRedisServer();
+  onTestFinished(() => former.stop());
+  const replication = await openReplication(former.url);
+  await expect(replication.begin()()).rejects.toMatchObject({ code: 'not_replicated' });
 });
 
 it('says at start that the sentinels know no primary of that name', async () => {

@@ -177,7 +177,13 @@ export async function createProducerStore({
   const ledger = createLedger({ redis, keys });
   const workers = createWorkers({ redis, keys });
   const guard = createMemoryGuard({ redis, percentMax: memoryPercentMax });
-  const replication = await createReplication({ redisUrl, onError, replicasMin, keys });
+  const replication = await createReplication({
+    redisUrl,
+    writer: redis,
+    onError,
+    replicasMin,
+    keys,
+  });
   const followers = await createFollowers({
     redisUrl,
     redis,
