@@ -127,8 +127,9 @@ it('loses no accepted job, and no text, with a primary that takes its newest wri
   }
 }, 60_000);
 
+function onError() {}
+
 async function openReplication(writerUrl: string) {
-  const onError = () => {};
   const writer = connectProducer({ redisUrl: writerUrl, onError });
   await whenReady(writer, writerUrl);
   const options = { redisUrl: redis.url, keys: createKeys('qarr'), onError };

@@ -100,9 +100,11 @@ export async function createReplication({
   async function findMark(node: Redis): Promise<number> {
     const deadlineMs = performance.now() + MARKS_MS_MAX;
     // One that has become a replica has no slot; who is the master now is looked up, for the next time.
-    const isMaster = (await node.info(REPLICATION)).includes('role:master');
-    if (!isMaster && isCluster(redis)) redis.refreshSlotsCache();
-    for (let mark = 0; isMaster && mark < MARKS_MAX; mark += 1) {
+    if (!(await node.info(REPLICATION)).includes('role:master')) {
+      if (isCluster(redis)) redis.refreshSlotsCache();
+      throw new Error('A master has become a replica');
+    }
+    for (let mark = 0; mark < MARKS_MAX; mark += 1) {
       if (performance.now() > deadlineMs) break;
       try {
         await node.set(keys.replicationMark(mark), '', 'PX', MARK_TTL_MS);
