@@ -13,7 +13,7 @@
  */
 import { QarrError } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
-import { connectProducer, disconnect, whenReady } from './connections.ts';
+import { askForPrimary, connectProducer, disconnect, whenReady } from './connections.ts';
 import type { ConnectionOptions } from './connections.ts';
 import type { Keys } from './keys.ts';
 import { parseInfo } from './redis-check.ts';
@@ -80,7 +80,9 @@ export async function createReplication({
     const histories = readings.map(({ history }) => history).toSorted();
     const isSame = histories.join(' ') === written.toSorted().join(' ');
     latest = isSame ? histories.join(' ') : null;
-    return { histories: latest, replicas: Math.min(...readings.map(({ replicas }) => replicas)) };
+    const replicas = Math.min(...readings.map((one) => one.replicas));
+    if (!isSame || replicas < replicasMin) for (const one of [redis, writer]) askForPrimary(one);
+    return { histories: latest, replicas };
   }
 
   async function readOne(node: Redis): Promise<{ history: string; replicas: number }> {
