@@ -9,6 +9,15 @@ import { waitUntil } from '../harness/wait-until.ts';
 const FOLLOWERS = 300;
 const DELTAS = 1_500;
 const KILL_EVERY_MS = 500;
+const COMPLETED = {
+  event: {
+    type: 'completed',
+    finish_reason: 'stop',
+    usage: null,
+    timings: { queue_wait_ms: 1, ttft_ms: 2, run_ms: 3 },
+  },
+  result: { text: 'x', finish_reason: 'stop' },
+} as const;
 
 describe('following', () => {
   it('gives the end alone, with its number, when the log has outlived its retention', async () => {
@@ -127,12 +136,15 @@ describe('a log that has lost its newest events, as in a failover', () => {
     await forget(stores, job, 5);
     await loseClaim(stores, job);
     const second = await claim(worker, job, 't2');
-    await say(stores, { job, log: second.log, text: 'A' });
+    // As many as the other has written: its next number is free.
+    for (const text of ['A', 'B', 'C', 'D']) await say(stores, { job, log: second.log, text });
+    expect(await log.requeue({ burns: 'nothing' })).toBe('superseded');
+    expect(await log.finish(COMPLETED)).toBe('superseded');
     log.append({ text: 'e' });
     expect(await log.requeue({ burns: 'nothing' })).toBe('superseded');
     await complete(second.log);
     const texts = (await readLog(stores, job)).filter((text) => text.includes('"delta"'));
-    expect(texts).toHaveLength(1);
+    expect(texts).toHaveLength(4);
   });
 });
 
@@ -231,16 +243,7 @@ async function write(log: AttemptLog): Promise<void> {
 }
 
 async function complete(log: AttemptLog): Promise<void> {
-  const outcome = await log.finish({
-    event: {
-      type: 'completed',
-      finish_reason: 'stop',
-      usage: null,
-      timings: { queue_wait_ms: 1, ttft_ms: 2, run_ms: 3 },
-    },
-    result: { text: 'x', finish_reason: 'stop' },
-  });
-  expect(outcome).toBe('ok');
+  expect(await log.finish(COMPLETED)).toBe('ok');
 }
 
 /** Follows to the end, leaving and coming back with the last number seen. */
