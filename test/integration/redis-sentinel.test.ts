@@ -43,7 +43,10 @@ beforeAll(async () => {
   const [api] = await Promise.all([world.startApi(), world.startWorker('fast')]);
   ({ url } = api);
 }, 60_000);
-afterAll(() => world?.stop());
+afterAll(async () => {
+  // Where the world did not start, its servers may have.
+  await (world ?? redis)?.stop();
+});
 
 async function submit(body: object, key: string): Promise<Response> {
   return fetch(`${url}/v1/jobs`, {
