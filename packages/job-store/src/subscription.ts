@@ -110,7 +110,7 @@ function connectSubscriber(redisUrl: string): Redis {
   });
   redis.on('ready', () => {
     redis.cluster('SLOTS').then(
-      (slots) => (nodes = nodesIn(slots) ?? nodes),
+      (slots) => (nodes = nodesToTry(address.nodes, slots)),
       // The nodes that are known may do.
       () => {},
     );
@@ -118,19 +118,22 @@ function connectSubscriber(redisUrl: string): Redis {
   return redis;
 }
 
-type ClusterSlots = [
+export type ClusterSlots = [
   from: number,
   to: number,
   ...nodes: [host: string | null, port: number, ...unknown[]][],
 ][];
 
-/** Null where the nodes do not know their own addresses. */
-function nodesIn(slots: ClusterSlots): RedisNode[] | null {
-  const nodes = new Map<string, RedisNode>();
+/**
+ * Those that the nodes know, where they know their own addresses, and those that were given: they are names
+ * that may lead to other addresses when all nodes have new ones.
+ */
+export function nodesToTry(given: readonly RedisNode[], slots: ClusterSlots): RedisNode[] {
+  const nodes = new Map(given.map((node) => [nodeText(node), node]));
   for (const [, , ...served] of slots) {
     for (const [host, port] of served) {
       if (host) nodes.set(nodeText({ host, port }), { host, port });
     }
   }
-  return nodes.size === 0 ? null : [...nodes.values()];
+  return [...nodes.values()];
 }
