@@ -148,9 +148,9 @@ export async function whenReady(redis: RedisClient, redisUrl: string): Promise<v
   if (redis.status === 'ready') return;
   const { promise, resolve } = Promise.withResolvers<void>();
   let problem = 'no answer';
+  // A cluster's own says only that none of its nodes will do; theirs say why.
   const note = (error: Error) => (problem = error.message || problem);
-  redis.on('error', note);
-  if (isCluster(redis)) redis.on('node error', note);
+  redis.on(isCluster(redis) ? 'node error' : 'error', note);
   redis.once('ready', resolve);
   const deadlineMs = performance.now() + START_TIMEOUT_MS;
   const loadedByMs = performance.now() + LOADING_TIMEOUT_MS;

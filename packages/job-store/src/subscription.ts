@@ -46,11 +46,13 @@ export async function subscribe({
   const stands = Promise.withResolvers<boolean>();
   const tooLate = setTimeout(() => stands.resolve(false), START_TIMEOUT_MS);
   let retry: NodeJS.Timeout | undefined;
+  let isRefused = false;
   async function subscribeAnew(): Promise<void> {
     try {
       await redis.subscribe(channel);
     } catch (error) {
       onError(error as Error);
+      isRefused = (error as Error).message.startsWith('NOPERM');
       // Where the connection broke, its next `ready` subscribes. Where Redis refused, it may not
       // the next time.
       if (redis.status === 'ready') retry = setTimeout(() => void subscribeAnew(), RETRY_MS);
@@ -70,7 +72,11 @@ export async function subscribe({
     clearTimeout(retry);
     clearInterval(pinging);
     redis.disconnect();
-    throw new Error(`Redis does not let this process subscribe to ${channel}; check its ACL`);
+    throw new Error(
+      isRefused
+        ? `Redis does not let this process subscribe to ${channel}; check its ACL`
+        : `Redis does not answer to a subscription to ${channel}`,
+    );
   }
   return {
     async stop() {
