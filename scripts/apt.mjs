@@ -13,6 +13,8 @@ const APT_ENV = [
 ];
 /** Another installation that is under way, such as a nightly upgrade, is waited for. */
 const INSTALL = ['install', '--yes', '--no-install-recommends', '--option=DPkg::Lock::Timeout=60'];
+/** Errors only; a folder of the project's owner need not be open to apt's own user. */
+const APT_UNPACK = ['apt-get', '-qq', '--option=APT::Sandbox::User=root'];
 const PID_FILE = '/run/redis/redis-server.pid';
 
 /**
@@ -57,14 +59,19 @@ export async function unpackByApt(names, folder, { root, env, stops, progress })
   /** @param {string} cwd @param {string[]} command */
   const run = async (cwd, [command = '', ...args]) =>
     (await runTool({ command, args, cwd, env, stops })).code === 0;
-  const download = () => run(downloads, ['apt-get', 'download', ...names]);
+  const download = () => run(downloads, [...APT_UNPACK, 'download', ...names]);
   const asRoot = rootPrefix();
 
   progress.start(`unpacking ${names.join(', ')}`);
   const isThere =
     (await download()) ||
-    (asRoot !== null && (await run(root, [...asRoot, 'apt-get', 'update'])) && (await download()));
-  if (!isThere) return;
+    (asRoot !== null &&
+      (await run(root, [...asRoot, ...APT_UNPACK, 'update'])) &&
+      (await download()));
+  if (!isThere) {
+    rmSync(folder, { recursive: true });
+    return;
+  }
   for (const file of readdirSync(downloads)) {
     await run(root, ['dpkg', '-x', path.join(downloads, file), folder]);
   }

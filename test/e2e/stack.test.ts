@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { expect, it, onTestFinished } from 'vitest';
@@ -50,11 +51,15 @@ it('answers three prompts from three tiers, with keys on, and leaves nothing beh
   expect(output.match(/queue wait .* first token .* tokens/g)).toHaveLength(3);
   expect(Object.values(pids).filter(isAlive)).toEqual([]);
   expect(existsSync(join(run.folder, '.qarr/up.json'))).toBe(false);
+  expect(existsSync(join(run.folder, '.qarr/prometheus-targets.json'))).toBe(false);
 });
 
 it('serves native jobs and official clients, and stops on SIGINT with nothing left', async () => {
   const stack = await startStack();
   const pids = Object.values(await stack.pids());
+  const targets = await readFile(join(stack.folder, '.qarr/prometheus-targets.json'), 'utf8');
+  // The ops ports of a test's stack are any.
+  expect(targets.match(/"job": "qarr-engine"/g)).toHaveLength(3);
 
   // A reader is killed in the middle, comes back, and gets the rest and only the rest.
   const job = await submitJob(stack.baseUrl, LONG);

@@ -15,7 +15,7 @@ export function findTool(tool: PrometheusTool): string | null {
   return [...folders, OWN].map((folder) => join(folder, tool)).find(isExecutable) ?? null;
 }
 
-/** Without the tools these tests are left out, and say so; where CI is set they fail. */
+/** Without the tools these tests are left out, and say so; with QARR_REQUIRE_PROMETHEUS=1 they fail. */
 export const TOOLS_HINT =
   'promtool and amtool are missing: `npm run setup -- --with-prometheus` gets them';
 

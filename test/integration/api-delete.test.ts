@@ -56,6 +56,17 @@ async function expectDeleted(response: Response, job: Job): Promise<void> {
   expect((await fetch(job.urls.cancel, { method: 'POST' })).status).toBe(404);
 }
 
+/** Jobs of each tier that were deleted before their end. */
+async function endsByDeletion(): Promise<{ fast: number; precise: number }> {
+  const page = await (await fetch(`${world.api.opsUrl}/metrics`)).text();
+  const [fast = 0, precise = 0] = ['fast', 'precise'].map((tier) => {
+    const series = `qarr_jobs_total{tier="${tier}",class="standard",outcome="deleted"} `;
+    const line = page.split('\n').find((one) => one.startsWith(series));
+    return Number(line?.slice(series.length) ?? 0);
+  });
+  return { fast, precise };
+}
+
 async function run(job: Job): Promise<TestAttempt> {
   const attempt = await worker.next(job.id);
   await attempt.say(job.canary);
@@ -121,6 +132,18 @@ describe('deleting a job', () => {
     );
     expect((await traces(job)).length).toBeGreaterThan(0);
     await expectDeleted(await remove(job), job);
+  });
+
+  it('is the end of one that had none, and is counted for that alone', async () => {
+    const before = await endsByDeletion();
+    const [waits, over] = [await submit('precise'), await submit('fast')];
+    await (await run(over)).complete();
+    for (const job of [waits, over]) await expectDeleted(await remove(job), job);
+    const after = await endsByDeletion();
+    expect({ precise: after.precise - before.precise, fast: after.fast - before.fast }).toEqual({
+      precise: 1,
+      fast: 0,
+    });
   });
 
   it('frees its idempotency key, but not one that has another job by now', async () => {

@@ -87,8 +87,13 @@ describe('the sweep ends', () => {
     expect((await store.get(job.id))?.state).toBe('queued');
 
     await setBack({ stores, job, field: 'started_at' });
-    await store.sweep();
+    const told: unknown[] = [];
+    const watched = await stores.producer({
+      onChange: ({ jobId, to, cause }) => void told.push({ jobId, to, cause }),
+    });
+    await watched.sweep();
     expect((await store.get(job.id))?.error).toEqual(jobError('run_timeout'));
+    expect(told).toEqual([{ jobId: job.id, to: 'failed', cause: 'run_timeout' }]);
     await expectLegalEnd({ stores, job, store });
   });
 

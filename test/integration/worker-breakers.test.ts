@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
 import { text } from 'node:stream/consumers';
 import type { ProducerStore } from '@qarr/job-store';
 import { expect, it, onTestFinished } from 'vitest';
@@ -145,7 +146,7 @@ it('is probed by one worker at a time, also when that dies, and all wait or run'
 
   const [other] = others;
   const metrics = await (await fetch(`${other?.opsUrl}/metrics`)).text();
-  const labels = `tier="fast",upstream="${engine.url}"`;
+  const labels = `tier="fast",upstream="${engine.url}@${hostname()}"`;
   expect(metrics).toContain(`qarr_breaker_state{${labels}} 0`);
   expect(metrics).toMatch(/qarr_breaker_transitions_total\{.*to="open"\} [1-9]/);
 });

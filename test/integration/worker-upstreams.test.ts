@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import type { UpstreamStatus, WorkerStatus } from '@qarr/router-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApiWorld } from '../harness/api.ts';
@@ -122,9 +123,10 @@ describe('a worker with two engines', () => {
 
     const metrics = await (await fetch(`${worker.opsUrl}/metrics`)).text();
     expect(metrics).toContain(
-      `qarr_upstream_state{tier="fast",upstream="${broken.url}",state="ready"} 1`,
+      `qarr_upstream_state{tier="fast",upstream="${broken.url}@${hostname()}",state="ready"} 1`,
     );
-    expect(metrics).toContain(`qarr_upstream_slots{tier="fast",upstream="${sound.url}"} 3`);
+    const labels = `tier="fast",upstream="${sound.url}@${hostname()}"`;
+    expect(metrics).toContain(`qarr_upstream_slots{${labels}} 3`);
     expect(metrics).toContain('qarr_worker_slots{tier="fast",state="free"} 6');
     expect(await worker.stop()).toBe(0);
   });

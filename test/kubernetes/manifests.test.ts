@@ -54,6 +54,23 @@ describe.each(OVERLAYS)('the overlay %s', (overlay) => {
   const workloads = workloadsOf(objects);
   const workers = workloads.filter(({ name }) => name.startsWith('worker-'));
 
+  it('is scraped only where a pod runs: one that loads its model answers nobody yet', () => {
+    const monitors = ofKind(objects, 'PodMonitor');
+    expect(monitors).toHaveLength(overlay === 'gpu' ? 2 : 0);
+    const phase = ['__meta_kubernetes_pod_phase'];
+    for (const { spec } of monitors) {
+      expect(spec).toMatchObject({
+        podMetricsEndpoints: [
+          {
+            relabelings: expect.arrayContaining([
+              { sourceLabels: phase, regex: 'Running', action: 'keep' },
+            ]),
+          },
+        ],
+      });
+    }
+  });
+
   it('satisfies the schemas of its kinds', () => {
     expect(objects.flatMap((object) => schemaProblem(object) ?? [])).toEqual([]);
   });

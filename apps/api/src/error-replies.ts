@@ -6,6 +6,7 @@ import type { ZodFastifySchemaValidationError } from 'fastify-type-provider-zod'
 import { z } from 'zod';
 import { traceIdOf } from '@qarr/process';
 import type { ApiMetrics } from './metrics.ts';
+import { createRefusalLog } from './refusal-log.ts';
 import { noteError } from './request-span.ts';
 
 /** When to come back after a failure that will pass by itself. */
@@ -36,6 +37,7 @@ export function replyWithErrors(
   app: FastifyInstance,
   { metrics, bodyBytesMax }: { metrics: ApiMetrics; bodyBytesMax: number },
 ): void {
+  const logRefusal = createRefusalLog();
   app.setErrorHandler((error, request, reply) => {
     const problem = toQarrError(error, { bodyBytesMax });
     // A body that cannot be read is no reason to close, which could take the answer away.
@@ -43,7 +45,9 @@ export function replyWithErrors(
     if (problem.code === 'internal_error') {
       // The stack says where; the message might quote a body.
       request.log.error({ ...traceOf(request), stack: stackOf(error) }, 'internal error');
-    } else if (problem.congestion === null && errorRow(problem.code).httpStatus >= 500) {
+    } else if (problem.congestion !== null) {
+      logRefusal(request.log, problem, traceOf(request));
+    } else if (errorRow(problem.code).httpStatus >= 500) {
       request.log.warn({ ...traceOf(request), cause: problem.code }, 'request failed');
     }
     noteError(request.span, problem);

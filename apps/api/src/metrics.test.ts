@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { metricsTable } from '@qarr/process';
+import { NO_LOAD, tierSnapshot } from '@qarr/router-core';
 import { expect, it } from 'vitest';
 import { createApiMetrics } from './metrics.ts';
 
@@ -52,14 +53,55 @@ it('shows what is still to be done as it is now, and as it was while nobody can 
   ]);
 });
 
+it('tells nothing any more of what it has known for too long', async () => {
+  let ageMs = 0;
+  let isGone = false;
+  const status = { name: 'fast', depth: 0, load: NO_LOAD, workers: [] };
+  const failing = async <T>(value: T) => (isGone ? Promise.reject(new Error('gone')) : value);
+  const { registry } = createApiMetrics({
+    snapshots: () => [tierSnapshot(status)],
+    statuses: () => [status],
+    memory: () => ({ usedBytes: 1, limitBytes: 2 }),
+    webhookBacklog: () => failing(3),
+    backlog: () => failing({ jobs: 3, batches: 1, overdueMs: 1_500 }),
+    ageMs: () => ageMs,
+  });
+  const shown = async () => {
+    const series = (await registry.metrics()).match(
+      /^qarr_(queue_|jobs_(running|open|overdue)|tier_|batches_|webhook_backlog|redis_memory)[^ ]*/gm,
+    );
+    return series ?? [];
+  };
+  const all = await shown();
+  expect(all).toHaveLength(3 + 3 + 1 + 1 + 3 + 1 + 2);
+  isGone = true;
+  ageMs = 29_000;
+  expect(await shown()).toEqual(all);
+  ageMs = 31_000;
+  expect(await shown()).toEqual([]);
+  isGone = false;
+  ageMs = 0;
+  expect((await shown()).toSorted()).toEqual(all.toSorted());
+});
+
 it('counts what the store has ended by itself, and no other change', async () => {
   const metrics = createApiMetrics({ snapshots: () => [], webhookBacklog: async () => 0 });
   for (const to of ['queued', 'rerouted', 'expired', 'deleted'] as const) {
     metrics.changed({ tier: 'fast', class: 'batch', to });
   }
+  metrics.changed({ tier: 'fast', class: 'standard', to: 'deleted', wasOpen: true });
+  for (const cause of ['run_timeout', undefined] as const) {
+    metrics.changed({ tier: 'precise', class: 'batch', to: 'failed', cause });
+  }
   const page = await metrics.registry.metrics();
+  expect(page.match(/^qarr_jobs_failed_total.*/gm)).toEqual([
+    'qarr_jobs_failed_total{tier="precise",cause="run_timeout"} 1',
+    'qarr_jobs_failed_total{tier="precise",cause="unknown"} 1',
+  ]);
   expect(page.match(/^qarr_jobs_total.*/gm)).toEqual([
     'qarr_jobs_total{tier="fast",class="batch",outcome="expired"} 1',
+    'qarr_jobs_total{tier="fast",class="standard",outcome="deleted"} 1',
+    'qarr_jobs_total{tier="precise",class="batch",outcome="failed"} 2',
   ]);
 });
 

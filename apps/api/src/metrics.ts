@@ -1,7 +1,8 @@
 /** What the API counts. Names and labels are bounded. */
 import { createJobEnds, createProcessRegistry } from '@qarr/process';
+import type { CountJobEnd } from '@qarr/process';
 import { ERROR_TABLE } from '@qarr/router-core';
-import type { ErrorCode, JobChange, Rerouted } from '@qarr/router-core';
+import type { ErrorCode, Rerouted } from '@qarr/router-core';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { registerSystemGauges } from './system-gauges.ts';
@@ -22,7 +23,7 @@ export interface ApiMetrics {
   refusalTook(ms: number): void;
   cached(tier: string): void;
   /** The store has changed a job: counted if that is its end. */
-  readonly changed: (change: Pick<JobChange, 'tier' | 'class' | 'to'>) => void;
+  readonly changed: CountJobEnd;
   streamOpened(): void;
   streamClosed(): void;
   webhook(outcome: WebhookOutcome): void;

@@ -17,16 +17,19 @@ export function traceRequests(app: FastifyInstance, { tracing }: { tracing: Trac
 }
 
 /**
- * Of a request whose answer goes on when request and reply are gone. Returns what to call at its end;
- * null where nobody watches.
+ * Of a request whose answer goes on when request and reply are gone. Returns what to call when its
+ * connection closes; null where nobody watches.
  */
-export function takeSpan(reply: FastifyReply): (() => void) | null {
+export function takeSpan(reply: FastifyReply): ((end: { hasLeft: boolean }) => void) | null {
   const { request } = reply;
   const { span } = request;
   if (!span.isRecorded) return null;
   request.span = NOTHING;
   span.set({ 'http.response.status_code': reply.raw.statusCode });
-  return () => span.end();
+  return ({ hasLeft }) => {
+    if (hasLeft) span.event('client_gone');
+    span.end();
+  };
 }
 
 /** What a request, or a part of dealing with it, failed for. */

@@ -85,9 +85,9 @@ export function createEventStreams({
       response.flushHeaders();
       const body = createStreamBody(response);
       body.onClose(drain.enter());
-      const endSpan = takeSpan(reply);
-      if (endSpan !== null) body.onClose(endSpan);
       const stream = new Stream(body, context);
+      const endSpan = takeSpan(reply);
+      if (endSpan !== null) body.onClose(() => endSpan({ hasLeft: !stream.isClosed }));
       streams.add(stream);
       stream.begin();
       if (drain.over.aborted) stream.end();
@@ -111,10 +111,16 @@ class Stream implements EventStream {
   readonly #context: Context;
   readonly #leaving = new AbortController();
   #isGone = false;
+  #isClosed = false;
 
   constructor(body: StreamBody, context: Context) {
     this.#body = body;
     this.#context = context;
+  }
+
+  /** This side has had enough of it. */
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   get signal(): AbortSignal {
@@ -151,12 +157,14 @@ class Stream implements EventStream {
   close(): void {
     this.#context.heartbeats.remove(this);
     if (this.#isGone) return;
+    this.#isClosed = true;
     this.#body.end();
     // When all is on its way, Node sets the time of an idle connection instead.
     this.#body.setTimeout(this.#context.readerStuckMs);
   }
 
   destroy(): void {
+    this.#isClosed = true;
     this.#body.destroy();
   }
 

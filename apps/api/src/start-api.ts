@@ -60,7 +60,7 @@ export async function startApi(): Promise<Running> {
       logJobChange(log, change);
       counted?.changed(change);
     },
-    onError: createErrorLog(log, 'redis'),
+    onError: createErrorLog(log, 'Redis or the way to it fails'),
   });
   stopper.add(() => store.stop());
   const files = createFileStore(config.files);
@@ -76,6 +76,7 @@ export async function startApi(): Promise<Running> {
   const metrics = createApiMetrics({
     snapshots: () => watch.snapshots(),
     statuses: () => watch.statuses(),
+    ageMs: () => watch.ageMs(),
     memory: () => store.memory(),
     webhookBacklog: () => store.webhookBacklog(),
     backlog: () => store.backlog(),

@@ -60,7 +60,8 @@ async function submit(
       tracing: {
         span(name, spanOptions) {
           const span = NO_TRACING.span(name, spanOptions);
-          span.set = (attributes) => void told.push(`${name} of ${attributes['qarr.job.id']}`);
+          span.set = (attributes) =>
+            void told.push(`${name} of ${String(attributes['qarr.job.id'])}`);
           return span;
         },
       },

@@ -1,6 +1,6 @@
 /**
  * What a replica tells of the whole system: its tiers, Redis, and what is still to be done. Each
- * replica tells the same; what it cannot read at this moment stands as it was last known.
+ * replica tells the same; what it cannot read at this moment stands as it was last known, for a while.
  */
 import type { Backlog, RedisMemory } from '@qarr/job-store';
 import { addGauge } from '@qarr/process';
@@ -8,7 +8,12 @@ import { estimateWaits, jobClassSchema } from '@qarr/router-core';
 import type { TierSnapshot, TierStatus } from '@qarr/router-core';
 import type { Registry } from 'prom-client';
 
+/** Of all replicas the largest counts: one that has lost Redis must not hold up what others know better. */
+const KNOWN_MS_MAX = 30_000;
+
 export interface SystemGaugeSources {
+  /** Since what this process knows of the tiers and of Redis was read. */
+  readonly ageMs?: () => number;
   readonly snapshots: () => readonly TierSnapshot[];
   readonly statuses?: () => readonly TierStatus[];
   readonly memory?: () => RedisMemory | null;
@@ -19,6 +24,7 @@ export interface SystemGaugeSources {
 export function registerSystemGauges(
   registers: Registry[],
   {
+    ageMs = () => 0,
     snapshots,
     statuses = () => [],
     memory = () => null,
@@ -26,15 +32,19 @@ export function registerSystemGauges(
     backlog = async () => ({ jobs: 0, batches: 0, overdueMs: 0 }),
   }: SystemGaugeSources,
 ): void {
-  registerTierGauges(registers, { snapshots, statuses });
-  registerBacklogGauges(registers, { webhookBacklog, backlog });
+  const isCurrent = () => ageMs() <= KNOWN_MS_MAX;
+  registerTierGauges(registers, {
+    snapshots: () => (isCurrent() ? snapshots() : []),
+    statuses: () => (isCurrent() ? statuses() : []),
+  });
+  registerBacklogGauges(registers, { webhookBacklog, backlog, isCurrent });
   addGauge({
     name: 'qarr_redis_memory_bytes',
     help: 'Memory of Redis: used, and the limit above which no job is admitted, where it has one',
     labelNames: ['kind'] as const,
     registers,
     collect() {
-      const known = memory();
+      const known = isCurrent() ? memory() : null;
       this.reset();
       if (known === null) return;
       this.set({ kind: 'used' }, known.usedBytes);
@@ -53,6 +63,7 @@ function registerTierGauges(
     labelNames: ['tier', 'class'] as const,
     registers,
     collect() {
+      this.reset();
       for (const { name, load } of snapshots()) {
         for (const jobClass of jobClassSchema.options) {
           this.set({ tier: name, class: jobClass }, load.waiting[jobClass].jobs);
@@ -66,6 +77,7 @@ function registerTierGauges(
     labelNames: ['tier', 'class'] as const,
     registers,
     collect() {
+      this.reset();
       for (const { name, load } of snapshots()) {
         for (const jobClass of jobClassSchema.options) {
           this.set({ tier: name, class: jobClass }, load.running[jobClass].jobs);
@@ -79,6 +91,7 @@ function registerTierGauges(
     labelNames: ['tier'] as const,
     registers,
     collect() {
+      this.reset();
       for (const { name, load } of snapshots()) this.set({ tier: name }, load.isAlerting ? 1 : 0);
     },
   });
@@ -104,6 +117,7 @@ function registerTierGauges(
     labelNames: ['tier'] as const,
     registers,
     collect() {
+      this.reset();
       for (const { name, workers } of statuses()) this.set({ tier: name }, workers.length);
     },
   });
@@ -111,7 +125,13 @@ function registerTierGauges(
 
 function registerBacklogGauges(
   registers: Registry[],
-  { webhookBacklog, backlog }: Required<Pick<SystemGaugeSources, 'webhookBacklog' | 'backlog'>>,
+  {
+    webhookBacklog,
+    backlog,
+    isCurrent,
+  }: Required<Pick<SystemGaugeSources, 'webhookBacklog' | 'backlog'>> & {
+    isCurrent: () => boolean;
+  },
 ): void {
   /** One for all that a page shows of it. */
   let reading: Promise<Backlog | null> | null = null;
@@ -130,6 +150,7 @@ function registerBacklogGauges(
       async collect() {
         const known = await (reading ??= read());
         if (known !== null) this.set(value(known));
+        else if (!isCurrent()) this.remove();
       },
     });
   }
@@ -151,7 +172,9 @@ function registerBacklogGauges(
     async collect() {
       await webhookBacklog().then(
         (entries) => this.set(entries),
-        () => {},
+        () => {
+          if (!isCurrent()) this.remove();
+        },
       );
     },
   });

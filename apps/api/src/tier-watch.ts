@@ -14,6 +14,8 @@ export interface TierWatch {
   statuses(): readonly TierStatus[];
   /** From the least to the most precise. */
   snapshots(): readonly TierSnapshot[];
+  /** Since all of this was read from Redis; infinite before the first time. */
+  ageMs(): number;
   /** The configured policy with the context windows that the engines have told. */
   policy(): RoutingPolicy;
   /** Ids of the models that are served. */
@@ -50,6 +52,8 @@ export function watchTiers({
     };
   }
 
+  const ageMs = () => performance.now() - refreshedAtMs;
+
   function know(all: readonly TierStatus[]): void {
     statuses = all;
     snapshots = all.map(tierSnapshot);
@@ -67,6 +71,7 @@ export function watchTiers({
   return {
     statuses: () => statuses,
     snapshots: () => snapshots,
+    ageMs,
     policy: () => policy,
     servedModels: () => [
       ...new Set(statuses.flatMap(({ workers }) => workers.map((worker) => worker.model))),
@@ -80,7 +85,7 @@ export function watchTiers({
     },
     refresh,
     async freshen(ageMsMax) {
-      if (performance.now() - refreshedAtMs <= ageMsMax) return false;
+      if (ageMs() <= ageMsMax) return false;
       // Many ask at once, and one answer is good for all.
       freshening ??= refresh()
         .then(

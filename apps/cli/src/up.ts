@@ -2,7 +2,7 @@
  * The life of `qarr up`: everything is started in order, asked three questions, serves, and is
  * stopped in the opposite order. Read this first.
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describeRedis } from '@qarr/router-core';
 import { startApi, waitUntilReady } from './stack/api.ts';
@@ -17,11 +17,12 @@ import { startEngines } from './stack/engines.ts';
 import { invite } from './invitation.ts';
 import { acquireLock } from './processes/lock.ts';
 import type { Lock } from './processes/lock.ts';
-import { freePort, reachableHost, requireFreePort } from './processes/ports.ts';
+import { freePort, hostInUrl, reachableHost, requireFreePort } from './processes/ports.ts';
 import { requireGivenRedis, startOwnRedis } from './stack/redis.ts';
 import type { Screen } from './screen.ts';
 import { createSupervisor } from './processes/supervisor.ts';
 import type { Supervisor } from './processes/supervisor.ts';
+import { chooseOpsPorts, targetsFor } from './stack/watching.ts';
 import { startWorkers } from './stack/workers.ts';
 
 export interface UpDeps {
@@ -120,6 +121,14 @@ async function start({
     NODE_COMPILE_CACHE: path.join(folder, 'compile-cache'),
   };
   const deps = { config, env, supervisor, cleanup, signal };
+  const { opsHost, opsPort, tiers } = config;
+  const count = 1 + tiers.reduce((sum, { workers }) => sum + workers, 0);
+  const [batchRunner = 0, ...workersAt] = await chooseOpsPorts({
+    host: opsHost,
+    opsPort,
+    port,
+    count,
+  });
 
   const redisUrl = await screen.step('Redis', () => provideRedis({ ...deps, folder, lock }));
   warnOfMixture(config, screen);
@@ -135,8 +144,8 @@ async function start({
   }
   const apiKey = await screen.step('workers and API', async () => {
     const withRedis = { ...deps, env: { ...env, REDIS_URL: redisUrl } };
-    const workers = startWorkers({ ...withRedis, engines });
-    startBatchRunner(withRedis);
+    const workers = startWorkers({ ...withRedis, engines, opsPorts: workersAt });
+    startBatchRunner({ ...withRedis, opsPort: batchRunner });
     const api = startApi({ ...withRedis, port });
     const { keySecrets } = config;
     const keyEnv = { ...withRedis.env, ...keySecrets };
@@ -146,6 +155,16 @@ async function start({
     const summary = `${workers.length} ${workers.length === 1 ? 'worker' : 'workers'}, ${baseUrl}`;
     return { result: key, summary: key === null ? summary : `${summary}, keys are on` };
   });
+  const targets = targetsFor({
+    host: reachableHost(opsHost),
+    api: opsPort,
+    batchRunner,
+    workers: workersAt,
+    engines: engines.map(({ tier, urls }) => ({ tier: tier.name, urls })),
+  });
+  const targetsFile = path.join(folder, 'prometheus-targets.json');
+  cleanup.add(async () => rmSync(targetsFile, { force: true }));
+  writeFileSync(targetsFile, JSON.stringify(targets, null, 2));
   return { baseUrl, apiKey };
 }
 
@@ -187,10 +206,6 @@ async function provideRedis({
   const url = await startOwnRedis({ folder, ...deps });
   lock.noteRedis(url);
   return { result: url, summary: `its own at ${url}, data in .qarr/redis` };
-}
-
-function hostInUrl(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }
 
 /** Resolves when the signal is aborted. */

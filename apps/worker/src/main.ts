@@ -44,13 +44,14 @@ async function start(): Promise<Running> {
       logJobChange(jobLog, change);
       counted?.changed(change);
     },
-    onError: createErrorLog(log, 'redis'),
+    onError: createErrorLog(log, 'Redis or the way to it fails'),
   });
   stopper.add(() => within(STORE_STOP_MS, store.stop()));
   requireSafeRedis(await store.check(), { allowVolatile: config.allowVolatileRedis, log });
 
   const metrics = createWorkerMetrics({
     tier: config.tier.name,
+    host: config.host,
     slots() {
       return {
         running: worker?.running() ?? 0,

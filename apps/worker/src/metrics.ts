@@ -1,14 +1,10 @@
 /** What a worker counts. Names and labels are bounded; times are in seconds. */
 import { createJobEnds, createProcessRegistry } from '@qarr/process';
+import type { CountJobEnd } from '@qarr/process';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
-import type {
-  BreakerName,
-  JobChange,
-  JobClass,
-  TerminalEvent,
-  UpstreamStatus,
-} from '@qarr/router-core';
+import { engineName } from '@qarr/router-core';
+import type { BreakerName, JobClass, TerminalEvent, UpstreamStatus } from '@qarr/router-core';
 import type { Burns, ClaimedJob } from '@qarr/job-store';
 
 const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -19,7 +15,7 @@ export interface WorkerMetrics {
   firstToken(ms: number): void;
   nextToken(ms: number): void;
   /** The store has changed a job by itself: counted if that is its end. */
-  readonly changed: (change: Pick<JobChange, 'tier' | 'class' | 'to'>) => void;
+  readonly changed: CountJobEnd;
   ended(end: { event: TerminalEvent; class: JobClass }): void;
   /** A job is tried again; `burns` is what the failed attempt has cost it. */
   retried(burns: Burns): void;
@@ -41,11 +37,14 @@ const UPSTREAM_STATES: readonly UpstreamStatus['state'][] = [
 
 export function createWorkerMetrics({
   tier,
+  host,
   slots,
   upstreams = () => [],
   pingRedis = async () => {},
 }: {
   tier: string;
+  /** Where this worker runs: a loopback address is another engine elsewhere. */
+  host: string;
   /** `batch`: those that batches may have now. */
   slots: () => { running: number; free: number; batch: number };
   upstreams?: () => readonly UpstreamStatus[];
@@ -106,7 +105,8 @@ export function createWorkerMetrics({
     labelNames: ['tier', 'upstream', 'to'] as const,
     registers,
   });
-  registerUpstreamGauges({ tier, registers, upstreams });
+  const nameOf = (url: string) => engineName(url, { host });
+  registerUpstreamGauges({ tier, registers, upstreams, nameOf });
 
   function histogram(name: string, help: string) {
     return new Histogram({
@@ -130,7 +130,8 @@ export function createWorkerMetrics({
       interToken.observe({ tier }, ms / 1_000);
     },
     ended({ event, class: jobClass }) {
-      countEnd({ tier, class: jobClass, to: event.type });
+      const cause = 'error' in event ? event.error.code : undefined;
+      countEnd({ tier, class: jobClass, to: event.type, cause });
       if (event.usage === null) return;
       tokens.inc({ tier, kind: 'prompt' }, event.usage.prompt_tokens);
       tokens.inc({ tier, kind: 'completion' }, event.usage.completion_tokens);
@@ -143,9 +144,17 @@ export function createWorkerMetrics({
       stalled.inc({ tier });
     },
     onBreaker(upstream, to) {
-      transitions.inc({ tier, upstream, to });
+      transitions.inc({ tier, upstream: nameOf(upstream), to });
     },
   };
+}
+
+interface UpstreamGaugeSources {
+  readonly tier: string;
+  readonly registers: Registry[];
+  readonly upstreams: () => readonly UpstreamStatus[];
+  /** What the label says of an engine with this URL. */
+  readonly nameOf: (url: string) => string;
 }
 
 /** Of each engine, as its worker sees it. What an engine does not tell has no series. */
@@ -153,11 +162,8 @@ function registerUpstreamGauges({
   tier,
   registers,
   upstreams,
-}: {
-  tier: string;
-  registers: Registry[];
-  upstreams: () => readonly UpstreamStatus[];
-}): void {
+  nameOf,
+}: UpstreamGaugeSources): void {
   function gauge(name: string, help: string, read: (status: UpstreamStatus) => number | null) {
     return new Gauge({
       name,
@@ -168,7 +174,7 @@ function registerUpstreamGauges({
         this.reset();
         for (const status of upstreams()) {
           const value = read(status);
-          if (value !== null) this.set({ tier, upstream: status.url }, value);
+          if (value !== null) this.set({ tier, upstream: nameOf(status.url) }, value);
         }
       },
     });
@@ -180,18 +186,15 @@ function registerUpstreamGauges({
   gauge('qarr_breaker_state', "The engine's breaker: 0 closed, 1 half-open, 2 open", (status) =>
     status.breaker === undefined ? null : BREAKER_VALUES[status.breaker],
   );
-  createStateGauge({ tier, registers, upstreams });
+  createStateGauge({ tier, registers, upstreams, nameOf });
 }
 
 function createStateGauge({
   tier,
   registers,
   upstreams,
-}: {
-  tier: string;
-  registers: Registry[];
-  upstreams: () => readonly UpstreamStatus[];
-}): Gauge<'tier' | 'upstream' | 'state'> {
+  nameOf,
+}: UpstreamGaugeSources): Gauge<'tier' | 'upstream' | 'state'> {
   return new Gauge({
     name: 'qarr_upstream_state',
     help: '1 for the state in which the engine is',
@@ -200,7 +203,7 @@ function createStateGauge({
     collect() {
       for (const { url, state } of upstreams()) {
         for (const each of UPSTREAM_STATES) {
-          this.set({ tier, upstream: url, state: each }, each === state ? 1 : 0);
+          this.set({ tier, upstream: nameOf(url), state: each }, each === state ? 1 : 0);
         }
       }
     },

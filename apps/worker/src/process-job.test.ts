@@ -11,7 +11,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { NO_TRACING, createLogger } from '@qarr/process';
 import { jobEventSchema } from '@qarr/router-core';
 import type { Usage } from '@qarr/router-core';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Stop } from './conclusion.ts';
 import { failureOfConnection, failureOfProtocol, failureOfStatus } from './engine-failure.ts';
 import type { EngineFailure } from './engine-failure.ts';
@@ -130,8 +130,14 @@ function startAttempt({
   const engine = createFakeEngine();
   const metrics = createWorkerMetrics({
     tier: 'fast',
+    host: 'host',
     slots: () => ({ running: 0, free: 1, batch: 0 }),
   });
+  const logger = createLogger({ name: 'test', level: 'silent' });
+  const lines: object[] = [];
+  for (const level of ['info', 'warn'] as const) {
+    vi.spyOn(logger, level).mockImplementation((line: unknown) => void lines.push(line as object));
+  }
   const delivery = processJob(
     ENTRY,
     { token: 't', signal: lockLost.signal, isAlone: false },
@@ -149,14 +155,16 @@ function startAttempt({
       draining: draining.signal,
       random: () => 0.5,
       retries,
+      upstream: 'http://engine',
       tier: 'fast',
       tracing: NO_TRACING,
-      log: createLogger({ name: 'test', level: 'silent' }),
+      log: logger,
       metrics,
     },
   );
   return {
     log,
+    lines,
     engine,
     running,
     lockLost,
@@ -192,6 +200,23 @@ describe('processing a job', () => {
       'qarr_jobs_total{tier="fast",class="standard",outcome="completed"} 1',
     );
     expect(metrics).toContain('qarr_tokens_total{tier="fast",kind="completion"} 2');
+  });
+
+  it('says in each line on which engine it ran, and of how many workers before', async () => {
+    const attempt = await startedAttempt({ job: { attempt: 2, deaths: 1 } });
+    attempt.engine.end(whole);
+    await attempt.delivery;
+    expect(attempt.lines).toMatchObject([
+      { state: 'running', upstream: 'http://engine', attempt: 2, deaths: 1 },
+      { state: 'completed', upstream: 'http://engine' },
+    ]);
+    const again = await startedAttempt();
+    again.engine.end(failedBy(brokenOff));
+    await again.delivery;
+    expect(again.lines).toMatchObject([
+      { state: 'running', deaths: undefined },
+      { state: 'requeued', upstream: 'http://engine' },
+    ]);
   });
 
   it('is over when the job is', async () => {
@@ -288,6 +313,9 @@ describe('processing a job', () => {
     const attempt = await startedAttempt({ job: { runLeftMs: 1 } });
     expect(await attempt.delivery).toEqual({ kind: 'done' });
     expect(attempt.log.ending?.event).toMatchObject({ error: { code: 'run_timeout' } });
+    expect(await attempt.metrics.registry.metrics()).toContain(
+      'qarr_jobs_failed_total{tier="fast",cause="run_timeout"} 1',
+    );
   });
 
   it('runs a job that may run longer than timers can wait', async () => {

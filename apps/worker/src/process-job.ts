@@ -42,7 +42,7 @@ const UNCLEAR_MS = 500;
  * An engine and its worker that are told to stop together are not told at the same moment: where the
  * engine breaks off, it is known after so long whether its worker stops as well.
  */
-const TOLD_WITHIN_MS = 500;
+const TOLD_WITHIN_MS = 150;
 /** Timers cannot wait longer, 24 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -54,6 +54,8 @@ export interface RunningAttempt {
 
 export interface ProcessJobDeps {
   readonly worker: string;
+  /** URL of the engine; it has no credentials. */
+  readonly upstream: string;
   readonly tier: string;
   readonly claim: (entry: QueueEntry, claimant: Claimant) => Promise<Claim>;
   readonly run: (
@@ -87,10 +89,16 @@ export async function processJob(
   const claim = await deps.claim(entry, { worker: deps.worker, token, isAlone });
   switch (claim.kind) {
     case 'drop':
-      deps.log.info({ job_id: entry.jobId, reason: claim.reason }, 'entry dropped');
+      deps.log.info(
+        { job_id: entry.jobId, tier: deps.tier, class: entry.class, reason: claim.reason },
+        'entry dropped',
+      );
       return { kind: 'done' };
     case 'unclear':
-      deps.log.info({ job_id: entry.jobId }, 'its worker may live: later');
+      deps.log.info(
+        { job_id: entry.jobId, tier: deps.tier, class: entry.class },
+        'its worker may live: later',
+      );
       return { kind: 'again', delayMs: UNCLEAR_MS };
     case 'alone':
       return claim;
@@ -114,10 +122,16 @@ async function runClaimed({
   deps: ProcessJobDeps;
 }): Promise<Delivery> {
   const { job } = claim;
-  const { tier, worker } = deps;
+  const { tier, worker, upstream } = deps;
   const { jobId, attempt, requestId, traceparent, queueWaitMs } = job;
   const named = { jobId, attempt, requestId, traceparent, tier, class: entry.class };
-  logJobChange(deps.log, { ...named, to: 'running' }, { worker, queue_wait_ms: queueWaitMs });
+  // It was taken over from a worker that died.
+  const deaths = job.deaths > 0 ? job.deaths : undefined;
+  logJobChange(
+    deps.log,
+    { ...named, to: 'running' },
+    { worker, upstream, deaths, queue_wait_ms: queueWaitMs },
+  );
   const span = beginAttemptSpan(job, { ...deps, class: entry.class });
   deps.metrics.started(job);
 
@@ -137,8 +151,8 @@ async function runClaimed({
       { signal: stopping.signal, onDelta: answer.add, traceparent: span.traceparent },
     );
     if (outcome.ending.kind === 'failed' && outcome.ending.failure.brokeOff) {
-      const signal = AbortSignal.any([deps.draining, stopping.signal]);
-      await sleep(TOLD_WITHIN_MS, null, { signal }).catch(() => {});
+      const told = AbortSignal.any([deps.draining, stopping.signal]);
+      await sleep(TOLD_WITHIN_MS, null, { signal: told }).catch(() => {});
     }
     const tokensMade = tokensOf({ job, soFar, outcome, attemptLog });
     const conclusion = conclude({
@@ -203,7 +217,7 @@ async function carryOut(conclusion: Conclusion, ended: Ended): Promise<Delivery>
     const delayMs = Math.max(conclusion.delayMs, budgetMs);
     if (burns !== 'nothing') deps.metrics.retried(burns);
     const cause = failure?.code ?? 'hand-back';
-    const why = { delay_ms: Math.round(delayMs), burns, cause };
+    const why = { upstream: deps.upstream, delay_ms: Math.round(delayMs), burns, cause };
     logJobChange(deps.log, { ...named, to: 'requeued' }, why);
     noteOutcome(span, outcomeOf(conclusion), failure?.code);
     return { kind: 'again', delayMs };
@@ -211,7 +225,8 @@ async function carryOut(conclusion: Conclusion, ended: Ended): Promise<Delivery>
   const { event } = conclusion.ending;
   if (event.type === 'completed') deps.retries.noteSuccess();
   const cause = 'error' in event ? event.error.code : undefined;
-  logJobChange(deps.log, { ...named, to: event.type }, { cause, ...event.timings });
+  const { upstream } = deps;
+  logJobChange(deps.log, { ...named, to: event.type }, { upstream, cause, ...event.timings });
   noteOutcome(span, outcomeOf(conclusion), cause);
   deps.metrics.ended({ event, class: entry.class });
   return { kind: 'done' };
@@ -219,7 +234,8 @@ async function carryOut(conclusion: Conclusion, ended: Ended): Promise<Delivery>
 
 /** Not a word more from this attempt: another one has the job. */
 function leave({ named, span, deps }: Ended): Delivery {
-  deps.log.warn(jobFields(named), 'attempt superseded');
+  // Whoever has taken the job from it tells why: mostly it was deleted, or found without a live worker.
+  deps.log.info(jobFields(named), 'attempt superseded');
   noteOutcome(span, 'superseded');
   return { kind: 'done' };
 }

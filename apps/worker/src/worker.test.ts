@@ -286,6 +286,7 @@ function start({
     },
     metrics: createWorkerMetrics({
       tier: 'fast',
+      host: 'host',
       slots: () => ({ running: 0, free: 0, batch: 0 }),
     }),
     tracing: NO_TRACING,

@@ -142,6 +142,7 @@ export function startWorker({
     try {
       return await processJob(entry, delivery, {
         worker: config.workerId,
+        upstream: slot.url,
         tier: config.tier.name,
         claim: store.claim,
         run: runOn(slot, takenMs),

@@ -6,6 +6,7 @@
  * so that the sweep goes on where a process died.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isTerminalState } from '@qarr/router-core';
 import type { JobState } from '@qarr/router-core';
 import type { RedisClient } from './redis-client.ts';
 import { answered } from './answered.ts';
@@ -50,7 +51,8 @@ export function createDeletion({
       keys: [keys.job(jobId), keys.log(jobId)],
       args: [jobId, DUE_EVENTS.cancelledUnrun, DUE_EVENTS.cancelledAfterRun, NOTE_MS],
     })) as 'gone' | JobState;
-    if (state !== 'gone') await changes.tell(jobId, 'deleted', known);
+    const change = known && { ...known, wasOpen: state !== 'gone' && !isTerminalState(state) };
+    if (state !== 'gone') await changes.tell(jobId, 'deleted', change);
     // Whoever was closing it may have taken it out before it saw the note.
     if (state !== 'gone')
       await redis.zadd(keys.open, 'NX', Number(createdAt), jobId).catch(onError);

@@ -2,11 +2,11 @@
  * Tells whoever watches of jobs whose state a script has changed here, other than at the wish of a
  * caller that knows the job: what names the job is read from its record then.
  */
-import type { JobChange, JobClass } from '@qarr/router-core';
+import type { JobChange, JobClass, JobError } from '@qarr/router-core';
 import type { Keys } from './keys.ts';
 import type { RedisClient } from './redis-client.ts';
 
-const FIELDS = ['tier', 'class', 'attempt', 'request_id', 'traceparent'] as const;
+const FIELDS = ['tier', 'class', 'attempt', 'request_id', 'traceparent', 'final'] as const;
 
 export type OnChange = (change: JobChange) => void;
 
@@ -35,7 +35,7 @@ export function createJobChanges({
   async function read(jobId: string): Promise<Named | null> {
     if (onChange === undefined) return null;
     const values = await redis.hmget(keys.job(jobId), ...FIELDS);
-    const [tier, jobClass, attempt, requestId, traceparent] = values;
+    const [tier, jobClass, attempt, requestId, traceparent, final] = values;
     if (!tier) return null;
     return {
       jobId,
@@ -44,6 +44,7 @@ export function createJobChanges({
       attempt: Number(attempt ?? 0),
       requestId: requestId || null,
       traceparent: traceparent || null,
+      cause: final ? (JSON.parse(final) as { error?: JobError }).error?.code : undefined,
     };
   }
 

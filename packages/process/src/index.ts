@@ -14,6 +14,7 @@ export { jobFields, logJobChange, traceIdOf } from './job-log.ts';
 export { createErrorLog, createLogger } from './logger.ts';
 export type { Logger } from './logger.ts';
 export { createJobEnds } from './job-ends.ts';
+export type { CountJobEnd } from './job-ends.ts';
 export { metricsTable } from './metrics-table.ts';
 export { portProblem, startOpsServer } from './ops-server.ts';
 export type { OpsServer } from './ops-server.ts';

@@ -10,7 +10,7 @@ export function logJobChange(
   more: Readonly<Record<string, unknown>> = {},
 ): void {
   const level = to === 'failed' ? 'warn' : 'info';
-  log[level]({ ...jobFields(job), state: to, ...more }, `job ${to}`);
+  log[level]({ ...jobFields(job), state: to, cause: job.cause, ...more }, `job ${to}`);
 }
 
 /** What names a job in a line. */

@@ -43,6 +43,31 @@ describe('a log of errors', () => {
     expect(JSON.stringify(lines)).not.toContain(SECRET);
   });
 
+  it('finds the cause within, and knows what ioredis says without a code', () => {
+    const { log, lines } = createReadableLog();
+    const logError = createErrorLog(log, 'redis');
+    const refused = errorWithCode('ECONNREFUSED');
+    for (const error of [
+      new AggregateError([refused, refused], SECRET),
+      new Error(SECRET, { cause: refused }),
+      new Error("Stream isn't writeable and enableOfflineQueue options is false"),
+      new Error('Connection is closed.'),
+      new Error('Command timed out'),
+      new Error("Socket timeout. Expecting data, but didn't receive any in 3000ms."),
+      new Error(`Command timed out: ${SECRET}`),
+    ]) {
+      logError(error);
+    }
+    expect(lines.map(({ cause }) => cause)).toEqual([
+      'ECONNREFUSED',
+      'not connected',
+      'connection closed',
+      'command timeout',
+      'socket timeout',
+    ]);
+    expect(JSON.stringify(lines)).not.toContain(SECRET);
+  });
+
   it('has one line a second for each cause, and says how many it left out', () => {
     const { log, lines } = createReadableLog();
     const logError = createErrorLog(log, 'redis');

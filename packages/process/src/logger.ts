@@ -36,9 +36,22 @@ export function createErrorLog(
   };
 }
 
+/** What ioredis says where there is no code: how its message begins, and what that is. */
+const KNOWN_MESSAGES: readonly (readonly [string, string])[] = [
+  ["Stream isn't writeable", 'not connected'],
+  ['Connection is closed', 'connection closed'],
+  ['Command timed out', 'command timeout'],
+  ['Socket timeout', 'socket timeout'],
+];
+
 /** What went wrong, without the message, which may hold arguments of a command. */
 function errorCode(error: Error): string {
   if ('code' in error && typeof error.code === 'string') return error.code;
+  // A name that resolves to several addresses fails once for each.
+  const within: unknown = error instanceof AggregateError ? error.errors[0] : error.cause;
+  if (within instanceof Error && 'code' in within) return errorCode(within);
+  const known = KNOWN_MESSAGES.find(([begin]) => error.message.startsWith(begin));
+  if (known !== undefined) return known[1];
   // Redis begins its error replies with a word in capitals: OOM, LOADING, READONLY, …
   const [word = ''] = error.message.split(' ', 1);
   return /^[A-Z]{2,}$/.test(word) ? word : error.name;

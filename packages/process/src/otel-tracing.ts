@@ -12,7 +12,7 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
-import type { Sampler, SpanExporter } from '@opentelemetry/sdk-trace';
+import type { Sampler, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace';
 import { parseTraceparent } from '@qarr/router-core';
 import { createErrorLog } from './logger.ts';
 import type { Logger } from './logger.ts';
@@ -44,8 +44,12 @@ export function createOtelTracing(
   const onFailure = createErrorLog(log, 'spans are lost: the collector does not take them', {
     everyMs: FAILURE_LOG_MS,
   });
+  const onFull = createErrorLog(log, 'spans are lost: more wait than OTEL_BSP_MAX_QUEUE_SIZE', {
+    everyMs: FAILURE_LOG_MS,
+  });
   const { url, headers, timeoutMs: timeoutMillis } = config;
   const exporter = new OTLPTraceExporter({ url, headers, timeoutMillis });
+  const queue = createQueue(config, { exporter: telling(exporter, onFailure), onFull });
   const provider = new TracerProvider({
     resource: resourceFromAttributes({
       'service.instance.id': randomUUID(),
@@ -54,15 +58,7 @@ export function createOtelTracing(
     }),
     sampler: samplerOf(config),
     spanLimits: { attributeValueLengthLimit: ATTRIBUTE_CHARS_MAX },
-    spanProcessors: [
-      new BatchSpanProcessor({
-        exporter: telling(exporter, onFailure),
-        maxQueueSize: config.queueSpansMax,
-        maxExportBatchSize: Math.min(EXPORT_SPANS_MAX, config.queueSpansMax),
-        scheduledDelayMillis: config.sendEveryMs,
-        exportTimeoutMillis: 2 * timeoutMillis,
-      }),
-    ],
+    spanProcessors: [queue],
   });
   const tracer = provider.getTracer('qarr');
   return {
@@ -114,6 +110,39 @@ class Recorded implements Span {
   end(at?: number): void {
     if (this.#span.isRecording()) this.#span.end(at);
   }
+}
+
+/** OpenTelemetry's own, which drops what finds it full without a word. */
+function createQueue(
+  { queueSpansMax, sendEveryMs, timeoutMs }: TracingConfig,
+  { exporter, onFull }: { exporter: SpanExporter; onFull: (error: Error) => void },
+): SpanProcessor {
+  const full = Object.assign(new Error('A span found no room'), { code: 'queue_full' });
+  let waiting = 0;
+  const queue = new BatchSpanProcessor({
+    exporter: {
+      ...exporter,
+      export(spans, done) {
+        waiting -= spans.length;
+        exporter.export(spans, done);
+      },
+    },
+    maxQueueSize: queueSpansMax,
+    maxExportBatchSize: Math.min(EXPORT_SPANS_MAX, queueSpansMax),
+    scheduledDelayMillis: sendEveryMs,
+    exportTimeoutMillis: 2 * timeoutMs,
+  });
+  return {
+    onStart: (span, parent) => queue.onStart(span, parent),
+    onEnd(span) {
+      if ((span.spanContext().traceFlags & TraceFlags.SAMPLED) === 0) return;
+      if (waiting >= queueSpansMax) return onFull(full);
+      waiting += 1;
+      queue.onEnd(span);
+    },
+    forceFlush: () => queue.forceFlush(),
+    shutdown: () => queue.shutdown(),
+  };
 }
 
 /** The same, but whoever watches the log hears of what it could not send. */

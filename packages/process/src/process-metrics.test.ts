@@ -48,11 +48,18 @@ it('waits for no answer that does not come, and asks again only after it', async
     },
   });
   for (let page = 0; page < 3; page += 1) {
-    expect(await registry.metrics()).toContain('\nqarr_redis_up 0\n');
+    const shown = await registry.metrics();
+    expect(shown).toContain('\nqarr_redis_up 0\n');
+    // There is nothing to tell yet.
+    expect(shown).not.toContain('\nqarr_redis_ping_seconds ');
   }
   expect(pings).toHaveLength(1);
+  // The answer comes while a page waits: it says that Redis is back, and not for how long it was gone.
+  const returning = registry.metrics();
   pings[0]?.resolve();
-  await new Promise(setImmediate);
+  const back = await returning;
+  expect(back).toContain('\nqarr_redis_up 1\n');
+  expect(back).not.toContain('\nqarr_redis_ping_seconds ');
   const next = registry.metrics();
   expect(pings).toHaveLength(2);
   pings[1]?.resolve();

@@ -44,9 +44,11 @@ export function createProcessRegistry({
     registers,
     async collect() {
       const tookMs = await look();
-      if (tookMs !== null) this.set(tookMs / 1_000);
+      // Longer: it was sent before Redis went, and tells of that, not of Redis.
+      if (tookMs !== null && tookMs <= pingMsMax) this.set(tookMs / 1_000);
     },
-  });
+    // Before the first there is nothing to tell; prom-client would say 0.
+  }).remove();
   return registry;
 }
 

@@ -22,9 +22,12 @@ describe('where traces go', () => {
     expect(read({ ...BASE, ...exact })?.url).toBe('http://tempo:1/in');
   });
 
-  it.each([{}, { ...BASE, OTEL_SDK_DISABLED: 'true' }])('is nowhere with %j', (variables) => {
-    expect(read(variables)).toBeNull();
-  });
+  it.each([{}, { ...BASE, OTEL_SDK_DISABLED: 'true' }, { ...BASE, OTEL_TRACES_EXPORTER: 'none' }])(
+    'is nowhere with %j',
+    (variables) => {
+      expect(read(variables)).toBeNull();
+    },
+  );
 });
 
 describe('what is said of them', () => {
@@ -52,6 +55,7 @@ describe('what is said of them', () => {
     ['OTEL_EXPORTER_OTLP_HEADERS', 'secret'],
     ['OTEL_EXPORTER_OTLP_HEADERS', 'authorization=%secret'],
     ['OTEL_RESOURCE_ATTRIBUTES', '=secret'],
+    ['OTEL_TRACES_EXPORTER', 'secret'],
     ['OTEL_TRACES_SAMPLER', 'secret'],
     ['OTEL_TRACES_SAMPLER_ARG', '1.5'],
     ['OTEL_BSP_MAX_QUEUE_SIZE', '0'],

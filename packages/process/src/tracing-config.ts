@@ -49,6 +49,10 @@ export const tracingVariables = {
   OTEL_RESOURCE_ATTRIBUTES: pairs().describe(
     'More about this process, such as `deployment.environment.name=production`',
   ),
+  OTEL_TRACES_EXPORTER: z
+    .enum(['otlp', 'none'], 'must be otlp, or none for no traces')
+    .default('otlp')
+    .describe('`none`: no traces, though a collector is named'),
   OTEL_TRACES_SAMPLER: z
     .enum(SAMPLERS, `must be one of ${SAMPLERS.join(', ')}`)
     .default('parentbased_always_on')
@@ -88,7 +92,8 @@ export interface TracingConfig {
 /** Null where traces go nowhere. */
 export function tracingConfig(variables: z.output<typeof schema>): TracingConfig | null {
   const url = urlOf(variables);
-  if (url === null || variables.OTEL_SDK_DISABLED) return null;
+  const isOff = variables.OTEL_SDK_DISABLED || variables.OTEL_TRACES_EXPORTER === 'none';
+  if (url === null || isOff) return null;
   return {
     url,
     headers: parsePairs(variables.OTEL_EXPORTER_OTLP_HEADERS ?? '') ?? {},

@@ -105,6 +105,34 @@ describe('a collector that does not work', () => {
   });
 });
 
+describe('more spans than may wait', () => {
+  it('make one line, and the others arrive', async () => {
+    const { url, asked } = await collector(200);
+    const { tracing, lines } = await start(url, { OTEL_BSP_MAX_QUEUE_SIZE: '3' });
+    for (let round = 1; round <= 2; round += 1) {
+      // The first three are sent at once, and three more wait.
+      for (let span = 0; span < 8; span += 1) tracing.span('x').end();
+      await expect.poll(asked).toBeGreaterThanOrEqual(2 * round);
+      expect(lines).toEqual([
+        expect.objectContaining({ msg: 'spans are lost: more wait than OTEL_BSP_MAX_QUEUE_SIZE' }),
+      ]);
+    }
+  });
+
+  it('are not those that are not recorded, nor those that were sent', async () => {
+    const { url, asked } = await collector(200);
+    const variables = { OTEL_BSP_MAX_QUEUE_SIZE: '3' };
+    const { tracing, lines } = await start(url, variables);
+    const unrecorded = PARENT.replace(/01$/, '00');
+    for (let span = 0; span < 8; span += 1) tracing.span('x', { parent: unrecorded }).end();
+    for (let round = 1; round <= 4; round += 1) {
+      tracing.span('x').end();
+      await expect.poll(asked).toBeGreaterThanOrEqual(round);
+    }
+    expect(lines).toEqual([]);
+  });
+});
+
 describe('what runs in a span', () => {
   it('ends it, and fails it by what it throws', async () => {
     const told: string[] = [];

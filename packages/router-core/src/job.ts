@@ -15,6 +15,7 @@ import {
   timingsSchema,
   usageSchema,
 } from './events.ts';
+import type { JobError } from './events.ts';
 import { batchLineRefSchema } from './batch.ts';
 import type { BatchLineRef } from './batch.ts';
 import { engineRequestSchema } from './engine-request.ts';
@@ -210,6 +211,10 @@ export type JobSummary = z.infer<typeof jobSummarySchema>;
 export interface JobChange {
   readonly jobId: string;
   readonly to: JobState | 'requeued' | 'rerouted' | 'deleted';
+  /** Of one that is deleted: it had not ended, so that this is its end. */
+  readonly wasOpen?: boolean;
+  /** Of one that has failed or expired. */
+  readonly cause?: JobError['code'] | undefined;
   readonly tier: string;
   readonly class: JobClass;
   /** How many there were. */

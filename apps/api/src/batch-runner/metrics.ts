@@ -1,8 +1,8 @@
 /** What the runner counts. Names and labels are bounded. */
 import { createJobEnds, createProcessRegistry } from '@qarr/process';
+import type { CountJobEnd } from '@qarr/process';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
-import type { JobChange } from '@qarr/router-core';
 import type { LineStanding } from './line-standings.ts';
 import { LINE_STANDINGS } from './line-standings.ts';
 
@@ -18,7 +18,7 @@ export interface RunnerMetrics {
   watch(batchId: string, count: (standing: LineStanding) => number): () => void;
   leads(isLeading: boolean): void;
   /** The store has changed a job: counted if that is its end. */
-  readonly changed: (change: Pick<JobChange, 'tier' | 'class' | 'to'>) => void;
+  readonly changed: CountJobEnd;
 }
 
 export function createRunnerMetrics({

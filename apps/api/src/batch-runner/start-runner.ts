@@ -57,7 +57,7 @@ export async function startRunner(): Promise<Running> {
       logJobChange(log, change);
       counted?.changed(change);
     },
-    onError: createErrorLog(log, 'redis'),
+    onError: createErrorLog(log, 'Redis or the way to it fails'),
   });
   stopper.add(() => store.stop());
   requireSafeRedis(await store.check(), { allowVolatile: config.allowVolatileRedis, log });

@@ -10,7 +10,7 @@ const readinessSchema = z.object({
   storage_full: z.boolean(),
   /** Settings that were allowed though they weaken the promise. */
   warnings: z.array(z.string()),
-  /** Which tiers have a live worker that pulls. */
+  /** Which tiers have a live worker one of whose engines is not lost. */
   tiers: z.record(z.string(), z.boolean()),
 });
 

@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { lastWords } from './log-file.ts';
+import { lastWords, readTail } from './log-file.ts';
 
 describe('lastWords', () => {
   test('prefers what a process says to people over what follows it', () => {
@@ -26,6 +29,12 @@ describe('lastWords', () => {
     expect(lastWords('')).toBe('');
   });
 
+  test('else takes what the last log record says', () => {
+    expect(lastWords('{"level":30,"msg":"drained"}\n')).toBe('drained');
+    expect(lastWords('{"level":30,"msg":"drained"}\n', { onlyErrors: true })).toBe('');
+    expect(lastWords('{"level":30,"msg":5}\n{"level":\n')).toBe('');
+  });
+
   test('may leave that line out', () => {
     expect(lastWords('Ready to accept connections\n', { onlyErrors: true })).toBe('');
     const fatal = 'FATAL ERROR: Reached heap limit Allocation failed';
@@ -37,4 +46,23 @@ describe('lastWords', () => {
   test('is short', () => {
     expect(lastWords('x'.repeat(5000)).length).toBeLessThan(400);
   });
+});
+
+test('the end of a long log begins with a whole line', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'qarr-log-'));
+  const file = path.join(folder, 'a.log');
+  try {
+    const line = `${JSON.stringify({ level: 30, trace_id: 'x'.repeat(100) })}\n`;
+    writeFileSync(file, line.repeat(1_000));
+    const tail = readTail({ file });
+    expect(tail.startsWith('{"level"')).toBe(true);
+    expect(tail.length).toBeGreaterThan(16_000);
+    expect(lastWords(tail)).toBe('');
+    // What was begun at is a line already.
+    expect(readTail({ file, from: line.length * 999 })).toBe(line);
+    writeFileSync(file, 'x'.repeat(20_000));
+    expect(readTail({ file })).toMatch(/^x{16384}$/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

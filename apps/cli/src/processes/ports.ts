@@ -38,6 +38,11 @@ export async function requireFreePort({
   }
 }
 
+export async function isPortFree(address: { host: string; port: number }): Promise<boolean> {
+  const reachable = { ...address, host: reachableHost(address.host) };
+  return !(await somebodyListens(reachable)) && (await tryToBind(address)) === null;
+}
+
 /** A port that nobody uses at this moment. */
 export function freePort(host: string): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -49,6 +54,10 @@ export function freePort(host: string): Promise<number> {
       server.close(() => (port === undefined ? reject(new Error('no port')) : resolve(port)));
     });
   });
+}
+
+export function hostInUrl(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 /** Where a client on this machine reaches a server that listens on `host`. */

@@ -8,11 +8,13 @@ import type { Supervisor } from '../processes/supervisor.ts';
 /** One is enough: another takes over only where this one is on another machine that is lost. */
 export function startBatchRunner({
   config,
+  opsPort,
   env,
   supervisor,
   cleanup,
 }: {
   config: UpConfig;
+  opsPort: number;
   env: NodeJS.ProcessEnv;
   supervisor: Supervisor;
   cleanup: Cleanup;
@@ -25,7 +27,7 @@ export function startBatchRunner({
     env: {
       ...env,
       ...config.fileStoreSecrets,
-      OPS_PORT: '0',
+      OPS_PORT: String(opsPort),
       QARR_DRAIN_MS: String(DRAIN_MS.batchRunner),
     },
     whenItEnds: 'restart',

@@ -17,12 +17,15 @@ export interface TierWorker {
 export function startWorkers({
   engines,
   config,
+  opsPorts,
   env,
   supervisor,
   cleanup,
 }: {
   engines: readonly TierEngines[];
   config: UpConfig;
+  /** One for each of them, in order. */
+  opsPorts: readonly number[];
   env: NodeJS.ProcessEnv;
   supervisor: Supervisor;
   cleanup: Cleanup;
@@ -41,7 +44,7 @@ export function startWorkers({
         cwd: config.folder,
         env: {
           ...env,
-          OPS_PORT: '0',
+          OPS_PORT: String(opsPorts[workers.length] ?? 0),
           QARR_DRAIN_MS: String(DRAIN_MS.worker),
           QARR_UPSTREAM_URL: shareOf(urls, { index, workers: tier.workers }).join(),
           ...(apiKey === null ? {} : { QARR_UPSTREAM_API_KEY: apiKey }),

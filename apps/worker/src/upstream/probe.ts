@@ -35,6 +35,7 @@ export interface Probe {
     version: string | null;
     isCareful: boolean;
     signal: AbortSignal;
+    onFailure: (cause: string) => void;
   }): Promise<Warmed>;
   /** `expected` is the model that it must still serve; null where none is known. */
   canary(of: { model: string; expected: string | null; signal: AbortSignal }): Promise<Canary>;

@@ -51,6 +51,15 @@ it('says it again after the engine was ready', () => {
   expect(logged(ready, gone('timeout'), warming, ready, gone('timeout'))).toHaveLength(4);
 });
 
+it('says a doubt once, whatever the canary adds to it', () => {
+  const doubted: UpstreamState = { ...suspect, cause: 'its tokens stand still' };
+  const worse: UpstreamState = { ...suspect, canariesFailed: 1 };
+  expect(logged(ready, doubted, worse, gone('timeout'))).toEqual([
+    'warn engine suspect its tokens stand still',
+    'warn engine gone timeout',
+  ]);
+});
+
 it('says each doubt and its end', () => {
   expect(logged(ready, suspect, ready, suspect, ready)).toEqual([
     'warn engine suspect timeout',

@@ -12,6 +12,8 @@ export function createTransitionLog(
   return ({ from, to, model }) => {
     const cause = 'cause' in to ? to.cause : undefined;
     if (to.kind === 'ready') seen.clear();
+    // It is in doubt already: a canary that fails as well is no news.
+    if (from.kind === 'suspect' && to.kind === 'suspect') return;
     const change = `${to.kind} ${cause}`;
     if (seen.has(change)) return;
     seen.add(change);

@@ -67,12 +67,14 @@ function watch(
     warmupRequests = 3,
     openMs = 1,
     servedModel = createServedModel(undefined),
+    onWarn = () => {},
   }: {
     canaryEveryMs?: number;
     canaryTimeoutMs?: number;
     warmupRequests?: number;
     openMs?: number;
     servedModel?: ServedModel;
+    onWarn?: (details: Record<string, unknown>, message: string) => void;
   } = {},
 ) {
   const connectMs = 10_000;
@@ -87,6 +89,11 @@ function watch(
   };
   const states: UpstreamStatus['state'][] = [];
   let changes = 0;
+  const log = createLogger({ name: 'test', level: 'silent' });
+  vi.spyOn(log, 'child').mockImplementation(() => log as never);
+  vi.spyOn(log, 'warn').mockImplementation((details: unknown, message?: unknown) => {
+    onWarn(details as Record<string, unknown>, String(message));
+  });
   const upstream = createUpstream({
     url,
     engine: createEngine({ baseUrl: url, apiKey, timeouts, connections: 4 }),
@@ -103,7 +110,7 @@ function watch(
       if (states.at(-1) !== state) states.push(state);
     },
     onBreaker() {},
-    log: createLogger({ name: 'test', level: 'silent' }),
+    log,
     askAgainBaseMs: 1,
     probeProvesEveryMs: 20,
     scrapeEveryMs: 5,
@@ -165,6 +172,43 @@ describe('an engine', () => {
     engine.does.chat = (response) => response.end(WHOLE);
     await becomes('ready');
     expect(states.filter((state) => state === 'ready')).toHaveLength(1);
+  });
+
+  it('is out from its loss until it is ready, however long its warm-up takes', async () => {
+    const engine = await startEngine();
+    const { upstream, becomes } = watch(engine.url);
+    expect(upstream.isOut).toBe(false);
+    await becomes('ready');
+    const { promise: asked, resolve } = Promise.withResolvers<ServerResponse>();
+    engine.does.chat = resolve;
+    upstream.acquire().report(failed(failureOfConnection('ECONNREFUSED', { reached: 'nobody' })));
+    expect(upstream.isOut).toBe(true);
+    const response = await asked;
+    expect(upstream.status()).toMatchObject({ state: 'warming', breaker: 'closed' });
+    expect(upstream.isOut).toBe(true);
+    engine.does.chat = (next) => next.end(WHOLE);
+    response.end(WHOLE);
+    await becomes('ready');
+    expect(upstream.isOut).toBe(false);
+  });
+
+  it('is out once a first request of its warm-up has failed, and each of these is logged', async () => {
+    const asked: ServerResponse[] = [];
+    const engine = await startEngine({ chat: (response) => asked.push(response) });
+    const lines: string[] = [];
+    const { upstream, becomes } = watch(engine.url, {
+      onWarn: (details, message) => lines.push(`${message}: ${String(details['cause'])}`),
+    });
+    await vi.waitFor(() => expect(asked).toHaveLength(1), PATIENCE);
+    expect(upstream.isOut).toBe(false);
+    asked[0]?.writeHead(500).end();
+    await vi.waitFor(() => expect(asked).toHaveLength(2), PATIENCE);
+    expect(upstream.isOut).toBe(true);
+    expect(lines).toEqual(['warm-up request failed: status 500']);
+    engine.does.chat = (response) => response.end(WHOLE);
+    asked[1]?.end(WHOLE);
+    await becomes('ready');
+    expect(upstream.isOut).toBe(false);
   });
 
   it('stops at any time', async () => {

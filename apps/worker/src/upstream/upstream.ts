@@ -41,6 +41,11 @@ export interface Upstream {
   readonly url: string;
   /** It gets jobs, though it may be that there is no place now. */
   readonly isReady: boolean;
+  /**
+   * It was gone, or did not answer a request of its warm-up, and has not been ready since: however
+   * long it is warmed now, nobody shall count on it.
+   */
+  readonly isOut: boolean;
   /** Jobs at once; counts only while it is ready. */
   readonly limit: number;
   /** Places that are not taken; none while it is not ready. */
@@ -109,6 +114,7 @@ export function createUpstream({
   let step = new AbortController();
   /** A pause that need not be when its breaker closes. */
   let waiting = new AbortController();
+  let isOut = false;
   let lastIdentity: Identity | null = null;
   let tokenMs: number | null = null;
   /**
@@ -173,6 +179,8 @@ export function createUpstream({
     step.abort();
     if (state.kind !== 'warming') settleComeback('neutral');
     if (state.kind === 'gone' || state.kind === 'warming') life += 1;
+    if (state.kind === 'gone') isOut = true;
+    if (state.kind === 'ready') isOut = false;
     if (state.kind === 'warming') lastIdentity = state.identity;
     if (state.kind === 'ready') seenMs = performance.now();
     logTransition({ from: before, to: state, model: modelName() });
@@ -266,7 +274,18 @@ export function createUpstream({
   async function warm(identity: Identity, signal: AbortSignal): Promise<UpstreamEvent> {
     const { version, model, maxModelLen } = identity;
     const isCareful = circuit.kind !== 'closed';
-    const warmed = await probe.warmUp({ model: modelName(), version, isCareful, signal });
+    const warmed = await probe.warmUp({
+      model: modelName(),
+      version,
+      isCareful,
+      signal,
+      onFailure(cause) {
+        if (signal.aborted) return;
+        log.warn({ cause }, 'warm-up request failed');
+        isOut = true;
+        onChange();
+      },
+    });
     if (!signal.aborted && warmed.kind !== 'warmed') {
       settleComeback(warmed.kind === 'busy' ? 'neutral' : 'failed');
     }
@@ -367,6 +386,9 @@ export function createUpstream({
     url,
     get isReady() {
       return isReady();
+    },
+    get isOut() {
+      return isOut;
     },
     get limit() {
       return limit();

@@ -13,6 +13,7 @@ interface FakeState {
   breaker: BreakerName;
   retryInMs: number | null;
   isReady: boolean;
+  isOut: boolean;
   limit: number;
   running: number;
   maxModelLen: number | null;
@@ -26,6 +27,9 @@ function fakeUpstream(state: FakeState, index: number): Upstream {
     url,
     get isReady() {
       return state.isReady;
+    },
+    get isOut() {
+      return state.isOut;
     },
     get limit() {
       return state.limit;
@@ -58,7 +62,7 @@ function fakeUpstream(state: FakeState, index: number): Upstream {
     },
     status: () => ({
       url,
-      state: state.isReady ? 'ready' : 'gone',
+      state: state.isReady ? 'ready' : 'warming',
       running: state.running,
       slots: state.isReady ? state.limit : 0,
       waiting: null,
@@ -77,6 +81,7 @@ function fakeUpstream(state: FakeState, index: number): Upstream {
 function poolOf(states: readonly Partial<FakeState>[]) {
   const all = states.map((state) => ({
     isReady: true,
+    isOut: state.isReady === false,
     limit: 4,
     running: 0,
     maxModelLen: null,
@@ -203,7 +208,7 @@ describe('what the heartbeat says of them', () => {
       model: 'm',
       max_model_len: 2,
     });
-    expect(upstreams?.map(({ state }) => state)).toEqual(['gone', 'ready', 'ready', 'ready']);
+    expect(upstreams?.map(({ state }) => state)).toEqual(['warming', 'ready', 'ready', 'ready']);
   });
 
   it('is the first and what was known of all, where none is ready', () => {
@@ -228,6 +233,8 @@ describe('what the heartbeat says of them', () => {
       [{ ...OPEN, retryInMs: 7 }, { ...OPEN, retryInMs: 5 }, { isReady: false }],
       { breaker: 'open', retry_in_ms: 5 },
     ],
+    ['closed where it is warmed first', [{ isReady: false, isOut: false }], { breaker: 'closed' }],
+    ['half-open where it is probed', [{ ...OPEN, breaker: 'half_open' }], { breaker: 'half_open' }],
   ])('is the best of their breakers: %s', (_name, states, expected) => {
     expect(poolOf(states).pool.summary()).toMatchObject(expected);
   });

@@ -86,7 +86,7 @@ export function createUpstreams({
       const statuses = this.statuses();
       return {
         slots: this.capacity().slots,
-        ...breakerOf(statuses),
+        ...breakerOf(upstreams),
         upstream: first.url,
         model: servedModel.expected() ?? fallbackModel,
         max_model_len: windows.length === 0 ? null : Math.min(...windows),
@@ -101,16 +101,17 @@ export function createUpstreams({
 }
 
 /**
- * An engine that is gone gets no jobs either, though its breaker may not be open yet. The worker pulls
- * where one of its engines lets it.
+ * An engine that is out gets no jobs either, though its breaker may not be open yet, or closed again. The
+ * worker pulls where one of its engines lets it.
  */
-function breakerOf(
-  statuses: readonly UpstreamStatus[],
-): Pick<WorkerStatus, 'breaker' | 'retry_in_ms'> {
-  const kinds = statuses.map(({ state, breaker }) => (state === 'gone' ? 'open' : breaker));
+function breakerOf(upstreams: readonly Upstream[]): Pick<WorkerStatus, 'breaker' | 'retry_in_ms'> {
+  const all = upstreams.map((upstream) => ({ ...upstream.status(), isOut: upstream.isOut }));
+  const kinds = all.map(({ state, breaker, isOut }) =>
+    state === 'gone' || (isOut && breaker !== 'half_open') ? 'open' : breaker,
+  );
   if (kinds.some((kind) => kind === 'closed')) return { breaker: 'closed', retry_in_ms: null };
   if (kinds.includes('half_open')) return { breaker: 'half_open', retry_in_ms: null };
-  const retries = statuses.flatMap(({ retry_in_ms: retryInMs }) => retryInMs ?? []);
+  const retries = all.flatMap(({ retry_in_ms: retryInMs }) => retryInMs ?? []);
   return { breaker: 'open', retry_in_ms: retries.length === 0 ? null : Math.min(...retries) };
 }
 

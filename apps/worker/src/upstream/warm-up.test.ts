@@ -31,12 +31,25 @@ function warm(
     version = null,
     requests = 1,
     isCareful = false,
-  }: { version?: string | null; requests?: number; isCareful?: boolean } = {},
+    failures = [],
+  }: {
+    version?: string | null;
+    requests?: number;
+    isCareful?: boolean;
+    failures?: string[];
+  } = {},
 ) {
   const exchanges = createExchanges({ baseUrl, apiKey: undefined, connectMs: 10_000 });
   onTestFinished(() => exchanges.stop());
   const { signal } = new AbortController();
-  return warmUp(exchanges, { version, requests, isCareful, model: 'qarr-sim', signal });
+  return warmUp(exchanges, {
+    version,
+    requests,
+    isCareful,
+    onFailure: (cause) => void failures.push(cause),
+    model: 'qarr-sim',
+    signal,
+  });
 }
 
 /** An engine of this version that refuses what is in no list of its own. */
@@ -252,7 +265,9 @@ describe('the warm-up', () => {
     ['sends no JSON', (response) => response.end(event('{') + WHOLE), 'an answer that is no chat'],
   ])('fails with an engine that %s', async (_name, answer, cause) => {
     const engine = await startHostileEngine(({ response }) => answer(response));
-    expect(await warm(engine.url, { requests: 20 })).toEqual({ kind: 'failed', cause });
+    const failures: string[] = [];
+    expect(await warm(engine.url, { requests: 20, failures })).toEqual({ kind: 'failed', cause });
+    expect(failures.slice(0, 3)).toEqual([cause, cause, cause]);
     expect(engine.requests.length).toBeLessThan(20);
   });
 

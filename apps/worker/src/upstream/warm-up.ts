@@ -31,12 +31,15 @@ export async function warmUp(
     version,
     requests,
     isCareful,
+    onFailure,
     ...asking
   }: {
     version: string | null;
     requests: number;
     /** One request at a time. */
     isCareful: boolean;
+    /** Of one request that was not answered as it should be. */
+    onFailure: (cause: string) => void;
     model: string;
     signal: AbortSignal;
   },
@@ -45,7 +48,7 @@ export async function warmUp(
     return { kind: 'warmed', capabilities: guessCapabilities(version), tokenMs: null };
   }
   const options = { ...asking, timeoutMs: WARM_UP_TIMEOUT_MS };
-  const trials = createTrials();
+  const trials = createTrials(onFailure);
   let learnt = await learn(exchanges, { version, ...options });
   while (learnt.kind !== 'learnt') {
     const verdict = trials.judge(learnt);
@@ -73,7 +76,7 @@ export async function warmUp(
 }
 
 /** Returns what the failures come to, once that is clear. */
-function createTrials() {
+function createTrials(onFailure: (cause: string) => void) {
   let failures = 0;
   return {
     judge(answer: ChatAnswer): Exclude<Warmed, { kind: 'warmed' }> | null {
@@ -83,6 +86,7 @@ function createTrials() {
         return null;
       }
       failures += 1;
+      onFailure(causeOf(answer));
       if (failures < FAILURES_IN_A_ROW_MAX) return null;
       return { kind: answer.kind === 'busy' ? 'busy' : 'failed', cause: causeOf(answer) };
     },
