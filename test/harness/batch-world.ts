@@ -22,6 +22,8 @@ import { waitUntil } from './wait-until.ts';
 
 const TIERS = ['fast', 'balanced', 'precise'];
 const LOG_LEVEL_ERROR = 50;
+/** On a machine that does much else. */
+const START_TIMEOUT_MS = 50_000;
 const apps = (path: string) => fileURLToPath(new URL(`../../apps/${path}`, import.meta.url));
 
 type Environment = Readonly<Record<string, string>>;
@@ -263,10 +265,16 @@ async function startChild(
   const orphaned = () => void child.kill('SIGKILL');
   process.once('exit', orphaned);
   child.once('close', () => process.off('exit', orphaned));
-  const started = await waitUntil(ready, () => {
+  const isReady = () => {
     if (child.exitCode !== null) throw new Error(`It does not start: ${stderr}`);
     return logs.find(({ msg, event }) => msg === ready || event === ready);
-  });
+  };
+  const started = await waitUntil(ready, isReady, { timeoutMs: START_TIMEOUT_MS }).catch(
+    (error: unknown) => {
+      orphaned();
+      throw error;
+    },
+  );
   return {
     pid: child.pid ?? 0,
     logs,

@@ -44,9 +44,10 @@ export async function startRedisCluster({
 }: { replicas?: number; nodeTimeoutMs?: number } = {}): Promise<RedisCluster> {
   const folder = await mkdtemp(join(tmpdir(), 'qarr-cluster-'));
   const count = MASTERS * (1 + replicas);
-  const nodes = await Promise.all(
+  const starting = await Promise.allSettled(
     Array.from({ length: count }, async () => startNode({ folder, nodeTimeoutMs })),
   );
+  const nodes = starting.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   const masters = nodes.slice(0, MASTERS);
 
   async function connect(): Promise<void> {
@@ -103,6 +104,7 @@ export async function startRedisCluster({
   }
 
   try {
+    for (const one of starting) if (one.status === 'rejected') throw one.reason;
     await connect();
   } catch (error) {
     await stop();

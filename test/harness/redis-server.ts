@@ -1,8 +1,8 @@
 /** A real Redis for tests: the one that is given, a container, or the local binary. */
 import { execFile, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +12,9 @@ import { Redis } from 'ioredis';
 
 const REDIS_IMAGE = 'redis:7.4-alpine';
 const START_TIMEOUT_MS = 10_000;
+/** Below those that a system hands out by itself. */
+const [PORT_MIN, PORT_MAX] = [10_000, 32_000];
+const givenPorts = new Set<number>();
 
 export interface RedisServer {
   readonly url: string;
@@ -134,10 +137,18 @@ async function untilPong(url: string): Promise<void> {
   }
 }
 
+/** Not one of those that outgoing connections get, of which one may take it in between. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = randomInt(PORT_MIN, PORT_MAX);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(!givenPorts.has(port)));
+    });
+    if (server.listening) await new Promise((resolve) => server.close(resolve));
+    if (!isFree) continue;
+    givenPorts.add(port);
+    return port;
+  }
 }

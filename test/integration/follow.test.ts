@@ -9,6 +9,15 @@ import { waitUntil } from '../harness/wait-until.ts';
 const FOLLOWERS = 300;
 const DELTAS = 1_500;
 const KILL_EVERY_MS = 500;
+const COMPLETED = {
+  event: {
+    type: 'completed',
+    finish_reason: 'stop',
+    usage: null,
+    timings: { queue_wait_ms: 1, ttft_ms: 2, run_ms: 3 },
+  },
+  result: { text: 'x', finish_reason: 'stop' },
+} as const;
 
 describe('following', () => {
   it('gives the end alone, with its number, when the log has outlived its retention', async () => {
@@ -93,11 +102,31 @@ describe('a log that has lost its newest events, as in a failover', () => {
     const { stores, job, worker, reading } = await startReading();
     // The claim is lost, too, and made once more: under the same number.
     await forget(stores, job, 5);
-    const key = `${stores.root}:{${job.id}}:job`;
-    await stores.redis.hset(key, { state: 'queued', attempt: 0, streamed: 0 });
-    await stores.redis.hdel(key, 'claim');
+    await loseClaim(stores, job);
     const { log } = await claim(worker, job, 't2');
     for (const text of ['A', 'B', 'C', 'D', 'E']) await say(stores, { job, log, text });
+    await killPubSubOnce(stores);
+    await expect(reading).rejects.toMatchObject({ code: 'queue_unavailable' });
+  });
+
+  it('breaks it also where only live messages tell: those of a cluster may go on all the time', async () => {
+    const { stores, job, worker, seen, reading } = await startReading({ followTickMs: 60_000 });
+    const followers = (await stores.redis.hget(recordOf(stores, job), 'followers')) ?? '';
+    await forget(stores, job, 5);
+    await loseClaim(stores, job);
+    await stores.redis.hset(recordOf(stores, job), { followers });
+    const { log } = await claim(worker, job, 't2');
+    for (const text of ['A', 'B', 'C', 'D', 'E']) await say(stores, { job, log, text });
+    await expect(reading).rejects.toMatchObject({ code: 'queue_unavailable' });
+    expect(seen.map(textOf).join('')).toBe('abcd');
+  });
+
+  // Just before what was seen, or long before.
+  it.each([1, 4])('breaks it where the job has ended %i before what was seen', async (before) => {
+    const { stores, job, producer, reading } = await startReading();
+    await forget(stores, job, before + 1);
+    await loseClaim(stores, job);
+    await producer.cancel(job.id);
     await killPubSubOnce(stores);
     await expect(reading).rejects.toMatchObject({ code: 'queue_unavailable' });
   });
@@ -105,24 +134,25 @@ describe('a log that has lost its newest events, as in a failover', () => {
   it('takes nothing of the attempt whose claim was lost', async () => {
     const { stores, job, worker, log } = await startReading();
     await forget(stores, job, 5);
-    const key = `${stores.root}:{${job.id}}:job`;
-    await stores.redis.hset(key, { state: 'queued', attempt: 0, streamed: 0 });
-    await stores.redis.hdel(key, 'claim');
+    await loseClaim(stores, job);
     const second = await claim(worker, job, 't2');
-    await say(stores, { job, log: second.log, text: 'A' });
+    // As many as the other has written: its next number is free.
+    for (const text of ['A', 'B', 'C', 'D']) await say(stores, { job, log: second.log, text });
+    expect(await log.requeue({ burns: 'nothing' })).toBe('superseded');
+    expect(await log.finish(COMPLETED)).toBe('superseded');
     log.append({ text: 'e' });
     expect(await log.requeue({ burns: 'nothing' })).toBe('superseded');
     await complete(second.log);
     const texts = (await readLog(stores, job)).filter((text) => text.includes('"delta"'));
-    expect(texts).toHaveLength(1);
+    expect(texts).toHaveLength(4);
   });
 });
 
 /** A job of which four pieces of text were written and read. */
-async function startReading() {
+async function startReading({ followTickMs = 300 } = {}) {
   const stores = createStores();
   const [producer, worker] = await Promise.all([
-    stores.producer({ followTickMs: 300 }),
+    stores.producer({ followTickMs }),
     stores.worker(),
   ]);
   const job = newJob();
@@ -137,7 +167,7 @@ async function startReading() {
   reading.catch(() => {});
   for (const text of ['a', 'b', 'c', 'd']) await say(stores, { job, log, text });
   await waitUntil('it is read', () => seen.map(textOf).join('') === 'abcd');
-  return { stores, job, worker, log, seen, reading };
+  return { stores, job, producer, worker, log, seen, reading };
 }
 
 /** Adds text as an event of its own. */
@@ -164,6 +194,17 @@ async function forget({ redis, root }: Stores, job: NewJob, count: number): Prom
     .hset(record, 'followers', '')
     .exec();
   for (const [id, fields] of kept) await redis.xadd(log, id, ...fields);
+}
+
+/** As if nobody had begun it; who has does not know. */
+async function loseClaim(stores: Stores, job: NewJob): Promise<void> {
+  const record = recordOf(stores, job);
+  await stores.redis.hset(record, { state: 'queued', attempt: 0, streamed: 0 });
+  await stores.redis.hdel(record, 'claim');
+}
+
+function recordOf({ root }: Stores, job: NewJob): string {
+  return `${root}:{${job.id}}:job`;
 }
 
 async function killPubSubOnce({ redis }: Stores): Promise<void> {
@@ -202,16 +243,7 @@ async function write(log: AttemptLog): Promise<void> {
 }
 
 async function complete(log: AttemptLog): Promise<void> {
-  const outcome = await log.finish({
-    event: {
-      type: 'completed',
-      finish_reason: 'stop',
-      usage: null,
-      timings: { queue_wait_ms: 1, ttft_ms: 2, run_ms: 3 },
-    },
-    result: { text: 'x', finish_reason: 'stop' },
-  });
-  expect(outcome).toBe('ok');
+  expect(await log.finish(COMPLETED)).toBe('ok');
 }
 
 /** Follows to the end, leaving and coming back with the last number seen. */

@@ -23,6 +23,17 @@ it.each(['producer', 'worker'] as const)(
   },
 );
 
+it('names the server that does not answer', async () => {
+  const redis = await createOwnRedis();
+  const store = await createStores({ redisUrl: redis.url }).producer();
+  await redis.stop();
+  const where = redis.url.replace('redis://', '');
+  expect(await store.check()).toEqual({
+    fatal: [expect.stringMatching(`^${where}: Redis does not answer \\(.+\\)$`)],
+    volatile: [],
+  });
+});
+
 it('refuses in one line to begin without a Redis', async () => {
   const stores = createStores({ redisUrl: 'redis://127.0.0.1:1' });
   await expect(stores.producer()).rejects.toThrow(

@@ -56,6 +56,22 @@ const WRITES = {
   },
 } as const;
 
+it('lets a key make its job again that was never confirmed, and is lost', async () => {
+  const stores = createStores();
+  const job = keyed();
+  // Nobody replicates here.
+  const strict = await stores.producer({ replicasMin: 1 });
+  const refused = { code: 'not_replicated' };
+  await expect(strict.submit(job, ANYWHERE)).rejects.toMatchObject(refused);
+  // It is there, but no more certain than before.
+  const key = { key: 'a key', bodyHash: 'body' };
+  await expect(strict.findByKey('anonymous', key)).rejects.toMatchObject(refused);
+  await WRITES.record({ stores, id: job.id });
+  const store = await stores.producer();
+  expect(await store.findByKey('anonymous', key)).toBeNull();
+  expect(await store.submit(keyed(), ANYWHERE)).toMatchObject({ kind: 'created', jobId: job.id });
+});
+
 it('keeps a job in the indexes that a sweep forgets at the moment in which it is written', async () => {
   const stores = createStores();
   const { redis, root } = stores;

@@ -31,6 +31,8 @@ const LOADING_TIMEOUT_MS = 10_000;
 const GOODBYE_MS = 500;
 /** A sentinel that takes longer is passed over. */
 const SENTINEL_TIMEOUT_MS = 1_000;
+/** Whoever connects anew breaks what is under way, and where replicas are just missing it helps nobody. */
+const ASK_AGAIN_MS = 2_000;
 /** Between two looks at which node has which slots. A command that meets the wrong node looks at once. */
 const SLOTS_EVERY_MS = 5_000;
 /** Before a command is sent again whose node was lost, or does not have the slot (yet). */
@@ -77,7 +79,11 @@ function connect(
       ...serverOptions(address),
       ...options,
       retryStrategy,
-      reconnectOnError: isReadOnly,
+      reconnectOnError(error) {
+        // Refused for want of replicas: another primary may have them.
+        if (error.message.startsWith('NOREPLICAS')) askForPrimary(redis);
+        return isReadOnly(error);
+      },
     });
     redis.on('error', onError);
     return redis;
@@ -142,9 +148,9 @@ export async function whenReady(redis: RedisClient, redisUrl: string): Promise<v
   if (redis.status === 'ready') return;
   const { promise, resolve } = Promise.withResolvers<void>();
   let problem = 'no answer';
+  // A cluster's own says only that none of its nodes will do; theirs say why.
   const note = (error: Error) => (problem = error.message || problem);
-  redis.on('error', note);
-  if (isCluster(redis)) redis.on('node error', note);
+  redis.on(isCluster(redis) ? 'node error' : 'error', note);
   redis.once('ready', resolve);
   const deadlineMs = performance.now() + START_TIMEOUT_MS;
   const loadedByMs = performance.now() + LOADING_TIMEOUT_MS;
@@ -171,6 +177,21 @@ export async function disconnect(redis: RedisClient): Promise<void> {
     await Promise.race([redis.quit().catch(() => {}), expired]);
   }
   redis.disconnect();
+}
+
+const askedAtMs = new WeakMap<RedisClient, number>();
+
+/**
+ * Connects anew, now and then, to the primary that sentinels name: the one at hand may be a former one,
+ * which takes writes until it is told.
+ */
+export function askForPrimary(redis: RedisClient): void {
+  if (isCluster(redis) || !redis.options.sentinels) return;
+  const nowMs = performance.now();
+  if (nowMs - (askedAtMs.get(redis) ?? Number.NEGATIVE_INFINITY) < ASK_AGAIN_MS) return;
+  askedAtMs.set(redis, nowMs);
+  // The others of this moment may still be answered.
+  setImmediate(() => redis.disconnect(true));
 }
 
 /** What was the primary has become a replica: the name leads to another one by now. */

@@ -12,6 +12,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QarrError, isTerminalType } from '@qarr/router-core';
 import type { JobEventType, LoggedEvent } from '@qarr/router-core';
+import { isCluster } from './redis-client.ts';
 import type { RedisClient } from './redis-client.ts';
 import { subscribe } from './subscription.ts';
 import type { ConnectionOptions } from './connections.ts';
@@ -58,6 +59,8 @@ interface Cursor {
   readAtMs: number;
   /** The newest event that its reader has got here. */
   seen: LoggedEvent | null;
+  /** The last live event that came, taken or not; 0 before. */
+  liveSeq: number;
   /** Redis may have forgotten what it has seen: another one may have taken its place. */
   isDoubtful: boolean;
   /** Since when the log lacks what it has seen. */
@@ -91,28 +94,38 @@ export async function createFollowers({
     cursor.wake();
   }
 
+  function doubt(cursor: Cursor): void {
+    cursor.isDoubtful = true;
+    sendToLog(cursor);
+  }
+
+  const doubtAll = () => everyCursor(doubt);
+
   const subscription = await subscribe({
     ...connection,
     channel,
-    onReady: () =>
-      everyCursor((cursor) => {
-        cursor.isDoubtful = true;
-        sendToLog(cursor);
-      }),
+    onReady: doubtAll,
     onMessage(message) {
       const { jobId, event } = parseLiveMessage(message);
       for (const cursor of cursors.get(jobId) ?? []) {
-        cursor.buffer.push(event);
-        cursor.wake();
+        // They count up, but where a log was cut. In a cluster the subscription, at another node, stands.
+        if (event.seq <= cursor.liveSeq) doubt(cursor);
+        else {
+          cursor.buffer.push(event);
+          cursor.wake();
+        }
+        cursor.liveSeq = event.seq;
       }
     },
   });
+  // A master that is lost may have taken the end of a log with it.
+  if (isCluster(redis)) redis.on('-node', doubtAll);
 
   const ticker = setInterval(
     () => {
       const dueMs = performance.now() - tickMs;
       everyCursor((cursor) => {
-        if (cursor.readAtMs < dueMs) sendToLog(cursor);
+        if (cursor.readAtMs < dueMs) doubt(cursor);
       });
     },
     Math.min(tickMs, 1_000),
@@ -125,6 +138,7 @@ export async function createFollowers({
       wake: () => {},
       readAtMs: 0,
       seen: null,
+      liveSeq: 0,
       isDoubtful: false,
       aheadSinceMs: null,
     };
@@ -170,6 +184,8 @@ export async function createFollowers({
     cursor.readAtMs = performance.now();
     // With the event that it has seen last, to see whether the log still has it.
     const from = cursor.isDoubtful && cursor.seen !== null ? cursor.seen.seq - 1 : last;
+    // What is doubted from here on, this reading does not tell.
+    cursor.isDoubtful = false;
     let reply: FollowReply;
     try {
       reply = (await runScript(redis, 'follow', {
@@ -179,32 +195,39 @@ export async function createFollowers({
     } catch {
       // Whatever it was: the reader stays, and the log is read again.
       cursor.buffer.markBehind();
+      cursor.isDoubtful = true;
       return null;
     }
+    // It may tell of a log that was cut meanwhile.
+    if (cursor.isDoubtful && from === last) return null;
     if (reply[0] === 'gone') throw new QarrError('job_not_found');
-    if (reply[0] === 'ahead') return waitForLost(cursor, beyondTheEnd(last, reply[1]));
+    if (reply[0] === 'ahead') {
+      if (cursor.seen === null) throw beyondTheEnd(last, reply[1]);
+      return waitForLost(cursor, reply[2]);
+    }
     const [, state, entries, more] = reply;
     if (more === 1) cursor.buffer.markBehind();
     const events = entries.map(([seq, type, json]) => ({ seq, type, json }));
     if (from === last) return { events, hasEnded: events.length === 0 && isTerminalType(state) };
     const [known, ...fresh] = events;
-    if (known === undefined && !isTerminalType(state)) return waitForLost(cursor, lostEvents());
-    if (known?.seq === last && known.json !== cursor.seen?.json) throw lostEvents();
-    cursor.isDoubtful = false;
+    if (known === undefined) return waitForLost(cursor, state);
+    if (known.seq === last && known.json !== cursor.seen?.json) throw lostEvents();
     cursor.aheadSinceMs = null;
     // What follows may be on the next page.
     if (fresh.length === 0) cursor.buffer.markBehind();
-    return { events: known === undefined || known.seq > last ? events : fresh, hasEnded: false };
+    return { events: known.seq > last ? events : fresh, hasEnded: false };
   }
 
   /**
    * The log lacks what its reader has got: a failover has lost it. Whoever wrote it writes it again,
    * under the same numbers, with the next event of the job; another attempt may write something else.
+   * Where the job has ended, nobody writes.
    */
-  function waitForLost(cursor: Cursor, error: QarrError): null {
+  function waitForLost(cursor: Cursor, state: string): null {
     const nowMs = performance.now();
     cursor.aheadSinceMs ??= nowMs;
-    if (cursor.seen === null || nowMs - cursor.aheadSinceMs > LOST_MS_MAX) throw error;
+    const isTooLate = nowMs - cursor.aheadSinceMs > LOST_MS_MAX;
+    if (isTooLate || isTerminalType(state)) throw lostEvents();
     cursor.isDoubtful = true;
     cursor.buffer.markBehind();
     return null;
@@ -246,6 +269,7 @@ export async function createFollowers({
       stopping.abort();
       everyCursor((cursor) => cursor.wake());
       clearInterval(ticker);
+      redis.off('-node', doubtAll);
       await subscription.stop();
     },
   };
@@ -253,7 +277,7 @@ export async function createFollowers({
 
 type FollowReply =
   | ['gone']
-  | ['ahead', number]
+  | ['ahead', seq: number, state: string]
   | ['ok', string, [seq: number, type: JobEventType, json: string][], more: 0 | 1];
 
 interface Page {

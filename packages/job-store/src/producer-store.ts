@@ -4,7 +4,15 @@
  * It fails fast: a call that Redis does not answer in time throws `queue_unavailable`.
  */
 import { depthOf } from '@qarr/router-core';
-import type { CachedAnswer, JobClass, JobRecord, JobState, TierStatus } from '@qarr/router-core';
+import type {
+  CachedAnswer,
+  IdempotencyKey,
+  JobClass,
+  JobRecord,
+  JobState,
+  NewJob,
+  TierStatus,
+} from '@qarr/router-core';
 import { answered } from './answered.ts';
 import { createApiKeys } from './api-keys.ts';
 import { readBacklog } from './backlog.ts';
@@ -50,7 +58,14 @@ import { DEFAULT_RETENTION, DUE_EVENTS } from './retention.ts';
 import type { Retention } from './retention.ts';
 import { runScript } from './scripts.ts';
 import { createSubmitter } from './submitter.ts';
-import type { Submitter } from './submitter.ts';
+import type {
+  KnownSubmission,
+  OnCreated,
+  Placement,
+  Submission,
+  Unmarked,
+  Written,
+} from './submitter.ts';
 import { createSweeper } from './sweeper.ts';
 import { createReadWaiting } from './waiting.ts';
 import type { ReadWaiting } from './waiting.ts';
@@ -73,7 +88,6 @@ const IDEMPOTENCY_TTL_MS = 24 * 3_600_000;
 /** Longer than most interruptions of a network: its clients lose their answers. */
 const REPLICA_LOST_MS = 15_000;
 const ALERT_PER_WORKER = 15;
-const UNKNOWN = { kind: 'unknown' } as const;
 
 export interface ProducerStore {
   /** What is wrong with Redis's settings. */
@@ -84,12 +98,13 @@ export interface ProducerStore {
    * Writes the job, then its queue entry. Calling it again with the same id, or with another one and
    * the same idempotency key, is safe.
    */
-  submit: Submitter['submit'];
-  submitAnswered: Submitter['submitAnswered'];
+  submit(job: NewJob, placement: Placement): Promise<Submission>;
+  /** Writes a job that has its answer already: it waits for nothing, and no engine runs it. */
+  submitAnswered(job: NewJob, answer: CachedAnswer, onCreated?: OnCreated): Promise<Written>;
   /** What a tier has answered to this request last, if that is still known. */
   findAnswer(tier: string, requestHash: string): Promise<CachedAnswer | null>;
   /** What an idempotency key stands for; null where the job is still to be written. */
-  findByKey: Submitter['findByKey'];
+  findByKey(owner: string, key: IdempotencyKey): Promise<KnownSubmission | null>;
   get(jobId: string): Promise<JobRecord | null>;
   findKey: ApiKeys['find'];
   getKey: ApiKeys['get'];
@@ -177,7 +192,13 @@ export async function createProducerStore({
   const ledger = createLedger({ redis, keys });
   const workers = createWorkers({ redis, keys });
   const guard = createMemoryGuard({ redis, percentMax: memoryPercentMax });
-  const replication = await createReplication({ redisUrl, onError, replicasMin, keys });
+  const replication = await createReplication({
+    redisUrl,
+    writer: redis,
+    onError,
+    replicasMin,
+    keys,
+  });
   const followers = await createFollowers({
     redisUrl,
     redis,
@@ -255,13 +276,24 @@ export async function createProducerStore({
     return parseRecord(await redis.hgetall(keys.job(jobId)));
   }
 
+  /** Writes or finds a job; its key is marked once the job is where it must be. */
+  async function confirmed<Result extends Submission | null>(
+    submit: () => Promise<Unmarked<Result>>,
+  ): Promise<Result> {
+    const confirm = replication.begin();
+    const { submission, mark } = await answered(submit());
+    if (submission?.kind === 'created' || submission?.kind === 'attached') await confirm();
+    await answered(mark());
+    return submission;
+  }
+
   /** Makes something that a client is told of, and returns once it is where it must be. */
   async function replicated<Made extends { kind: string }>(
     make: () => Promise<Made>,
   ): Promise<Made> {
     const confirm = replication.begin();
     const made = await answered(make());
-    if (made.kind === 'created' || made.kind === 'attached') await confirm();
+    if (made.kind === 'created') await confirm();
     return made;
   }
 
@@ -321,13 +353,10 @@ export async function createProducerStore({
 
     ping: () => answered(pingRedis(redis)),
 
-    submit: (job, placement) => replicated(() => submitter.submit(job, placement)),
-    submitAnswered: (...call) => replicated(() => submitter.submitAnswered(...call)),
+    submit: (job, placement) => confirmed(() => submitter.submit(job, placement)),
+    submitAnswered: (...call) => confirmed(() => submitter.submitAnswered(...call)),
     findAnswer: (tier, requestHash) => answered(findAnswer(tier, requestHash)),
-    async findByKey(owner, key) {
-      const known = replicated(async () => (await submitter.findByKey(owner, key)) ?? UNKNOWN);
-      return known.then((found) => (found.kind === 'unknown' ? null : found));
-    },
+    findByKey: (owner, key) => confirmed(() => submitter.findByKey(owner, key)),
 
     get: (jobId) => answered(lookUp(jobId)),
 

@@ -21,17 +21,16 @@ export interface RedisProblems {
 
 /** Returns what is wrong, each as one line that says what to set, and of a cluster also where. */
 export async function checkRedis(redis: RedisClient): Promise<RedisProblems> {
-  if (!isCluster(redis)) return checkServer(redis, '');
-  const uncovered = await uncoveredSlots(redis);
+  if (!isCluster(redis)) return checkAnswering(redis, '');
+  const [uncovered, ...problems] = await Promise.all([
+    // Where one does not answer, its own check says which.
+    uncoveredSlots(redis).catch(() => 0),
+    ...primariesOf(redis).map((node) => checkAnswering(node, placeOf(node))),
+  ]);
   if (uncovered > 0) {
     const fatal = `the Redis cluster has no master for ${uncovered} of its ${SLOTS} slots: assign them, or start what is missing`;
     return { fatal: [fatal], volatile: [] };
   }
-  const problems = await Promise.all(
-    primariesOf(redis).map((node) =>
-      checkServer(node, `${node.options.host}:${node.options.port}: `),
-    ),
-  );
   return {
     fatal: problems.flatMap(({ fatal }) => fatal),
     volatile: problems.flatMap(({ volatile }) => volatile),
@@ -65,6 +64,19 @@ async function viewsOf(cluster: Cluster): Promise<Map<string, string>[]> {
   return Promise.all(
     primariesOf(cluster).map(async (node) => parseInfo(await node.cluster('INFO'))),
   );
+}
+
+async function checkAnswering(node: Redis, where: string): Promise<RedisProblems> {
+  try {
+    return await checkServer(node, where);
+  } catch (error) {
+    const fatal = `${placeOf(node)}Redis does not answer (${(error as Error).message})`;
+    return { fatal: [fatal], volatile: [] };
+  }
+}
+
+function placeOf({ options: { host, port } }: Redis): string {
+  return `${host}:${port}: `;
 }
 
 /** `where` begins each line. */

@@ -8,22 +8,27 @@
  *
  * That alone would not do: where the primary that took the writes has been replaced, the mark of the
  * next one says nothing of them. So the names of the replication histories are compared, as they were
- * before the writes and as they are with the mark.
+ * before the writes and as they are with the mark; and those that the writing connection sees, as it may
+ * still lead to the former primary when this one is at the next.
  */
 import { QarrError } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
-import { connectProducer, disconnect, whenReady } from './connections.ts';
+import { askForPrimary, connectProducer, disconnect, whenReady } from './connections.ts';
 import type { ConnectionOptions } from './connections.ts';
 import type { Keys } from './keys.ts';
 import { parseInfo } from './redis-check.ts';
-import { primariesOf } from './redis-client.ts';
+import { isCluster, primariesOf } from './redis-client.ts';
+import type { RedisClient } from './redis-client.ts';
 
 /** Replicas that follow are some milliseconds behind. */
 const WAIT_MS = 500;
+const REPLICATION = 'replication';
 /** A mark is overwritten by the next one; without one it is not left behind. */
 const MARK_TTL_MS = 60_000;
 /** Names to try for one in a slot of a given master. With 100 masters, that none fits is one in e^40. */
 const MARKS_MAX = 4_000;
+/** For finding them. */
+const MARKS_MS_MAX = 1_000;
 
 export interface Replication {
   /**
@@ -37,17 +42,20 @@ export interface Replication {
 const NONE: Replication = { begin: () => async () => {}, async stop() {} };
 
 interface Reading {
-  /** The replication histories of all primaries. */
-  readonly histories: string;
+  /** The replication histories of all primaries; null where the writer sees others. */
+  readonly histories: string | null;
   /** As many replicas as each of them has at least. */
   readonly replicas: number;
 }
 
 export async function createReplication({
   replicasMin,
+  writer,
   keys,
   ...connection
 }: ConnectionOptions & {
+  /** By which is written what shall be confirmed. */
+  writer: RedisClient;
   /** 0: nothing is waited for. */
   replicasMin: number;
   keys: Keys;
@@ -65,29 +73,48 @@ export async function createReplication({
   async function read(): Promise<Reading> {
     const primaries = primariesOf(redis);
     if (primaries.length === 0) throw new Error('No master is known');
-    const readings = await Promise.all(primaries.map(readOne));
-    const histories = readings.map(({ histories: one }) => one).toSorted();
-    latest = histories.join(' ');
-    return { histories: latest, replicas: Math.min(...readings.map(({ replicas }) => replicas)) };
+    const [written, ...readings] = await Promise.all([
+      Promise.all(primariesOf(writer).map(async (node) => historyIn(await node.info(REPLICATION)))),
+      ...primaries.map(readOne),
+    ]);
+    const histories = readings.map(({ history }) => history).toSorted();
+    const isSame = histories.join(' ') === written.toSorted().join(' ');
+    latest = isSame ? histories.join(' ') : null;
+    const replicas = Math.min(...readings.map((one) => one.replicas));
+    if (!isSame || replicas < replicasMin) for (const one of [redis, writer]) askForPrimary(one);
+    return { histories: latest, replicas };
   }
 
-  async function readOne(node: Redis): Promise<Reading> {
-    for (let mark = markOf.get(node) ?? 0; mark < MARKS_MAX; mark += 1) {
-      const replies = await node
-        .pipeline()
-        .set(keys.replicationMark(mark), '', 'PX', MARK_TTL_MS)
-        .wait(replicasMin, WAIT_MS)
-        .info('replication')
-        .exec();
-      const [marked, waited, info] = replies ?? [];
-      const error = marked?.[0] ?? null;
-      if (error?.message.startsWith('MOVED') === true) continue;
-      markOf.set(node, mark);
-      for (const [problem] of replies ?? []) if (problem !== null) throw problem;
-      const history = parseInfo(String(info?.[1])).get('master_replid');
-      if (history === undefined)
-        throw new Error('Redis does not say which replication history it has');
-      return { histories: history, replicas: Number(waited?.[1]) };
+  async function readOne(node: Redis): Promise<{ history: string; replicas: number }> {
+    const mark = markOf.get(node) ?? (await findMark(node));
+    const replies = await node
+      .pipeline()
+      .set(keys.replicationMark(mark), '', 'PX', MARK_TTL_MS)
+      .wait(replicasMin, WAIT_MS)
+      .info(REPLICATION)
+      .exec();
+    const [marked, waited, info] = replies ?? [];
+    if (isMoved(marked?.[0])) markOf.delete(node);
+    for (const [problem] of replies ?? []) if (problem !== null) throw problem;
+    return { history: historyIn(String(info?.[1])), replicas: Number(waited?.[1]) };
+  }
+
+  async function findMark(node: Redis): Promise<number> {
+    const deadlineMs = performance.now() + MARKS_MS_MAX;
+    // One that has become a replica has no slot; who is the master now is looked up, for the next time.
+    if (!(await node.info(REPLICATION)).includes('role:master')) {
+      if (isCluster(redis)) redis.refreshSlotsCache();
+      throw new Error('A master has become a replica');
+    }
+    for (let mark = 0; mark < MARKS_MAX; mark += 1) {
+      if (performance.now() > deadlineMs) break;
+      try {
+        await node.set(keys.replicationMark(mark), '', 'PX', MARK_TTL_MS);
+        markOf.set(node, mark);
+        return mark;
+      } catch (error) {
+        if (!isMoved(error)) throw error;
+      }
     }
     throw new Error('No mark is in a slot of this master');
   }
@@ -116,10 +143,21 @@ export async function createReplication({
         } catch (error) {
           throw new QarrError('not_replicated', { cause: error });
         }
-        const isCertain = reading.histories === before && reading.replicas >= replicasMin;
+        const { histories, replicas } = reading;
+        const isCertain = histories !== null && histories === before && replicas >= replicasMin;
         if (!isCertain) throw new QarrError('not_replicated');
       };
     },
     stop: () => disconnect(redis),
   };
+}
+
+function historyIn(info: string): string {
+  const history = parseInfo(info).get('master_replid');
+  if (history === undefined) throw new Error('Redis does not say which replication history it has');
+  return history;
+}
+
+function isMoved(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('MOVED');
 }

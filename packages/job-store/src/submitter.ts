@@ -7,7 +7,9 @@
  *    the job has its place.
  * 3. The indexes: an entry without a job is tidied up, a job that no index knew would never be found.
  * 4. The record and its first event.
- * 5. The list of its owner or of its batch, then the queue entry. 6. The key is marked as written.
+ * 5. The list of its owner or of its batch, then the queue entry.
+ * 6. It is confirmed that the job outlives a failover, where that is asked for.
+ * 7. The key is marked as written. One whose job was never confirmed and is lost stays reserved.
  *
  * Each may be done again with the same id, so a key makes one job however many ask for it at once.
  */
@@ -57,7 +59,7 @@ export interface Placement {
  * A job is there that was not, and will run, whatever becomes of the call that has made it: what
  * follows may fail, or be too late for whoever waits.
  */
-type OnCreated = (jobId: string) => void;
+export type OnCreated = (jobId: string) => void;
 
 export interface QueuePlace {
   /** 1 is next. */
@@ -90,17 +92,28 @@ export type KnownSubmission =
     };
 
 /** Nothing was against it. */
-type Written = Exclude<Submission, { kind: 'full' | 'over_quota' }>;
+export type Written = Exclude<Submission, { kind: 'full' | 'over_quota' }>;
 
 const GONE = { kind: 'refused', code: 'idempotent_job_gone' } as const;
 const REUSED = { kind: 'refused', code: 'idempotency_key_reused' } as const;
 
+/** What became of a request, before its key is marked. */
+export interface Unmarked<Result> {
+  readonly submission: Result;
+  /** To be called once it is certain that the job is there to stay: it must never be written anew. */
+  mark(): Promise<void>;
+}
+
 export interface Submitter {
-  submit(job: NewJob, placement: Placement): Promise<Submission>;
+  submit(job: NewJob, placement: Placement): Promise<Unmarked<Submission>>;
   /** Writes a job that has its answer already: it waits for nothing, and no engine runs it. */
-  submitAnswered(job: NewJob, answer: CachedAnswer, onCreated?: OnCreated): Promise<Written>;
+  submitAnswered(
+    job: NewJob,
+    answer: CachedAnswer,
+    onCreated?: OnCreated,
+  ): Promise<Unmarked<Written>>;
   /** What a key stands for; null where the job is still to be written. */
-  findByKey(owner: string, key: IdempotencyKey): Promise<KnownSubmission | null>;
+  findByKey(owner: string, key: IdempotencyKey): Promise<Unmarked<KnownSubmission | null>>;
 }
 
 export function createSubmitter({
@@ -333,17 +346,19 @@ export function createSubmitter({
   async function once<Result extends Submission>(
     job: NewJob,
     writeAs: (job: NewJob) => Promise<Result>,
-  ): Promise<Result | KnownSubmission> {
+  ): Promise<Unmarked<Result | KnownSubmission>> {
     const { idempotency: key, owner } = job;
-    if (key === undefined) return writeAs(job);
+    if (key === undefined) return unmarkable(await writeAs(job));
     const standing = await idempotency.take(owner, key, job.id);
-    if (standing.kind === 'other_body') return REUSED;
-    if (standing.kind === 'written') return attach(standing.jobId);
-    const submission = await writeAs({ ...job, id: standing.jobId });
-    // Otherwise the key stands for this id, whenever its job is written.
-    const isWritten = submission.kind !== 'full' && submission.kind !== 'over_quota';
-    if (isWritten) await idempotency.markWritten(owner, key.key, standing.jobId);
-    return submission;
+    if (standing.kind === 'other_body') return unmarkable(REUSED);
+    const { jobId } = standing;
+    if (standing.kind === 'written') return unmarkable(await attach(jobId));
+    const submission = await writeAs({ ...job, id: jobId });
+    // The key stands for this id, whenever its job is written.
+    if (submission.kind === 'full' || submission.kind === 'over_quota') {
+      return unmarkable(submission);
+    }
+    return { submission, mark: () => idempotency.markWritten(owner, key.key, jobId) };
   }
 
   return {
@@ -353,16 +368,22 @@ export function createSubmitter({
 
     async findByKey(owner, key) {
       const standing = await idempotency.find(owner, key);
-      if (standing === null) return null;
-      if (standing.kind === 'other_body') return REUSED;
-      if (standing.kind === 'written') return attach(standing.jobId);
-      const record = await get(standing.jobId);
-      if (record === null) return null;
+      if (standing === null) return unmarkable(null);
+      if (standing.kind === 'other_body') return unmarkable(REUSED);
+      const { jobId } = standing;
+      if (standing.kind === 'written') return unmarkable(await attach(jobId));
+      const record = await get(jobId);
+      if (record === null) return unmarkable(null);
       await enqueue(record);
-      await idempotency.markWritten(owner, key.key, record.id);
-      return { kind: 'attached', record };
+      const submission = { kind: 'attached', record } as const;
+      return { submission, mark: () => idempotency.markWritten(owner, key.key, jobId) };
     },
   };
+}
+
+/** Of no key, or of one that stands as it shall. */
+function unmarkable<Result>(submission: Result): Unmarked<Result> {
+  return { submission, async mark() {} };
 }
 
 interface Created {

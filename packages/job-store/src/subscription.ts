@@ -46,11 +46,13 @@ export async function subscribe({
   const stands = Promise.withResolvers<boolean>();
   const tooLate = setTimeout(() => stands.resolve(false), START_TIMEOUT_MS);
   let retry: NodeJS.Timeout | undefined;
+  let isRefused = false;
   async function subscribeAnew(): Promise<void> {
     try {
       await redis.subscribe(channel);
     } catch (error) {
       onError(error as Error);
+      isRefused = (error as Error).message.startsWith('NOPERM');
       // Where the connection broke, its next `ready` subscribes. Where Redis refused, it may not
       // the next time.
       if (redis.status === 'ready') retry = setTimeout(() => void subscribeAnew(), RETRY_MS);
@@ -70,7 +72,11 @@ export async function subscribe({
     clearTimeout(retry);
     clearInterval(pinging);
     redis.disconnect();
-    throw new Error(`Redis does not let this process subscribe to ${channel}; check its ACL`);
+    throw new Error(
+      isRefused
+        ? `Redis does not let this process subscribe to ${channel}; check its ACL`
+        : `Redis does not answer to a subscription to ${channel}`,
+    );
   }
   return {
     async stop() {
@@ -110,7 +116,7 @@ function connectSubscriber(redisUrl: string): Redis {
   });
   redis.on('ready', () => {
     redis.cluster('SLOTS').then(
-      (slots) => (nodes = nodesIn(slots) ?? nodes),
+      (slots) => (nodes = nodesToTry(address.nodes, slots)),
       // The nodes that are known may do.
       () => {},
     );
@@ -118,19 +124,22 @@ function connectSubscriber(redisUrl: string): Redis {
   return redis;
 }
 
-type ClusterSlots = [
+export type ClusterSlots = [
   from: number,
   to: number,
   ...nodes: [host: string | null, port: number, ...unknown[]][],
 ][];
 
-/** Null where the nodes do not know their own addresses. */
-function nodesIn(slots: ClusterSlots): RedisNode[] | null {
-  const nodes = new Map<string, RedisNode>();
+/**
+ * Those that the nodes know, where they know their own addresses, and those that were given: they are names
+ * that may lead to other addresses when all nodes have new ones.
+ */
+export function nodesToTry(given: readonly RedisNode[], slots: ClusterSlots): RedisNode[] {
+  const nodes = new Map(given.map((node) => [nodeText(node), node]));
   for (const [, , ...served] of slots) {
     for (const [host, port] of served) {
       if (host) nodes.set(nodeText({ host, port }), { host, port });
     }
   }
-  return nodes.size === 0 ? null : [...nodes.values()];
+  return [...nodes.values()];
 }

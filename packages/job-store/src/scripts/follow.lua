@@ -4,7 +4,7 @@
 -- KEYS  1 job, 2 log
 -- ARGV  1 channel, 2 last seq known, 3 bytes of events after which no more are added (nor after
 --       256 events)
--- RETURN {'gone'}, {'ahead', seq} when no event has the number that the reader claims to know,
+-- RETURN {'gone'}, {'ahead', seq, state} when no event has the number that the reader claims to know,
 --     or {'ok', state, {{seq, type, json}, …}, 1 if there is more}
 
 local record = redis.call('HMGET', KEYS[1], 'state', 'seq', 'followers', 'final', 'batch', 'followed')
@@ -14,7 +14,7 @@ if not state then
 end
 local last, bytes_max = tonumber(ARGV[2]), tonumber(ARGV[3])
 if last > seq then
-  return { 'ahead', seq }
+  return { 'ahead', seq, state }
 end
 
 if not TERMINAL[state] and not string.find(' ' .. followers .. ' ', ' ' .. ARGV[1] .. ' ', 1, true) then
