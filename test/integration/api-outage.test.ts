@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openStream, postJson, startApiWorld } from '../harness/api.ts';
 import type { ApiWorld, TestWorker } from '../harness/api.ts';
+import { KILLABLE } from '../harness/own-redis.ts';
 import { startRedisServer } from '../harness/redis-server.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
@@ -14,7 +15,10 @@ let worker: TestWorker;
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'qarr-outage-'));
-  world = await startApiWorld({ QARR_HEARTBEAT_MS: '200' }, startRedisServer({ dir }));
+  world = await startApiWorld(
+    { QARR_HEARTBEAT_MS: '200' },
+    startRedisServer({ dir, settings: KILLABLE }),
+  );
   worker = await world.startWorker('fast');
 });
 afterAll(async () => {
@@ -32,7 +36,11 @@ const outages = {
   async killed() {
     await world.redisServer.stop();
     return async () => {
-      const { stop } = await startRedisServer({ port: world.redisServer.port, dir });
+      const { stop } = await startRedisServer({
+        port: world.redisServer.port,
+        dir,
+        settings: KILLABLE,
+      });
       stopLater.push(stop);
     };
   },

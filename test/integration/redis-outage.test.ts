@@ -8,6 +8,7 @@ import { openStream, postJson, startApiWorld } from '../harness/api.ts';
 import type { ApiWorld, StreamReader } from '../harness/api.ts';
 import { startEngineProcess } from '../harness/engine-process.ts';
 import { submitJob } from '../harness/native-client.ts';
+import { KILLABLE } from '../harness/own-redis.ts';
 import { startRedisServer } from '../harness/redis-server.ts';
 import { startWorkerProcess } from '../harness/worker-process.ts';
 import type { WorkerProcess } from '../harness/worker-process.ts';
@@ -28,7 +29,10 @@ const stopLater: (() => Promise<void>)[] = [];
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'qarr-outage-'));
-  world = await startApiWorld({ QARR_HEARTBEAT_MS: '200' }, startRedisServer({ dir }));
+  world = await startApiWorld(
+    { QARR_HEARTBEAT_MS: '200' },
+    startRedisServer({ dir, settings: KILLABLE }),
+  );
 }, 30_000);
 afterAll(async () => {
   await world.stop();
@@ -52,7 +56,11 @@ const outages = {
   async killed() {
     await world.redisServer.stop();
     return async () => {
-      const { stop } = await startRedisServer({ port: world.redisServer.port, dir });
+      const { stop } = await startRedisServer({
+        port: world.redisServer.port,
+        dir,
+        settings: KILLABLE,
+      });
       stopLater.push(stop);
     };
   },

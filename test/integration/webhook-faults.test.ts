@@ -10,6 +10,7 @@ import { postJson, startApiWorld } from '../harness/api.ts';
 import type { ApiProcess, ApiWorld, TestWorker } from '../harness/api.ts';
 import { createAuthority } from '../harness/certificate.ts';
 import type { Certificate } from '../harness/certificate.ts';
+import { KILLABLE } from '../harness/own-redis.ts';
 import { startRedisServer } from '../harness/redis-server.ts';
 import { startWebhookReceiver, status } from '../harness/webhook-receiver.ts';
 import type { WebhookReceiver } from '../harness/webhook-receiver.ts';
@@ -40,7 +41,7 @@ beforeAll(async () => {
       NODE_TLS_REJECT_UNAUTHORIZED: '0',
       NODE_NO_WARNINGS: '1',
     },
-    startRedisServer({ dir }),
+    startRedisServer({ dir, settings: KILLABLE }),
   );
   worker = await world.startWorker('fast');
 });
@@ -168,7 +169,11 @@ describe('a webhook that is under way', () => {
     const id = await end(receiver.url, api);
     await receiver.of(id);
     await world.redisServer.stop();
-    const { stop } = await startRedisServer({ port: world.redisServer.port, dir });
+    const { stop } = await startRedisServer({
+      port: world.redisServer.port,
+      dir,
+      settings: KILLABLE,
+    });
     stopLater.push(stop);
     receiver.answer = status(204);
     const taken = receiver.received.length;
