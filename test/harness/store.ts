@@ -40,8 +40,9 @@ export function createStores({
     for (const store of opened.toReversed()) await store.stop();
     if (redis.status === 'ready') {
       for (const node of primariesOf(redis)) {
-        // One by one: in a cluster they are of several slots.
-        for (const name of await node.keys(`*${root}*`)) await node.del(name);
+        // In a cluster they are of several slots, so each has a command of its own.
+        const names = await node.keys(`*${root}*`);
+        await node.pipeline(names.map((name) => ['del', name])).exec();
       }
     }
     redis.disconnect();

@@ -4,10 +4,11 @@ import type { AttemptLog, ProducerStore, WorkerStore } from '@qarr/job-store';
 import { jobError } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
-import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { checkLog, readLog } from '../harness/job-log.ts';
 import { ANYWHERE, createStores, entriesOf, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
+import { createOwnRedis } from '../harness/own-redis.ts';
 import { startTcpProxy } from '../harness/tcp-proxy.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
@@ -220,8 +221,9 @@ describe('what the end of a job asks for', () => {
   ])(
     'leaves it in no list where it %s before its worker has entered it there',
     async (_name, remove) => {
-      const redisUrl = inject('redisUrl');
-      const stores = createStores();
+      // All that it is asked is looked at: nobody else's.
+      const { url: redisUrl } = await createOwnRedis();
+      const stores = createStores({ redisUrl });
       const { redis, root } = stores;
       const store = await stores.producer({ passEveryMs: 0 });
       const proxy = await startTcpProxy({ targetPort: Number(new URL(redisUrl).port) });
