@@ -57,34 +57,26 @@ function registerTierGauges(
   registers: Registry[],
   { snapshots, statuses }: Required<Pick<SystemGaugeSources, 'snapshots' | 'statuses'>>,
 ): void {
-  addGauge({
-    name: 'qarr_queue_depth',
-    help: 'Jobs that wait, by class',
-    labelNames: ['tier', 'class'] as const,
-    registers,
-    collect() {
-      this.reset();
-      for (const { name, load } of snapshots()) {
-        for (const jobClass of jobClassSchema.options) {
-          this.set({ tier: name, class: jobClass }, load.waiting[jobClass].jobs);
+  const byClass = [
+    { name: 'qarr_queue_depth', help: 'Jobs that wait, by class', kind: 'waiting' },
+    { name: 'qarr_jobs_running', help: 'Jobs that run, by class', kind: 'running' },
+  ] as const;
+  for (const { name, help, kind } of byClass) {
+    addGauge({
+      name,
+      help,
+      labelNames: ['tier', 'class'] as const,
+      registers,
+      collect() {
+        this.reset();
+        for (const { name: tier, load } of snapshots()) {
+          for (const jobClass of jobClassSchema.options) {
+            this.set({ tier, class: jobClass }, load[kind][jobClass].jobs);
+          }
         }
-      }
-    },
-  });
-  addGauge({
-    name: 'qarr_jobs_running',
-    help: 'Jobs that run, by class',
-    labelNames: ['tier', 'class'] as const,
-    registers,
-    collect() {
-      this.reset();
-      for (const { name, load } of snapshots()) {
-        for (const jobClass of jobClassSchema.options) {
-          this.set({ tier: name, class: jobClass }, load.running[jobClass].jobs);
-        }
-      }
-    },
-  });
+      },
+    });
+  }
   addGauge({
     name: 'qarr_queue_alert',
     help: 'The queue-depth alert of a tier: 1 while it is raised',

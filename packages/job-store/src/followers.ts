@@ -213,9 +213,9 @@ export async function createFollowers({
     if (known === undefined) return waitForLost(cursor, state);
     if (known.seq === last && known.json !== cursor.seen?.json) throw lostEvents();
     cursor.aheadSinceMs = null;
-    // What follows may be on the next page.
-    if (fresh.length === 0) cursor.buffer.markBehind();
-    return { events: known.seq > last ? events : fresh, hasEnded: false };
+    const unread = known.seq > last ? events : fresh;
+    const isAll = unread.length === 0 && more === 0;
+    return { events: unread, hasEnded: isAll && isTerminalType(state) };
   }
 
   /**
