@@ -11,6 +11,7 @@ import { Cluster, Redis } from 'ioredis';
 import type { ClusterOptions, RedisOptions } from 'ioredis';
 import { isCluster } from './redis-client.ts';
 import type { RedisClient } from './redis-client.ts';
+import { writePerTurn } from './write-per-turn.ts';
 
 /** A dead socket is tried again this often; Redis that comes back is in use again at once. */
 const RECONNECT_MS_MAX = 200;
@@ -86,6 +87,7 @@ function connect(
       },
     });
     redis.on('error', onError);
+    writePerTurn(redis);
     return redis;
   }
   // Without its offline queue a node is one that is connected.
@@ -106,7 +108,10 @@ function connect(
   cluster.on('error', onError);
   cluster.on('node error', onError);
   // Otherwise the first commands of a producer would find a node that is about to be connected.
-  cluster.on('+node', (node: Redis) => void node.connect().catch(() => {}));
+  cluster.on('+node', (node: Redis) => {
+    writePerTurn(node);
+    node.connect().catch(() => {});
+  });
   return cluster;
 }
 
