@@ -102,6 +102,19 @@ export interface ScriptCall {
   readonly args: readonly Argument[];
 }
 
+/** One step of several: a script, or a plain command whose keys stand before its arguments. */
+export interface Step {
+  readonly script?: ScriptName;
+  readonly command?: 'del' | 'set' | 'srem' | 'sadd' | 'zadd' | 'zrem';
+  readonly keys: readonly string[];
+  readonly args: readonly Argument[];
+  /** Of its outcomes (its reply, or the first of it), those behind which the next is taken. Default: any. */
+  readonly goOn?: readonly string[];
+}
+
+const prelude = read('prelude');
+const families = ['batch', 'ledger', 'quota'].map((name) => [`${name}-`, read(name)] as const);
+const composed = new Map<string, Script>();
 const scripts = loadScripts({ inCluster: false });
 const clusterScripts = loadScripts({ inCluster: true });
 
@@ -111,12 +124,50 @@ function scriptsFor(redis: RedisClient): Record<ScriptName, Script> {
 
 /** Runs a script, and sends its text where Redis does not know it yet (or not any more). */
 export async function runScript(redis: RedisClient, name: ScriptName, call: ScriptCall) {
-  const { sha, lua } = scriptsFor(redis)[name];
+  return run(redis, scriptsFor(redis)[name], call);
+}
+
+/**
+ * Takes steps one after the other, up to the first whose outcome is not one to go on with. Returns the
+ * replies of those that were taken.
+ *
+ * On one server that is one script, so that nobody sees or leaves it half done. On a cluster, where
+ * the steps' keys may be of several slots, each is sent when the one before it is answered: what a
+ * crash leaves between two must be mended by others.
+ */
+export async function takeSteps(redis: RedisClient, steps: readonly Step[]): Promise<unknown[]> {
+  if (!isCluster(redis)) return (await run(redis, ...togetherOf(steps))) as unknown[];
+  const replies: unknown[] = [];
+  for (const { script, command = '', keys, args, goOn } of steps) {
+    const reply =
+      script === undefined
+        ? await redis.call(command, ...keys, ...args)
+        : await runScript(redis, script, { keys, args });
+    replies.push(reply);
+    const outcome = String(Array.isArray(reply) ? reply[0] : reply);
+    if (goOn !== undefined && !goOn.includes(outcome)) break;
+  }
+  return replies;
+}
+
+function togetherOf(steps: readonly Step[]): [Script, ScriptCall] {
+  const names = new Set(steps.flatMap(({ script }) => script ?? []));
+  const args = steps.flatMap((step) => [
+    step.script ?? step.command ?? '',
+    step.keys.length,
+    step.args.length,
+    step.goOn === undefined ? '' : ` ${step.goOn.join(' ')} `,
+    ...step.args,
+  ]);
+  return [composedOf([...names].toSorted()), { keys: steps.flatMap(({ keys }) => keys), args }];
+}
+
+async function run(redis: RedisClient, { sha, lua }: Script, { keys, args }: ScriptCall) {
   try {
-    return await redis.evalsha(sha, call.keys.length, ...call.keys, ...call.args);
+    return await redis.evalsha(sha, keys.length, ...keys, ...args);
   } catch (error) {
     if (!isNoScript(error)) throw error;
-    return await redis.eval(lua, call.keys.length, ...call.keys, ...call.args);
+    return await redis.eval(lua, keys.length, ...keys, ...args);
   }
 }
 
@@ -158,20 +209,39 @@ export function isNoScript(error: unknown): boolean {
 }
 
 function loadScripts({ inCluster }: { inCluster: boolean }): Record<ScriptName, Script> {
-  const prelude = `local IN_CLUSTER = ${inCluster}\n${read('prelude')}`;
-  const families = {
-    'batch-': read('batch'),
-    'ledger-': read('ledger'),
-    'quota-': read('quota'),
-  };
   const entries = SCRIPT_NAMES.map((name) => {
-    const flags = RUN_WHEN_FULL.has(name) ? '#!lua flags=allow-oom\n' : '';
-    const own = Object.entries(families).filter(([family]) => name.startsWith(family));
-    const shared = [prelude, ...own.map(([, text]) => text)].join('\n');
-    const lua = `${flags}${shared}\n${read(name)}`;
-    return [name, { lua, sha: createHash('sha1').update(lua).digest('hex') }] as const;
+    const lua = `${headOf([name], inCluster)}\n${bodyOf(name)}`;
+    return [name, scriptOf(lua)] as const;
   });
   return Object.fromEntries(entries) as Record<ScriptName, Script>;
+}
+
+/** One script that can take steps by each of these, in any order; see `steps.lua`. */
+function composedOf(names: readonly ScriptName[]): Script {
+  const id = names.join(' ');
+  const known = composed.get(id);
+  if (known !== undefined) return known;
+  const functions = names.map((name) => `['${name}'] = function(KEYS, ARGV)\n${bodyOf(name)}\nend`);
+  const head = headOf(names, false);
+  const made = scriptOf(`${head}\nlocal STEPS = {\n${functions.join(',\n')}\n}\n${read('steps')}`);
+  composed.set(id, made);
+  return made;
+}
+
+/** What stands before a script, or before several together. */
+function headOf(names: readonly ScriptName[], inCluster: boolean): string {
+  const flags = names.every((name) => RUN_WHEN_FULL.has(name)) ? '#!lua flags=allow-oom\n' : '';
+  return `${flags}local IN_CLUSTER = ${inCluster}\n${prelude}`;
+}
+
+/** A script, behind what it shares with others of its family. It knows its KEYS and ARGV only. */
+function bodyOf(name: ScriptName): string {
+  const [, shared = ''] = families.find(([family]) => name.startsWith(family)) ?? [];
+  return `${shared}\n${read(name)}`;
+}
+
+function scriptOf(lua: string): Script {
+  return { lua, sha: createHash('sha1').update(lua).digest('hex') };
 }
 
 function read(name: string): string {

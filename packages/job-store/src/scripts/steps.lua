@@ -1,0 +1,45 @@
+-- Takes several steps one after the other, as one: each is another script, or a plain command. Where a
+-- step's outcome, which is its reply or the first of it, is none of those named, those behind it are
+-- left out. An error ends it; what the steps before have written stays.
+--
+-- Before this stands `STEPS`: the scripts that are called, as functions of their KEYS and ARGV.
+--
+-- KEYS  those of all steps
+-- ARGV  of each step: 1 the script or command, 2 number of its keys, 3 number of its arguments, 4 the
+--       outcomes behind which it goes on, each between two spaces, or '' for any; then the arguments
+-- RETURN the replies of the steps that were taken
+
+-- Without `unpack`, which takes some thousands at most.
+local function slice(list, from, length)
+  local part = {}
+  for i = 1, length do
+    part[i] = list[from + i - 1]
+  end
+  return part
+end
+
+local replies, key, at = {}, 1, 1
+while at <= #ARGV do
+  local name, key_count, arg_count, go_on = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
+  local keys, args = slice(KEYS, key, key_count), slice(ARGV, at + 4, arg_count)
+  key, at = key + key_count, at + 4 + arg_count
+  local reply
+  if STEPS[name] then
+    reply = STEPS[name](keys, args)
+  else
+    for _, arg in ipairs(args) do
+      keys[#keys + 1] = arg
+    end
+    reply = redis.call(name, unpack(keys))
+  end
+  if type(reply) == 'table' and reply.err then
+    return reply
+  end
+  -- A list of replies ends at the first that is nothing.
+  replies[#replies + 1] = reply or false
+  local outcome = type(reply) == 'table' and reply[1] or reply
+  if go_on ~= '' and not string.find(go_on, ' ' .. tostring(outcome) .. ' ', 1, true) then
+    break
+  end
+end
+return replies
