@@ -230,7 +230,9 @@ describe('what the end of a job asks for', () => {
       onTestFinished(() => proxy.stop());
       const slowStores = createStores({ redisUrl: `redis://127.0.0.1:${proxy.port}`, root });
       const worker = await slowStores.worker();
-      const job = await submit(store);
+      // Its end is to be announced, which no script can do.
+      const webhook = { url: 'https://example.com/', events: ['completed'] as const };
+      const job = await submit(store, { webhook });
       const log = await claim(worker, job);
 
       // By hand: a client library takes the first of what it sees for a reply.
@@ -247,7 +249,7 @@ describe('what the end of a job asks for', () => {
       // So long that all of a deletion fits between two commands of the worker.
       await proxy.apply({ kind: 'latency', delayMs: 400 });
       const finished = log.finish(COMPLETED);
-      await said(`hmget ${record(stores, job.id)} state deleted`);
+      await said(`hmget ${record(stores, job.id)} tier class`);
       await remove({ store, redis, root, jobId: job.id });
       await said(`zadd ${root}:jobs:anonymous:completed`);
       await finished;

@@ -8,6 +8,7 @@ import type { RedisClient } from './redis-client.ts';
 import { answered } from './answered.ts';
 import type { Keys } from './keys.ts';
 import { runScript, runScriptForEach } from './scripts.ts';
+import type { Step } from './scripts.ts';
 
 /** So long a runner may be down without losing what its lines have answered. */
 export const LINE_KEPT_MS = 30 * 24 * 3_600_000;
@@ -24,6 +25,10 @@ export interface BatchLines {
    * come for the job, which is forgotten.
    */
   ended(line: Pick<BatchLineRef, 'batchId' | 'line'>): Promise<boolean>;
+  /** What notes that it has ended, as a step; its reply is 0 where `forgetLate` is to follow. */
+  ending(line: Pick<BatchLineRef, 'batchId' | 'line'>): Step;
+  /** Forgets the job of a line whose outcome was durable before it ended. */
+  forgetLate(line: Pick<BatchLineRef, 'batchId' | 'line'>): Promise<void>;
   /** In ascending order: those whose jobs are in the system. */
   inSystem(batchId: string): Promise<number[]>;
   /** Removes the jobs of these lines, as far as they are committed. */
@@ -68,6 +73,15 @@ export function createBatchLines({ redis, keys }: { redis: RedisClient; keys: Ke
       const isAwaited = await say(line, 'ended');
       if (!isAwaited) await runScript(redis, 'forget', forgetting(line));
       return isAwaited;
+    },
+    ending: ({ batchId, line }) => ({
+      script: 'batch-line',
+      keys: keys.batch(batchId),
+      args: [line, 'ended'],
+      goOn: ['1'],
+    }),
+    async forgetLate(line) {
+      await runScript(redis, 'forget', forgetting(line));
     },
     async inSystem(batchId) {
       const [, , , open, ended] = keys.batch(batchId);

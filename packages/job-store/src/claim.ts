@@ -5,17 +5,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { engineRequestSchema } from '@qarr/router-core';
 import type { EngineRequest, JobState, OnInterrupt } from '@qarr/router-core';
-import { pipelineOf } from './redis-client.ts';
+import { isCluster, pipelineOf } from './redis-client.ts';
 import type { RedisClient } from './redis-client.ts';
+import { LASTING_FIELDS, lastingOf } from './closing.ts';
 import type { Closing } from './closing.ts';
-import { runDeadline } from './deadlines.ts';
-import type { AttemptLog, EventLog, StopReason } from './event-log.ts';
+import { WORKER_GRACE_MS, runDeadline } from './deadlines.ts';
+import type { AttemptLog, EventLog, StopReason } from './attempt-log.ts';
 import type { JobChanges } from './job-changes.ts';
 import type { Keys } from './keys.ts';
 import type { Ledger } from './ledger.ts';
 import type { QueueEntry } from './queues.ts';
 import { DUE_EVENTS } from './retention.ts';
-import { runScript } from './scripts.ts';
+import { takeSteps } from './scripts.ts';
+import type { Step } from './scripts.ts';
 import { readSoFar } from './so-far.ts';
 import type { SoFar } from './so-far.ts';
 import type { Verdict, Workers } from './workers.ts';
@@ -95,11 +97,13 @@ export function createClaims({
   tier: string;
   workers: Pick<Workers, 'judge'>;
   log: EventLog;
-  ledger: Pick<Ledger, 'start'>;
+  ledger: Pick<Ledger, 'starting'>;
   closing: Closing;
   changes: Pick<JobChanges, 'tell'>;
   onError: (error: Error) => void;
 }): Claims {
+  const indexes = isCluster(redis) ? [] : [keys.deadlines, keys.started];
+
   /** The job is claimed: there is no way back but by reading. */
   async function soFarOf(jobId: string, continued: number): Promise<SoFar> {
     for (;;) {
@@ -121,8 +125,10 @@ export function createClaims({
   ): Promise<ClaimReply> {
     let judged: { id: string; verdict: Verdict | '' } = { id: '', verdict: '' };
     for (let round = 0; ; round += 1) {
-      const reply = (await runScript(redis, 'claim', {
-        keys: [keys.job(jobId), keys.log(jobId)],
+      const claim: Step = {
+        script: 'claim',
+        keys: [keys.job(jobId), keys.log(jobId), ...indexes],
+        goOn: ['run'],
         args: [
           jobId,
           epoch,
@@ -138,8 +144,13 @@ export function createClaims({
           DUE_EVENTS.ranTooLong,
           DUE_EVENTS.poison,
           DUE_EVENTS.workerLost,
+          WORKER_GRACE_MS,
+          ...LASTING_FIELDS,
         ],
-      })) as ClaimReply;
+      };
+      // Where its start is lost, the sweep finds it missing.
+      const replies = await takeSteps(redis, [claim, ledger.starting(tier, jobId)], onError);
+      const reply = replies[0] as ClaimReply;
       if (reply[0] !== 'judge' || round === JUDGEMENTS_MAX) return reply;
       const id = reply[1];
       const verdict = id === worker ? 'alive' : await workers.judge(tier, id);
@@ -151,7 +162,7 @@ export function createClaims({
   function claimed(jobId: string, { token }: Claimant, reply: RunReply): Claim {
     const [, attempt, nextSeq, failures, spared, now, createdAt, startedAt, ...rest] = reply;
     const [runTimeoutMs, onInterrupt, request, traceparent, continued, hasText, ...more] = rest;
-    const [tokens, requestId, deaths, isReset] = more;
+    const [tokens, requestId, deaths, isReset, lasting] = more;
     const tokensBefore = tokens === '' ? null : tokens;
     return {
       kind: 'run',
@@ -171,12 +182,19 @@ export function createClaims({
         isReset: isReset === 1,
       },
       openLog: (onStop) =>
-        log.openAttempt({ jobId, attempt, token, nextSeq, tokensBefore, onStop }),
+        log.openAttempt({
+          job: lastingOf(jobId, lasting),
+          attempt,
+          token,
+          nextSeq,
+          tokensBefore,
+          onStop,
+        }),
       readSoFar: async () => (hasText === 1 ? soFarOf(jobId, continued) : null),
     };
   }
 
-  /** From now on its time to run counts. Where this is lost, the sweep finds it missing. */
+  /** In a cluster, what the script cannot do. Where this is lost, the sweep finds it missing. */
   function noteStart(jobId: string, reply: RunReply): void {
     const [, , , , , , createdAt, startedAt, runTimeoutMs] = reply;
     pipelineOf(redis)
@@ -184,7 +202,6 @@ export function createClaims({
       .zadd(keys.started, createdAt, jobId)
       .exec()
       .catch(onError);
-    ledger.start(tier, jobId).catch(onError);
   }
 
   return {
@@ -203,7 +220,7 @@ export function createClaims({
           if (reply[1] !== 'stale') closing.close(jobId).catch(onError);
           return { kind: 'drop', reason: reply[1] };
         case 'run':
-          noteStart(jobId, reply);
+          if (isCluster(redis)) noteStart(jobId, reply);
           return claimed(jobId, claimant, reply);
         default:
           return reply satisfies never;
@@ -238,4 +255,5 @@ type ClaimReply =
       requestId: string,
       deaths: number,
       isReset: 0 | 1,
+      lasting: (string | null)[],
     ];

@@ -10,15 +10,16 @@
  * sequence number what they have applied already.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pipelineOf } from './redis-client.ts';
+import { isCluster, pipelineOf } from './redis-client.ts';
 import type { RedisClient } from './redis-client.ts';
-import type { JobResult, TerminalEvent } from '@qarr/router-core';
+import type { Burns, EventLog, StopReason, WriteOutcome } from './attempt-log.ts';
 import type { Closing } from './closing.ts';
 import { EVENT_ARGS, createDeltaBuffer } from './delta-buffer.ts';
-import type { AnswerDelta, DeltaBuffer } from './delta-buffer.ts';
+import type { DeltaBuffer } from './delta-buffer.ts';
 import type { Keys } from './keys.ts';
-import { isNoScript, loadScript, pipeScript, runScript } from './scripts.ts';
-import type { ScriptCall } from './scripts.ts';
+import type { Ledger } from './ledger.ts';
+import { isNoScript, loadScript, pipeScript, runScript, takeSteps } from './scripts.ts';
+import type { ScriptCall, Step } from './scripts.ts';
 import { createTail } from './tail.ts';
 import type { Tail } from './tail.ts';
 
@@ -30,52 +31,6 @@ const APPEND_HEAD = 5;
 
 /** In the record, where an engine has not told its tokens. */
 const UNKNOWN = 'unknown';
-
-/** Why an attempt must stop: its job shall be cancelled, or another attempt has taken over. */
-export type StopReason = 'cancel' | 'superseded';
-export type WriteOutcome = 'ok' | StopReason;
-
-export interface Ending {
-  readonly event: TerminalEvent;
-  readonly result?: JobResult;
-}
-
-/**
- * What giving a job back takes from it: one of its tries, one of the few attempts that are spared
- * because no engine ever took the request, or nothing.
- */
-export type Burns = 'try' | 'spare' | 'nothing';
-
-export interface AttemptLog {
-  /**
-   * Tokens that this and earlier attempts have made, as far as their ids were told; null where they
-   * were not.
-   */
-  readonly tokensMade: number | null;
-  /** Adds to the answer. Returns at once. */
-  append(delta: AnswerDelta): void;
-  /** Ends the job, after everything that was appended. */
-  finish(ending: Ending): Promise<WriteOutcome>;
-  /**
-   * Gives the job back to its queue, after everything that was appended. `tokensMade`: where somebody
-   * knows better than the ids tell.
-   */
-  requeue(options: { burns: Burns; tokensMade?: number | null }): Promise<WriteOutcome>;
-}
-
-export interface EventLog {
-  openAttempt(options: {
-    jobId: string;
-    attempt: number;
-    /** Of its claim. */
-    token: string;
-    nextSeq: number;
-    /** By earlier attempts; null where nobody knows. */
-    tokensBefore: number | null;
-    /** Called at most once, from a write that was refused or that carried a cancel request. */
-    onStop: (reason: StopReason) => void;
-  }): AttemptLog;
-}
 
 interface Attempt {
   readonly jobId: string;
@@ -96,14 +51,13 @@ export function createEventLog({
   redis,
   keys,
   closing,
-  onRequeued,
+  ledger,
   onError,
 }: {
   redis: RedisClient;
   keys: Keys;
   closing: Closing;
-  /** A job of this worker waits again. */
-  onRequeued: (jobId: string) => void;
+  ledger: Pick<Ledger, 'returning'>;
   onError: (error: Error) => void;
 }): EventLog {
   const dirty = new Set<Attempt>();
@@ -170,11 +124,21 @@ export function createEventLog({
     schedule(attempt);
   }
 
-  /** Sends a call until it is answered, and before it again what Redis has forgotten. */
-  async function insist(attempt: Attempt, name: 'append' | 'finish' | 'requeue', call: ScriptCall) {
+  /**
+   * Sends a call until it is answered, and before it again what Redis has forgotten. `then`: steps
+   * behind it where it is done; what they leave undone is for the sweep.
+   */
+  async function insist(
+    attempt: Attempt,
+    script: 'append' | 'finish' | 'requeue',
+    call: ScriptCall,
+    then: readonly Step[] = [],
+  ) {
     for (;;) {
       try {
-        return (await runScript(redis, name, call)) as WriteOutcome;
+        const step: Step = { script, ...call, goOn: ['ok'] };
+        const replies = await takeSteps(redis, [step, ...then], onError);
+        return replies[0] as WriteOutcome;
       } catch (error) {
         onError(error as Error);
         // The store was stopped: nobody can say what becomes of the call.
@@ -184,6 +148,21 @@ export function createEventLog({
         else if (!(await restore(attempt, newest))) return 'superseded';
       }
     }
+  }
+
+  /** Finishes a job and takes the steps behind that. What fails together is done one after the other. */
+  async function end(attempt: Attempt, call: ScriptCall, steps: Step[] | null) {
+    if (steps !== null) {
+      const finish: Step = { script: 'finish', ...call, goOn: ['ok'] };
+      try {
+        const replies = await takeSteps(redis, [finish, ...steps], onError);
+        const isClosed = replies.length === 1 + steps.length;
+        return { outcome: replies[0] as WriteOutcome, isClosed };
+      } catch (error) {
+        onError(error as Error);
+      }
+    }
+    return { outcome: await insist(attempt, 'finish', call), isClosed: false };
   }
 
   /** Writes once more what was written behind this number. Returns false where that is not known. */
@@ -213,7 +192,8 @@ export function createEventLog({
   }
 
   return {
-    openAttempt({ jobId, attempt: number, token, nextSeq, tokensBefore, onStop }) {
+    openAttempt({ job, attempt: number, token, nextSeq, tokensBefore, onStop }) {
+      const { jobId } = job;
       const attempt: Attempt = {
         jobId,
         attempt: number,
@@ -243,23 +223,29 @@ export function createEventLog({
           const events = takePending(attempt);
           const fields = ['tokens_made', tokensMade(attempt) ?? UNKNOWN];
           if (result !== undefined) fields.push('result', JSON.stringify(result));
-          const outcome = await insist(attempt, 'finish', {
-            keys: [keys.job(jobId), keys.log(jobId)],
+          const state = event.type;
+          const made = tokensMade(attempt);
+          const ended = { ...job, state, attempt: number, tokensMade: made, final: event };
+          const rest = isCluster(redis) ? null : closing.atOnce(ended);
+          const call = {
+            keys: [keys.job(jobId), keys.log(jobId), ...(rest?.keptIn ?? [])],
             args: [
               jobId,
               number,
               first,
-              event.type,
+              state,
               JSON.stringify(event),
               token,
+              rest?.keptAs ?? '',
               fields.length / 2,
               ...fields,
               ...events,
             ],
-          });
-          if (outcome === 'ok') closing.close(jobId).catch(onError);
+          };
+          const { outcome, isClosed } = await end(attempt, call, rest?.steps ?? null);
           // Refused: the events were not written, so their numbers are free again.
-          else attempt.nextSeq = first;
+          if (outcome !== 'ok') attempt.nextSeq = first;
+          else if (!isClosed) closing.close(jobId).catch(onError);
           return outcome;
         },
         async requeue({ burns, tokensMade: made = tokensMade(attempt) }) {
@@ -271,9 +257,8 @@ export function createEventLog({
             if (outcome !== 'ok') return outcome;
           }
           const args = [number, COUNTER[burns], made ?? UNKNOWN, token];
-          const outcome = await insist(attempt, 'requeue', { keys: [keys.job(jobId)], args });
-          if (outcome === 'ok') onRequeued(jobId);
-          return outcome;
+          const waits = [ledger.returning(job.tier, jobId)];
+          return insist(attempt, 'requeue', { keys: [keys.job(jobId)], args }, waits);
         },
       };
     },

@@ -8,7 +8,8 @@
 import type { RedisClient } from './redis-client.ts';
 import type { IdempotencyKey } from '@qarr/router-core';
 import type { Keys } from './keys.ts';
-import { runScript } from './scripts.ts';
+import { runScript, takeSteps } from './scripts.ts';
+import type { Step } from './scripts.ts';
 
 type KeyStanding =
   | { readonly kind: 'reserved'; readonly jobId: string }
@@ -49,17 +50,17 @@ export function createIdempotency({
       return standing(taken as TakenKey, bodyHash);
     },
     async markWritten(owner, key, jobId) {
-      await markWritten({ redis, keys }, { owner, key, jobId });
+      await takeSteps(redis, [markingWritten(keys, { owner, key, jobId })]);
     },
   };
 }
 
-/** For those who know a job by its record alone. */
-export async function markWritten(
-  { redis, keys }: { redis: RedisClient; keys: Keys },
+/** Notes that the job of a key has been written, as a step: for those who know it by its record alone. */
+export function markingWritten(
+  keys: Keys,
   { owner, key, jobId }: { owner: string; key: string; jobId: string },
-): Promise<void> {
-  await runScript(redis, 'mark-key', { keys: [keys.idempotency(owner, key)], args: [jobId] });
+): Step {
+  return { script: 'mark-key', keys: [keys.idempotency(owner, key)], args: [jobId] };
 }
 
 type TakenKey = [jobId: string, bodyHash: string, written: string];

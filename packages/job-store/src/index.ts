@@ -29,7 +29,7 @@ export { createWorkerStore } from './worker-store.ts';
 export type { Delivery, WorkerStore } from './worker-store.ts';
 export type { Claim, Claimant, ClaimedJob } from './claim.ts';
 export type { JobStanding } from './standing.ts';
-export type { AttemptLog, Burns, Ending, StopReason, WriteOutcome } from './event-log.ts';
+export type { AttemptLog, Burns, Ending, StopReason, WriteOutcome } from './attempt-log.ts';
 export type { AnswerDelta } from './delta-buffer.ts';
 export type { SoFar } from './so-far.ts';
 export type { Consumer } from './consumer.ts';

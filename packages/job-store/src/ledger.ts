@@ -11,6 +11,7 @@ import type { Ahead, EntryLimits, JobClass, TierLoad } from '@qarr/router-core';
 import type { RedisClient } from './redis-client.ts';
 import type { Keys, QueueKind } from './keys.ts';
 import { runScript } from './scripts.ts';
+import type { Step } from './scripts.ts';
 
 /** What a job found when it asked for its place. */
 export interface Found {
@@ -49,6 +50,10 @@ export interface Ledger {
   /** It waits again. */
   giveBack(tier: string, jobId: string): Promise<void>;
   leave(tier: string, jobId: string): Promise<void>;
+  /** The same as steps. */
+  starting(tier: string, jobId: string): Step;
+  returning(tier: string, jobId: string): Step;
+  leaving(tier: string, jobId: string): Step;
   /** Raises the alert above so many waiting jobs from now on, where that is said. */
   read(tier: string, alertAbove?: number): Promise<TierLoad>;
 }
@@ -96,6 +101,9 @@ export function createLedger({ redis, keys }: { redis: RedisClient; keys: Keys }
     async leave(tier, jobId) {
       await runScript(redis, 'ledger-leave', call(tier, [jobId]));
     },
+    starting: (tier, jobId) => ({ script: 'ledger-start', ...call(tier, [jobId]) }),
+    returning: (tier, jobId) => ({ script: 'ledger-return', ...call(tier, [jobId]) }),
+    leaving: (tier, jobId) => ({ script: 'ledger-leave', ...call(tier, [jobId]) }),
     async read(tier, alertAbove) {
       const reply = await runScript(redis, 'ledger-read', call(tier, [alertAbove ?? '']));
       return parseLoad(reply as number[]);

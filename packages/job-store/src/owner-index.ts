@@ -7,6 +7,7 @@ import type { TerminalState } from '@qarr/router-core';
 import { pipelineOf } from './redis-client.ts';
 import type { RedisClient } from './redis-client.ts';
 import type { Keys } from './keys.ts';
+import type { Step } from './scripts.ts';
 
 /** Entries that one command takes away: well below a millisecond of Redis's time. */
 const TRIM_PAGE = 500;
@@ -24,7 +25,12 @@ interface EndedJob {
 
 export interface OwnerIndex {
   opened(job: { jobId: string; owner: string; createdAt: number }): Promise<void>;
-  ended(job: EndedJob): Promise<void>;
+  /** What notes that it has ended, as steps. */
+  ending(job: EndedJob): Step[];
+  /** Those of them that do not note when its record goes. */
+  moving(job: Omit<EndedJob, 'keptUntil'>): Step[];
+  /** Behind those steps: it may have been deleted meanwhile. */
+  checkEnded(job: EndedJob): Promise<void>;
   /** Forgets the job, however it ended. */
   remove(job: { jobId: string; owner: string }): Promise<void>;
   /** Forgets the jobs whose record has gone by `now`, in bounded steps. */
@@ -41,20 +47,30 @@ export function createOwnerIndex({ redis, keys }: { redis: RedisClient; keys: Ke
     await pipeline.exec();
   }
 
+  /** Listed as ended before it is no longer open, so that no reader misses it. */
+  function moving({ jobId, owner, state, createdAt }: Omit<EndedJob, 'keptUntil'>): Step[] {
+    return [
+      { command: 'zadd', keys: [keys.jobsOf(owner, state)], args: [createdAt, jobId] },
+      { command: 'zrem', keys: [keys.jobsOf(owner, 'open')], args: [jobId] },
+    ];
+  }
+
   return {
     async opened({ jobId, owner, createdAt }) {
       await redis.zadd(keys.jobsOf(owner, 'open'), createdAt, jobId);
     },
-    async ended({ jobId, owner, state, createdAt, keptUntil }) {
-      // Listed as ended before it is no longer open, so that no reader misses it.
-      const replies = await pipelineOf(redis, { inOrder: true })
-        .zadd(keys.jobsOf(owner, state), createdAt, jobId)
-        .zadd(keys.kept, keptUntil, keptMember({ jobId, owner, state }))
-        .zrem(keys.jobsOf(owner, 'open'), jobId)
-        .hget(keys.job(jobId), 'state')
-        .exec();
+    ending(job) {
+      const kept: Step = {
+        command: 'zadd',
+        keys: [keys.kept],
+        args: [job.keptUntil, keptMember(job)],
+      };
+      return [kept, ...moving(job)];
+    },
+    moving,
+    async checkEnded({ jobId, owner, state }) {
       // Deleted meanwhile: by somebody who may have looked here before it was entered.
-      if (replies?.[3]?.[1] !== state) await remove({ jobId, owner });
+      if ((await redis.hget(keys.job(jobId), 'state')) !== state) await remove({ jobId, owner });
     },
     remove,
     async trim(now) {
@@ -72,7 +88,12 @@ export function createOwnerIndex({ redis, keys }: { redis: RedisClient; keys: Ke
   };
 }
 
-function keptMember({ jobId, owner, state }: Pick<EndedJob, 'jobId' | 'owner' | 'state'>): string {
+/** Its name among the jobs that have ended. */
+export function keptMember({
+  jobId,
+  owner,
+  state,
+}: Pick<EndedJob, 'jobId' | 'owner' | 'state'>): string {
   return `${state} ${jobId} ${owner}`;
 }
 

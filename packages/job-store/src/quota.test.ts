@@ -24,8 +24,7 @@ function used(
   final: TerminalEvent | null,
   { attempt = 1, tokensMade = null as number | null } = {},
 ) {
-  const json = final === null ? null : JSON.stringify(final);
-  return tokensUsed({ attempt, final: json, tokensMade, promptTokens: 100 });
+  return tokensUsed({ attempt, final, tokensMade, promptTokens: 100 });
 }
 
 describe('what a job has used of its quota', () => {

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { ChainableCommander } from 'ioredis';
+import type { ChainableCommander, Cluster } from 'ioredis';
 import { isCluster, pipelineOf, primariesOf } from './redis-client.ts';
 import type { RedisClient } from './redis-client.ts';
 
@@ -81,6 +81,7 @@ const RUN_WHEN_FULL: ReadonlySet<ScriptName> = new Set([
   'ledger-read',
   'ledger-return',
   'ledger-start',
+  'mark-key',
   'owner-batch',
   'probe-lease',
   'quota-count',
@@ -134,18 +135,40 @@ export async function runScript(redis: RedisClient, name: ScriptName, call: Scri
  * On one server that is one script, so that nobody sees or leaves it half done. On a cluster, where
  * the steps' keys may be of several slots, each is sent when the one before it is answered: what a
  * crash leaves between two must be mended by others.
+ *
+ * `onLateError`: gets the error of a step that is not the first, whose reply is then missing. Without
+ * it that is an error of all.
  */
-export async function takeSteps(redis: RedisClient, steps: readonly Step[]): Promise<unknown[]> {
-  if (!isCluster(redis)) return (await run(redis, ...togetherOf(steps))) as unknown[];
+export async function takeSteps(
+  redis: RedisClient,
+  steps: readonly Step[],
+  onLateError?: (error: Error) => void,
+): Promise<unknown[]> {
+  const replies = isCluster(redis)
+    ? await takeInTurn(redis, steps)
+    : ((await run(redis, ...togetherOf(steps))) as unknown[]);
+  const last = replies.at(-1);
+  if (!(last instanceof Error)) return replies;
+  if (onLateError === undefined) throw last;
+  onLateError(last);
+  return replies.slice(0, -1);
+}
+
+async function takeInTurn(redis: Cluster, steps: readonly Step[]): Promise<unknown[]> {
   const replies: unknown[] = [];
   for (const { script, command = '', keys, args, goOn } of steps) {
-    const reply =
-      script === undefined
-        ? await redis.call(command, ...keys, ...args)
-        : await runScript(redis, script, { keys, args });
-    replies.push(reply);
-    const outcome = String(Array.isArray(reply) ? reply[0] : reply);
-    if (goOn !== undefined && !goOn.includes(outcome)) break;
+    try {
+      const reply =
+        script === undefined
+          ? await redis.call(command, ...keys, ...args)
+          : await runScript(redis, script, { keys, args });
+      replies.push(reply);
+      const outcome = String(Array.isArray(reply) ? reply[0] : reply);
+      if (goOn !== undefined && !goOn.includes(outcome)) break;
+    } catch (error) {
+      if (replies.length === 0) throw error;
+      return [...replies, error];
+    }
   }
   return replies;
 }

@@ -108,13 +108,7 @@ export async function createWorkerStore({
     quotas,
     webhooks,
   });
-  const log = createEventLog({
-    redis,
-    keys,
-    closing,
-    onRequeued: (jobId) => void ledger.giveBack(tier, jobId).catch(onError),
-    onError,
-  });
+  const log = createEventLog({ redis, keys, closing, ledger, onError });
   const queues = createQueues({ redis, keys, tiers: [tier], onError });
   const workers = createWorkers({ redis, keys, regularForMs });
   const changes = createJobChanges({ redis, keys, onChange, onError });

@@ -7,16 +7,18 @@
 --
 -- A job that may only die once more must run alone, so that its next death is its own fault.
 --
--- KEYS  1 job, 2 log
+-- KEYS  1 job, 2 log, where they are of the same server also 3 the jobs by when their time is up, 4 those
+--       that have been started
 -- ARGV  1 job id, 2 epoch of the entry, 3 worker, 4 token of this delivery, 5 deaths allowed,
 --       6 '1' if nothing else runs on this worker and nothing will, 7 the former worker that was
 --       asked for or '', 8 'alive' or 'dead', then the terminal events that may be due:
 --       9 `expired`, 10 `cancelled` unrun, 11 `cancelled` after a run, 12 `failed` by run time,
---       13 `failed` by poison, 14 `failed` by a lost worker
+--       13 `failed` by poison, 14 `failed` by a lost worker, then 15 ms that are left to a worker after
+--       its time, 16.. names of fields to tell of a job that runs
 -- RETURN {'run', attempt, next seq, failures, spared, now, created_at, started_at,
 --         run_timeout_ms, on_interrupt, request, traceparent or '', continued, 1 if there is text
 --         in the log that this attempt carries on, or 0, tokens made so far or '' if unknown,
---         request id or '', deaths, 1 if the text before it is void from here on, or 0}
+--         request id or '', deaths, 1 if the text before it is void from here on, or 0, the fields}
 --     or {'judge', former worker}
 --     or {'alone', 1 if it was `running` until now, or 0}
 --     or {'drop', 'gone' | 'stale' | <terminal state>, 1 if it has ended here, or nothing}
@@ -49,9 +51,14 @@ local has_text = streamed == '1' or streamed == '2'
 local is_reset = 0
 
 local function run()
+  if KEYS[3] then
+    redis.call('ZADD', KEYS[3], started_at + run_timeout_ms + tonumber(ARGV[15]), ARGV[1])
+    redis.call('ZADD', KEYS[4], created_at, ARGV[1])
+  end
   return { 'run', attempt, seq + 1, failures, spared, now, created_at, started_at,
     run_timeout_ms, on_interrupt, request, traceparent, continued, has_text and streamed ~= '0' and 1 or 0,
-    tonumber(tokens_made) or '', record[24] or '', deaths, is_reset }
+    tonumber(tokens_made) or '', record[24] or '', deaths, is_reset,
+    redis.call('HMGET', KEYS[1], unpack(ARGV, 16)) }
 end
 
 -- This very delivery has claimed it already; its answer was lost on the way.

@@ -42,7 +42,7 @@ local function rebase(v)
       redis.call('HINCRBY', TAGS[class], tags[i], -v)
     end
   end
-  redis.call('HDEL', KEYS[3], 'v:' .. class)
+  set('v:' .. class, nil)
 end
 
 local function next_tag()
@@ -100,6 +100,7 @@ elseif ARGV[10] ~= '' and waiting('batch') >= tonumber(ARGV[10]) then
   full = 'window'
 end
 if full then
+  save()
   return answer(full, 0, jobs, tokens)
 end
 
@@ -110,4 +111,5 @@ redis.call('ZADD', KEYS[2], place, job_id)
 redis.call('HSET', TAGS[class], owner, tag)
 arrived(class, entry.tokens, now)
 alert()
+save()
 return answer('entered', place, jobs, tokens)

@@ -16,3 +16,4 @@ if entry.state == 'w' then
   left_order(entry.class)
 end
 alert()
+save()

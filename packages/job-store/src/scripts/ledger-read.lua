@@ -4,7 +4,8 @@
 -- RETURN load, see `load_now`
 
 if ARGV[1] ~= '' then
-  redis.call('HSET', KEYS[3], 'alert_above', ARGV[1])
+  set('alert_above', ARGV[1])
   alert()
+  save()
 end
 return load_now(now_ms())

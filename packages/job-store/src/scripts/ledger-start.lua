@@ -19,21 +19,23 @@ write(ARGV[1], entry)
 
 local tag = place - score(class, 0)
 if tag > count('v:' .. class) then
-  redis.call('HSET', KEYS[3], 'v:' .. class, tag)
+  set('v:' .. class, tag)
 end
 left_order(class)
 alert()
 
 if class == 'standard' then
-  redis.call('HDEL', KEYS[3], 'before_standard')
+  set('before_standard', nil)
 elseif class == 'interactive' and waiting('standard') > 0 then
   local starts = standard_is_late(now_ms()) and STARTS_BEFORE_LATE or STARTS_BEFORE_STANDARD
-  if add('before_standard', 1) >= starts then
+  add('before_standard', 1)
+  if count('before_standard') >= starts then
     local from = string.format('%.0f', FIRST.standard * BULLMQ_PRIORITY)
     local head = redis.call('ZRANGEBYSCORE', QUEUE.standard, from, '+inf', 'LIMIT', 0, 1)[1]
     if head then
       redis.call('ZADD', QUEUE.standard, string.format('%.0f', FIRST.interactive * BULLMQ_PRIORITY), head)
     end
-    redis.call('HDEL', KEYS[3], 'before_standard')
+    set('before_standard', nil)
   end
 end
+save()

@@ -37,12 +37,57 @@ local ARRIVAL_MS = { 2500, 10000 }
 -- Of waiting jobs, where nobody has said how many workers there are.
 local ALERT_ABOVE = 15
 
+-- All counters, read at once when the first is asked for. What is changed in them is written by `save`,
+-- which ends every script that changes any.
+local counters
+local changed = {}
+
+local function counter(name)
+  if not counters then
+    counters = {}
+    local found = redis.call('HGETALL', KEYS[3])
+    for i = 1, #found, 2 do
+      counters[found[i]] = found[i + 1]
+    end
+  end
+  return counters[name]
+end
+
 local function count(name)
-  return tonumber(redis.call('HGET', KEYS[3], name) or 0)
+  return tonumber(counter(name) or 0)
+end
+
+-- `value` is a text or a whole number, or nil to forget the counter.
+local function set(name, value)
+  if type(value) == 'number' then
+    value = string.format('%.0f', value)
+  end
+  if counter(name) ~= value then
+    counters[name] = value
+    changed[name] = true
+  end
 end
 
 local function add(name, by)
-  return redis.call('HINCRBY', KEYS[3], name, string.format('%d', by))
+  set(name, count(name) + by)
+end
+
+local function save()
+  local written, forgotten = {}, {}
+  for name in pairs(changed) do
+    if counters[name] then
+      written[#written + 1] = name
+      written[#written + 1] = counters[name]
+    else
+      forgotten[#forgotten + 1] = name
+    end
+  end
+  if #written > 0 then
+    redis.call('HSET', KEYS[3], unpack(written))
+  end
+  if #forgotten > 0 then
+    redis.call('HDEL', KEYS[3], unpack(forgotten))
+  end
 end
 
 local function parse(entry)
@@ -69,11 +114,11 @@ end
 
 -- The alert is raised above the threshold and cleared at half of it. Batch work waits by design.
 local function alert()
-  local above, jobs = tonumber(redis.call('HGET', KEYS[3], 'alert_above') or ALERT_ABOVE), waiting('interactive') + waiting('standard')
+  local above, jobs = tonumber(counter('alert_above') or ALERT_ABOVE), waiting('interactive') + waiting('standard')
   if jobs > above then
-    redis.call('HSET', KEYS[3], 'alert', 1)
+    set('alert', 1)
   elseif jobs <= above / 2 then
-    redis.call('HDEL', KEYS[3], 'alert')
+    set('alert', nil)
   end
 end
 
@@ -86,7 +131,7 @@ end
 local function left_order(class)
   if waiting(class) == 0 then
     redis.call('DEL', TAGS[class])
-    redis.call('HDEL', KEYS[3], 'v:' .. class)
+    set('v:' .. class, nil)
   end
 end
 
@@ -106,12 +151,10 @@ local function arriving(class, now)
 end
 
 local function arrived(class, tokens, now)
-  local fields = { 'arrived_at:' .. class, now }
   for _, over_ms in ipairs(ARRIVAL_MS) do
-    fields[#fields + 1] = 'arrived:' .. class .. ':' .. over_ms
-    fields[#fields + 1] = string.format('%.3f', faded(class, over_ms, now) + tokens)
+    set('arrived:' .. class .. ':' .. over_ms, string.format('%.3f', faded(class, over_ms, now) + tokens))
   end
-  redis.call('HSET', KEYS[3], unpack(fields))
+  set('arrived_at:' .. class, now)
 end
 
 -- Whether the first standard job that waits has used up half of its time.

@@ -50,14 +50,17 @@ local function cancelled_event(attempt, tokens_made, unrun, after_run)
 end
 
 -- Writes the terminal event and state. `seq` is the number of that event. Nothing follows it.
--- The record says how long it and its log are kept; one of before it could has the defaults.
+-- The record says how long it and its log are kept; one of before it could has the defaults. Returns
+-- when the record goes.
 local function conclude(job_key, log_key, job_id, seq, state, json, followers)
   local kept = redis.call('HMGET', job_key, 'result_ttl_ms', 'log_ttl_ms')
   emit(log_key, job_id, seq, state, json, followers)
-  redis.call('HSET', job_key, 'state', state, 'seq', seq, 'finished_at', now_ms(), 'final', json)
+  local now, kept_ms = now_ms(), tonumber(kept[1] or 86400000)
+  redis.call('HSET', job_key, 'state', state, 'seq', seq, 'finished_at', now, 'final', json)
   redis.call('HDEL', job_key, 'followers', 'claim', 'cancel', 'cancel_at')
-  redis.call('PEXPIRE', job_key, kept[1] or 86400000)
+  redis.call('PEXPIRE', job_key, kept_ms)
   redis.call('PEXPIRE', log_key, kept[2] or 3600000)
+  return now + kept_ms
 end
 
 -- How long a job that is `queued` has been let wait to run alone, which does not count as its time to

@@ -1,6 +1,7 @@
 -- Takes several steps one after the other, as one: each is another script, or a plain command. Where a
 -- step's outcome, which is its reply or the first of it, is none of those named, those behind it are
--- left out. An error ends it; what the steps before have written stays.
+-- left out. An error ends it, and what the steps before have written stays; where there are such, their
+-- replies are returned, and the error is the last of them.
 --
 -- Before this stands `STEPS`: the scripts that are called, as functions of their KEYS and ARGV.
 --
@@ -23,17 +24,24 @@ while at <= #ARGV do
   local name, key_count, arg_count, go_on = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
   local keys, args = slice(KEYS, key, key_count), slice(ARGV, at + 4, arg_count)
   key, at = key + key_count, at + 4 + arg_count
-  local reply
+  local done, reply
   if STEPS[name] then
-    reply = STEPS[name](keys, args)
+    done, reply = pcall(STEPS[name], keys, args)
   else
     for _, arg in ipairs(args) do
       keys[#keys + 1] = arg
     end
-    reply = redis.call(name, unpack(keys))
+    done, reply = pcall(redis.call, name, unpack(keys))
+  end
+  if not done and type(reply) ~= 'table' then
+    reply = { err = 'ERR ' .. tostring(reply) }
   end
   if type(reply) == 'table' and reply.err then
-    return reply
+    if #replies == 0 then
+      return reply
+    end
+    replies[#replies + 1] = reply
+    break
   end
   -- A list of replies ends at the first that is nothing.
   replies[#replies + 1] = reply or false
