@@ -3,14 +3,37 @@ import type { Logger } from 'pino';
 
 export type { Logger };
 
-/** JSON lines on stdout. Never a prompt, an output or a key. */
+/** So much is written at once, whatever the turn. */
+const GATHERED_BYTES_MAX = 8_192;
+
+/**
+ * JSON lines on stdout. Never a prompt, an output or a key. The lines of one turn of the event loop are
+ * written together.
+ */
 export function createLogger({ name, level }: { name: string; level: string }): Logger {
-  return pino({
-    name,
-    level,
-    base: { pid: process.pid },
-    timestamp: pino.stdTimeFunctions.isoTime,
-  });
+  const stdout = pino.destination({ dest: 1, sync: true, minLength: GATHERED_BYTES_MAX });
+  let isGathering = false;
+  function write(): void {
+    isGathering = false;
+    stdout.flushSync();
+  }
+  process.on('exit', write);
+  return pino(
+    {
+      name,
+      level,
+      base: { pid: process.pid },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      hooks: {
+        streamWrite(line) {
+          if (!isGathering) setImmediate(write);
+          isGathering = true;
+          return line;
+        },
+      },
+    },
+    stdout,
+  );
 }
 
 /** By default at most one line a second for each cause: a broken connection fails thousands of times. */
