@@ -1,6 +1,8 @@
 /**
  * A way to Redis that ends after so many commands: a process that uses it is as good as killed
  * between two of its writes. What it sent before has been carried out, whatever it knows of it.
+ *
+ * It may lead to a cluster of one node, which then tells its clients that its port is that of this way.
  */
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
@@ -38,7 +40,7 @@ export async function actAndDie<Dying extends { stop(): Promise<void> }>({
 }
 
 async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
-  const { hostname, port } = new URL(redisUrl);
+  const [, cluster = '', port = ''] = /^redis(\+cluster)?:\/\/[^:]+:(\d+)/.exec(redisUrl) ?? [];
   const clients = new Set<Socket>();
   const upstreams = new Set<Promise<void>>();
   let left = Number.POSITIVE_INFINITY;
@@ -56,7 +58,7 @@ async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
       client.destroy();
       return;
     }
-    const upstream = connect(Number(port), hostname);
+    const upstream = connect(Number(port), '127.0.0.1');
     let waiting = Buffer.alloc(0);
     clients.add(client);
     for (const socket of [client, upstream]) socket.setNoDelay(true).on('error', () => {});
@@ -65,9 +67,15 @@ async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
     client.on('close', () => {
       clients.delete(client);
       // What was let through shall arrive, and what is answered to it nobody reads.
-      upstream.unpipe().resume().end();
+      upstream.removeAllListeners('data').resume().end();
     });
-    upstream.pipe(client);
+    // Too small for a reply of slots to come in two pieces.
+    upstream.on('data', (bytes: Buffer) => {
+      const isSlots = cluster !== '' && bytes.includes(`:${port}\r\n`);
+      const text = isSlots ? bytes.toString('latin1') : '';
+      const told = text.replaceAll(`:${port}\r\n`, `:${ownPort}\r\n`);
+      client.write(isSlots ? Buffer.from(told, 'latin1') : bytes);
+    });
     client.on('data', (bytes: Buffer) => {
       waiting = Buffer.concat([waiting, bytes]);
       for (let end = endOfCommand(waiting); end !== null; end = endOfCommand(waiting)) {
@@ -82,9 +90,10 @@ async function createCrashPoint(redisUrl: string): Promise<CrashPoint> {
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const ownPort = (server.address() as AddressInfo).port;
 
   return {
-    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `redis${cluster}://127.0.0.1:${ownPort}`,
     crashAfter: (commands) => void (left = commands),
     crashed: crashed.promise,
     async stop() {

@@ -7,7 +7,6 @@ import { freePort, startRedisServer } from './redis-server.ts';
 import type { RedisProcess } from './redis-server.ts';
 import { waitUntil } from './wait-until.ts';
 
-const MASTERS = 3;
 const SLOTS = 16_384;
 
 interface ClusterNode {
@@ -26,7 +25,7 @@ interface ClusterNode {
 export interface RedisCluster {
   /** For `REDIS_URL`. */
   readonly url: string;
-  /** The three that began as masters; each has a third of the slots. */
+  /** Those that began as masters; each has as many of the slots. */
   readonly masters: readonly ClusterNode[];
   /** `replicas` for each of them, in their order. */
   readonly replicas: readonly ClusterNode[];
@@ -37,18 +36,27 @@ export interface RedisCluster {
   stop(): Promise<void>;
 }
 
-/** `replicas`: of each master. With one, the cluster replaces a master that dies after `nodeTimeoutMs`. */
+/**
+ * `replicas`: of each master. With one, the cluster replaces a master that dies after `nodeTimeoutMs`.
+ * With one master, it is a server on which all is done as on a cluster.
+ */
 export async function startRedisCluster({
+  masterCount = 3,
   replicas = 0,
   nodeTimeoutMs = 1_000,
-}: { replicas?: number; nodeTimeoutMs?: number } = {}): Promise<RedisCluster> {
+}: {
+  masterCount?: number;
+  replicas?: number;
+  nodeTimeoutMs?: number;
+} = {}): Promise<RedisCluster> {
   const folder = await mkdtemp(join(tmpdir(), 'qarr-cluster-'));
-  const count = MASTERS * (1 + replicas);
+  const count = masterCount * (1 + replicas);
+  const firstSlotOf = (master: number) => Math.ceil((master * SLOTS) / masterCount);
   const starting = await Promise.allSettled(
     Array.from({ length: count }, async () => startNode({ folder, nodeTimeoutMs })),
   );
   const nodes = starting.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  const masters = nodes.slice(0, MASTERS);
+  const masters = nodes.slice(0, masterCount);
 
   async function connect(): Promise<void> {
     const [first, ...others] = nodes;
@@ -67,17 +75,17 @@ export async function startRedisCluster({
       const known = await Promise.all(nodes.map(async ({ redis }) => redis.cluster('SLOTS')));
       const met = await Promise.all(nodes.map(async ({ redis }) => redis.call('CLUSTER', 'NODES')));
       return (
-        known.every((slots) => (slots as unknown[]).length === MASTERS) &&
+        known.every((slots) => (slots as unknown[]).length === masterCount) &&
         met.every((text) => ids.every((id) => String(text).includes(id)))
       );
     });
-    for (const [at, { redis }] of nodes.slice(MASTERS).entries()) {
-      await redis.cluster('REPLICATE', ids[at % MASTERS] ?? '');
+    for (const [at, { redis }] of nodes.slice(masterCount).entries()) {
+      await redis.cluster('REPLICATE', ids[at % masterCount] ?? '');
     }
     await waitUntil('the cluster serves', async () => {
       const states = await Promise.all(nodes.map(async ({ redis }) => redis.cluster('INFO')));
       const links = await Promise.all(
-        nodes.slice(MASTERS).map(async ({ redis }) => redis.info('replication')),
+        nodes.slice(masterCount).map(async ({ redis }) => redis.info('replication')),
       );
       return (
         states.every((info) => info.includes('cluster_state:ok')) &&
@@ -113,7 +121,7 @@ export async function startRedisCluster({
   return {
     url: `redis+cluster://${masters.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
     masters,
-    replicas: nodes.slice(MASTERS),
+    replicas: nodes.slice(masterCount),
     masterOf,
     async moveSlotOf(key, to) {
       const [slot, from] = [await slotOf(key), await masterOf(key)];
@@ -134,16 +142,14 @@ export async function startRedisCluster({
   };
 }
 
-function firstSlotOf(master: number): number {
-  return Math.ceil((master * SLOTS) / MASTERS);
-}
-
 async function startNode({ folder, nodeTimeoutMs }: { folder: string; nodeTimeoutMs: number }) {
   const dir = await mkdtemp(join(folder, 'node-'));
   const [port, busPort] = [await freePort(), await freePort()];
   const settings = {
     'cluster-enabled': 'yes',
     'cluster-port': busPort,
+    // One that has met no other does not know it.
+    'cluster-announce-ip': '127.0.0.1',
     'cluster-node-timeout': nodeTimeoutMs,
     'cluster-require-full-coverage': 'yes',
     'cluster-replica-validity-factor': 0,

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { createProducerStore, createWorkerStore } from '@qarr/job-store';
 import type { Placement, ProducerStore, WorkerStore } from '@qarr/job-store';
+import { NO_PACE } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { Redis } from 'ioredis';
 import { inject, onTestFinished } from 'vitest';
@@ -12,7 +13,7 @@ import { primariesOf } from '../../packages/job-store/src/redis-client.ts';
 export const ANYWHERE: Placement = {
   tokens: 1,
   limits: { depthMax: 1_000_000, tokensAheadMax: null, whileAlerting: true, fallbackJobsMax: null },
-  placeAt: ({ ahead }) => ({ position: ahead.jobs + 1, estimatedWaitMs: null }),
+  pace: NO_PACE,
 };
 
 export interface Stores {

@@ -7,7 +7,7 @@ import { createProducerStore, createWorkerStore } from '@qarr/job-store';
 import type { ProducerStore, WorkerStore } from '@qarr/job-store';
 import { isBatchOver, lineJobId } from '@qarr/router-core';
 import type { NewBatch } from '@qarr/router-core';
-import { expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import {
   commitOf,
   feed,
@@ -19,6 +19,8 @@ import {
 } from '../harness/batches.ts';
 import { actAndDie } from '../harness/crash-point.ts';
 import { createOwnRedis } from '../harness/own-redis.ts';
+import { startRedisCluster } from '../harness/redis-cluster.ts';
+import type { RedisCluster } from '../harness/redis-cluster.ts';
 import { createStores } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
@@ -44,6 +46,12 @@ const LIVES = {
 } as const;
 type Life = keyof typeof LIVES;
 
+let cluster: RedisCluster;
+
+/** On a cluster the steps of a submission, a claim and an end are commands of their own. */
+beforeAll(async () => void (cluster = await startRedisCluster({ masterCount: 1 })));
+afterAll(() => cluster.stop());
+
 interface World {
   readonly stores: Stores;
   readonly store: ProducerStore;
@@ -61,7 +69,7 @@ async function openWorld(stores: Stores): Promise<World> {
 }
 
 it('give each line one outcome, wherever a process dies', async () => {
-  const world = await openWorld(createStores());
+  const world = await openWorld(createStores({ redisUrl: cluster.url }));
   const fates = (Object.keys(LIVES) as Life[]).flatMap((life) =>
     Array.from({ length: LIVES[life] + 1 }, (_, commands) => ({ life, commands })),
   );
@@ -125,7 +133,7 @@ async function liveAndDie(
   const dieAs = <Dying extends { stop(): Promise<void> }>(
     open: (redisUrl: string) => Promise<Dying>,
     act: (dying: Dying) => Promise<unknown>,
-  ) => actAndDie({ redisUrl: inject('redisUrl'), open, commands, act });
+  ) => actAndDie({ redisUrl: cluster.url, open, commands, act });
   const die = (act: (dying: ProducerStore) => Promise<unknown>) =>
     dieAs(
       (redisUrl) =>

@@ -7,9 +7,11 @@ import { createProducerStore, createWorkerStore } from '@qarr/job-store';
 import type { AttemptLog, ProducerStore, WorkerStore } from '@qarr/job-store';
 import type { JobRecord, JobState, NewJob } from '@qarr/router-core';
 import fc from 'fast-check';
-import { expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, expect, inject, it } from 'vitest';
 import { actAndDie } from '../harness/crash-point.ts';
 import { checkLog, readLog } from '../harness/job-log.ts';
+import { startRedisCluster } from '../harness/redis-cluster.ts';
+import type { RedisCluster } from '../harness/redis-cluster.ts';
 import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 
@@ -44,23 +46,35 @@ const fate: fc.Arbitrary<Fate> = fc.record({
   commands: fc.nat(COMMANDS_MAX),
 });
 
+let cluster: RedisCluster;
+
+/** On a cluster the steps of a submission, a claim and an end are commands of their own. */
+beforeAll(async () => void (cluster = await startRedisCluster({ masterCount: 1 })));
+afterAll(() => cluster.stop());
+
 it('leave nothing half-done, wherever they die', async () => {
   const everyCommand = Array.from({ length: COMMANDS_MAX + 1 }, (_, commands) => commands);
-  await mendAll(LIVES.flatMap((life) => everyCommand.map((commands) => ({ life, commands }))));
+  const fates = LIVES.flatMap((life) => everyCommand.map((commands) => ({ life, commands })));
+  await mendAll(fates, cluster.url);
 });
 
 it('leave nothing half-done, in whatever company', async () => {
   const fates = fc.array(fate, { minLength: 1, maxLength: 16 });
-  await fc.assert(fc.asyncProperty(fates, mendAll), { numRuns: WORLDS });
+  await fc.assert(
+    fc.asyncProperty(fates, fc.boolean(), (some, inCluster) =>
+      mendAll(some, inCluster ? cluster.url : inject('redisUrl')),
+    ),
+    { numRuns: WORLDS },
+  );
 });
 
-async function mendAll(fates: readonly Fate[]): Promise<void> {
-  const stores = createStores();
+async function mendAll(fates: readonly Fate[], redisUrl: string): Promise<void> {
+  const stores = createStores({ redisUrl });
   const [store, worker] = await Promise.all([stores.producer(), stores.worker()]);
   const jobs = await Promise.all(
     fates.map(async (one) => {
       const job = newJob(one.life === 'expire' ? { queueTimeoutMs: 1 } : {});
-      await live({ job, fate: one, healthy: { store, worker }, stores });
+      await live({ job, fate: one, healthy: { store, worker }, stores, redisUrl });
       return job;
     }),
   );
@@ -80,14 +94,15 @@ async function live({
   fate: { life, commands },
   healthy,
   stores: { root },
+  redisUrl,
 }: {
   job: NewJob;
   fate: Fate;
   healthy: { store: ProducerStore; worker: WorkerStore };
   stores: Stores;
+  redisUrl: string;
 }): Promise<void> {
   const options = { root, onError: () => {} };
-  const redisUrl = inject('redisUrl');
   const dyingStore = (url: string) =>
     createProducerStore({ ...options, redisUrl: url, tiers: ['fast'], replicaId: randomUUID() });
   if (life === 'submit' || life === 'expire') {

@@ -1,5 +1,5 @@
 import type { AttemptLog, Claim, StopReason, WorkerStore } from '@qarr/job-store';
-import { jobError } from '@qarr/router-core';
+import { NO_LOAD, NO_PACE, jobError } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import type { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
@@ -22,11 +22,12 @@ describe('submitting', () => {
     const job = newJob({ metadata: { a: 'b' }, requestedTier: 'fast' });
     const submission = await store.submit(job, {
       ...ANYWHERE,
-      placeAt: ({ ahead }) => ({ position: ahead.jobs + 1, estimatedWaitMs: 7 }),
+      pace: { ...NO_PACE, breaker: 'open', retryInMs: 2_000 },
     });
 
-    const place = { position: 1, estimatedWaitMs: 7 };
-    expect(submission).toEqual({ kind: 'created', jobId: job.id, place });
+    const place = { position: 1, estimatedWaitMs: 7_000 };
+    const found = { load: NO_LOAD, ahead: { jobs: 0, tokens: 0 } };
+    expect(submission).toEqual({ kind: 'created', jobId: job.id, place, found, budget: null });
     expect(await store.get(job.id)).toMatchObject({
       state: 'queued',
       request: job.request,
@@ -36,7 +37,7 @@ describe('submitting', () => {
     });
     const queued = { type: 'queued', tier: 'fast', route: ['default'], position: 1 };
     expect(await readLog({ ...stores, jobId: job.id })).toEqual([
-      { ...queued, estimated_wait_ms: 7 },
+      { ...queued, estimated_wait_ms: 7_000 },
     ]);
     expect(await stores.redis.zrange(`${stores.root}:open`, '0', '-1')).toEqual([job.id]);
     expect(await stores.redis.zrange(`${stores.root}:deadlines`, '0', '-1')).toEqual([job.id]);

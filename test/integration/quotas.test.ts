@@ -176,27 +176,25 @@ describe('a job of a key with limits', () => {
   });
 
   it('gives its hold back where Redis was cut off before it was written', async () => {
-    const { stores, other, redis, held, open, used, settled } = await world();
+    const { stores, other, redis, holds, held, day, open, used, settled } = await world();
     const proxy = await startTcpProxy({ targetPort: Number(new URL(inject('redisUrl')).port) });
     onTestFinished(() => proxy.stop());
     const store = await stores.producer({
       redisUrl: `redis://127.0.0.1:${proxy.port}`,
       createWithinMs: 200,
     });
-    const cutOff = {
-      ...ANYWHERE,
-      // The place is told after the hold and before the record.
-      placeAt() {
-        void proxy.apply({ kind: 'refuse' });
-        return { position: 1, estimatedWaitMs: null };
-      },
-    };
     const [written, lost] = [keyed(10), keyed(20)];
+    // It knows that its Redis has no limit: a write is the first that it asks of it.
+    await store.sweep();
     for (const job of [written, lost]) {
       await waitUntil('it is connected', () => isThere(store));
-      await expect(store.submit(job, cutOff)).rejects.toMatchObject({ code: 'queue_unavailable' });
-      // As if its write had come through, and only the answer had not.
+      await proxy.apply({ kind: 'refuse' });
+      const refused = store.submit(job, ANYWHERE);
+      await expect(refused).rejects.toMatchObject({ code: 'queue_unavailable' });
+      // As if its write had come through, or its hold alone, and only the answer had not.
       if (job === written) await other.submit(job, ANYWHERE);
+      else await redis.hincrby(day, 'used', 20);
+      await redis.zadd(holds, Date.now() + 60_000, job.id);
       await redis.hset(held, job.id, `${today()} ${job === written ? 10 : 20}`);
       await proxy.heal();
     }

@@ -6,9 +6,8 @@
  * One that sends a key does say so: its job goes on, and the retry gets the same answer from its
  * beginning.
  */
-import type { QueuePlace } from '@qarr/job-store';
 import { QarrError, isTerminalState, isTerminalType } from '@qarr/router-core';
-import type { JobRecord, JobResult, LoggedEvent } from '@qarr/router-core';
+import type { JobRecord, JobResult, LoggedEvent, QueuePlace } from '@qarr/router-core';
 import type { FastifyBaseLogger, FastifyReply } from 'fastify';
 import type { ApiDeps } from './app.ts';
 import { watchClient } from './client-gone.ts';

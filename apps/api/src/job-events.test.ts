@@ -1,6 +1,5 @@
-import type { QueuePlace } from '@qarr/job-store';
 import { createLogger } from '@qarr/process';
-import type { LoggedEvent } from '@qarr/router-core';
+import type { LoggedEvent, QueuePlace } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
 import { streamJobEvents } from './job-events.ts';
 import type { QueuedJob } from './positions.ts';

@@ -2,9 +2,8 @@
  * A job's log as a native event stream, whose ids are the sequence numbers. While the job waits, its
  * place stands between the events, as an event without an id.
  */
-import type { QueuePlace } from '@qarr/job-store';
 import { QarrError, isTerminalType, jobEventSchema } from '@qarr/router-core';
-import type { LoggedEvent } from '@qarr/router-core';
+import type { LoggedEvent, QueuePlace } from '@qarr/router-core';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Positions, QueuedJob } from './positions.ts';
 import type { EventStream } from './sse.ts';

@@ -1,7 +1,6 @@
 /** A job as clients see it. Times are seconds since the epoch, durations milliseconds. */
 import { jobErrorSchema, jobResultSchema, timingsSchema, usageSchema } from '@qarr/router-core';
-import type { JobRecord, JobSummary } from '@qarr/router-core';
-import type { QueuePlace } from '@qarr/job-store';
+import type { JobRecord, JobSummary, QueuePlace } from '@qarr/router-core';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 

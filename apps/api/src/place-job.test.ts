@@ -1,5 +1,5 @@
 import type { Found, Placement, Submission } from '@qarr/job-store';
-import { NO_LOAD, tierSnapshot, workerStatusSchema } from '@qarr/router-core';
+import { NO_LOAD, placeFound, tierSnapshot, workerStatusSchema } from '@qarr/router-core';
 import type { AdmissionRequest, NewJob, TierLoad, TierStatus } from '@qarr/router-core';
 import { describe, expect, it } from 'vitest';
 import { admissionRequest, placeJob } from './place-job.ts';
@@ -53,12 +53,13 @@ async function place(
     { asked, onMade() {} },
     {
       store: {
-        async submit(job, { limits, placeAt }) {
+        async submit(job, { limits, pace }) {
           const from = job.rerouted?.from;
           tried.push({ tier: job.tier, ...limits, ...(from === undefined ? {} : { from }) });
           const answer = answers.length > 1 ? answers.shift() : answers[0];
           if (typeof answer === 'object') return { kind: 'full', why: answer.why, ...answer.found };
-          return { kind: 'created', jobId: 'job_1', place: placeAt(tooMuch) };
+          const told = placeFound(pace, { class: job.class, ...tooMuch });
+          return { kind: 'created', jobId: 'job_1', place: told, found: tooMuch };
         },
       },
       watch: {

@@ -15,7 +15,6 @@ import type {
   Rerouted,
   TierSnapshot,
 } from '@qarr/router-core';
-import { placeFound } from './queue-place.ts';
 import type { RoutedRequest } from './route-request.ts';
 import type { TierWatch } from './tier-watch.ts';
 
@@ -73,13 +72,13 @@ export async function placeJob(
       {
         tokens: asked.tokens,
         limits,
-        placeAt(at) {
-          watch.learn(tier, at.load);
-          return placeFound(named(tier, known()), { class: job.class, found: at });
-        },
+        pace: named(tier, watch.snapshots()),
         onCreated: (jobId) => onMade({ jobId, tier, rerouted }),
       },
     );
+    if (submission.kind === 'created' && submission.found !== undefined) {
+      watch.learn(tier, submission.found.load);
+    }
     if (submission.kind !== 'full') return { kind: 'submitted', submission, tier, rerouted };
     const { load, ahead, why } = submission;
     watch.learn(tier, load);

@@ -1,5 +1,5 @@
-import type { QueuePlace } from '@qarr/job-store';
 import { NO_LOAD, tierSnapshot } from '@qarr/router-core';
+import type { QueuePlace } from '@qarr/router-core';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createPositions } from './positions.ts';
 import type { QueuedJob } from './positions.ts';

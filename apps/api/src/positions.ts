@@ -2,9 +2,9 @@
  * Tells those who follow a job that waits where it stands: one clock for all streams, which asks for
  * many places at once. What it says is in no log, and whoever misses it has lost nothing.
  */
-import type { ProducerStore, QueuePlace } from '@qarr/job-store';
-import type { JobClass } from '@qarr/router-core';
-import { placeAt } from './queue-place.ts';
+import type { ProducerStore } from '@qarr/job-store';
+import { placeAt } from '@qarr/router-core';
+import type { JobClass, QueuePlace } from '@qarr/router-core';
 import type { TierWatch } from './tier-watch.ts';
 
 const EVERY_MS = 1_000;

@@ -1,12 +1,6 @@
 /** From a valid request to a job in its queue, or to the job that its idempotency key stands for. */
 import { createHash, randomUUID } from 'node:crypto';
-import type {
-  KnownSubmission,
-  ProducerStore,
-  QueuePlace,
-  Submission,
-  TokenBudget,
-} from '@qarr/job-store';
+import type { KnownSubmission, ProducerStore, Submission, TokenBudget } from '@qarr/job-store';
 import { inSpan, logJobChange } from '@qarr/process';
 import type { Logger, Span, Tracing } from '@qarr/process';
 import { QarrError, isCacheable, lowered } from '@qarr/router-core';
@@ -20,6 +14,7 @@ import type {
   JobWebhook,
   NewJob,
   OnInterrupt,
+  QueuePlace,
   Refusal,
   Rerouted,
   StoredResponse,

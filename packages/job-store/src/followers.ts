@@ -34,6 +34,9 @@ const READS_MAX = 32;
 /** Pause before the log is read again after Redis did not answer. */
 const RETRY_MS = 200;
 
+/** Whoever has made a job follows it at once, or will not. */
+const EXPECTED_MS_MAX = 5_000;
+
 /** How long the log may lack what a reader has got. An engine may be silent for some seconds. */
 const LOST_MS_MAX = 20_000;
 
@@ -49,12 +52,32 @@ export interface Followers {
    * Throws `job_not_found`, or `invalid_cursor` when there is no event with number `after` yet.
    */
   follow(jobId: string, options: FollowOptions): AsyncGenerator<LoggedEvent[], void, void>;
+  /**
+   * Takes live events of a job that is about to be written, from its creation on. Whoever follows it
+   * from its beginning soon after goes on with them, and need not read the log.
+   */
+  expect(jobId: string): Expected;
   stop(): Promise<void>;
 }
+
+/** A job that is about to be written with this replica as its follower. */
+interface Expected {
+  /** To be its follower in its record. */
+  readonly channel: string;
+  /** It is there, and its log begins with these. */
+  written(events: LoggedEvent[]): void;
+  /** To be called in the end: one that was not written is forgotten. */
+  settle(): void;
+}
+
+/** Nothing is ever added to it. */
+const NONE: LoggedEvent[] = [];
 
 interface Cursor {
   readonly jobId: string;
   readonly buffer: LiveBuffer;
+  /** What the log begins with, known without reading it. */
+  known: LoggedEvent[];
   wake: () => void;
   readAtMs: number;
   /** The newest event that its reader has got here. */
@@ -82,6 +105,8 @@ export async function createFollowers({
 }): Promise<Followers> {
   const channel = keys.replicaChannel(replicaId);
   const cursors = new Map<string, Set<Cursor>>();
+  /** Of jobs that were written here, until somebody follows them. */
+  const expected = new Map<string, Cursor>();
   const turns = createTurns(READS_MAX);
   const stopping = new AbortController();
 
@@ -127,6 +152,12 @@ export async function createFollowers({
       everyCursor((cursor) => {
         if (cursor.readAtMs < dueMs) doubt(cursor);
       });
+      const forgetMs = performance.now() - Math.min(tickMs, EXPECTED_MS_MAX);
+      for (const [jobId, cursor] of expected) {
+        if (cursor.readAtMs > forgetMs) break;
+        expected.delete(jobId);
+        leave(cursor, { isOver: false });
+      }
     },
     Math.min(tickMs, 1_000),
   );
@@ -135,8 +166,9 @@ export async function createFollowers({
     const cursor: Cursor = {
       jobId,
       buffer: new LiveBuffer(),
+      known: NONE,
       wake: () => {},
-      readAtMs: 0,
+      readAtMs: performance.now(),
       seen: null,
       liveSeq: 0,
       isDoubtful: false,
@@ -233,9 +265,35 @@ export async function createFollowers({
     return null;
   }
 
+  /** With what has come since it was written, where it is read from its beginning. */
+  function joinExpected(jobId: string, after: number): Cursor | null {
+    const cursor = expected.get(jobId);
+    if (after !== 0 || cursor === undefined) return null;
+    expected.delete(jobId);
+    return cursor;
+  }
+
   return {
-    async *follow(jobId, { after, signal }) {
+    expect(jobId) {
       const cursor = join(jobId);
+      cursor.buffer.catchingUp();
+      let isWritten = false;
+      return {
+        channel,
+        written(events) {
+          isWritten = true;
+          cursor.known = events;
+          cursor.readAtMs = performance.now();
+          expected.set(jobId, cursor);
+        },
+        settle() {
+          if (!isWritten) leave(cursor, { isOver: true });
+        },
+      };
+    },
+
+    async *follow(jobId, { after, signal }) {
+      const cursor = joinExpected(jobId, after) ?? join(jobId);
       let last = after;
       let isOver = false;
       const onAbort = () => cursor.wake();
@@ -243,7 +301,10 @@ export async function createFollowers({
       try {
         while (!signal.aborted && !stopping.signal.aborted && !isOver) {
           let events: LoggedEvent[];
-          if (cursor.buffer.isBehind) {
+          if (cursor.known.length > 0) {
+            events = cursor.known;
+            cursor.known = NONE;
+          } else if (cursor.buffer.isBehind) {
             const page = await readLog(cursor, { last, signal });
             events = page?.events ?? [];
             isOver = page?.hasEnded ?? false;

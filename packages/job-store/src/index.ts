@@ -1,12 +1,12 @@
 // For servers
 export { createProducerStore } from './producer-store.ts';
-export type { ProducerStore } from './producer-store.ts';
+export type { ProducerStore } from './producer-api.ts';
 export { createKeyStore } from './api-keys.ts';
 export type { ApiKeys, FoundKey, ReadKey } from './api-keys.ts';
 export type { OverQuota, RequestCount, TokenBudget } from './quota.ts';
 export type { Backlog } from './backlog.ts';
 export type { RedisMemory } from './memory-guard.ts';
-export type { KnownSubmission, Placement, QueuePlace, Submission } from './submitter.ts';
+export type { KnownSubmission, Placement, Submission } from './submission.ts';
 export type { Found } from './ledger.ts';
 export type { MoveOutcome } from './move.ts';
 export type { PlacedJob } from './waiting.ts';

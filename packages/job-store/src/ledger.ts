@@ -33,7 +33,7 @@ export interface LedgerEntry {
 /** Which limit is against it; `window` is that of the lines of batches. */
 export type Full = 'depth' | 'alert' | 'fallback' | 'wait' | 'window';
 
-type Entered =
+export type Entered =
   | {
       readonly kind: 'entered';
       readonly priority: number;
@@ -80,17 +80,8 @@ export function createLedger({ redis, keys }: { redis: RedisClient; keys: Keys }
 
   return {
     async enter(tier, entry, limits) {
-      const { jobId, owner, class: jobClass, tokens, isFallback, startWithinMs = '' } = entry;
-      const args = [jobId, jobClass, Math.ceil(tokens), isFallback ? 1 : 0, owner];
-      const [outcome, priority, now, jobs, tokensAhead, ...numbers] = (await runScript(
-        redis,
-        'ledger-enter',
-        call(tier, [...args, ...limitArgs(limits), startWithinMs]),
-      )) as [Full | 'entered', ...number[]];
-      const ahead = { jobs: jobs ?? 0, tokens: tokensAhead ?? 0 };
-      const found = { load: parseLoad(numbers), ahead };
-      if (outcome !== 'entered') return { kind: 'full', why: outcome, found };
-      return { kind: 'entered', priority: priority ?? 0, now: now ?? 0, found };
+      const args = enterArgs(entry, limits);
+      return parseEntered((await runScript(redis, 'ledger-enter', call(tier, args))) as EnterReply);
     },
     async start(tier, jobId) {
       await runScript(redis, 'ledger-start', call(tier, [jobId]));
@@ -109,6 +100,23 @@ export function createLedger({ redis, keys }: { redis: RedisClient; keys: Keys }
       return parseLoad(reply as number[]);
     },
   };
+}
+
+/** What `ledger-enter` takes. */
+export function enterArgs(entry: LedgerEntry, limits: EntryLimits | null): (string | number)[] {
+  const { jobId, owner, class: jobClass, tokens, isFallback, startWithinMs = '' } = entry;
+  const job = [jobId, jobClass, Math.ceil(tokens), isFallback ? 1 : 0, owner];
+  return [...job, ...limitArgs(limits), startWithinMs];
+}
+
+export type EnterReply = [Full | 'entered', ...number[]];
+
+export function parseEntered(reply: EnterReply): Entered {
+  const [outcome, priority, now, jobs, tokensAhead, ...numbers] = reply;
+  const ahead = { jobs: jobs ?? 0, tokens: tokensAhead ?? 0 };
+  const found = { load: parseLoad(numbers), ahead };
+  if (outcome !== 'entered') return { kind: 'full', why: outcome, found };
+  return { kind: 'entered', priority: priority ?? 0, now: now ?? 0, found };
 }
 
 function limitArgs(limits: EntryLimits | null): (string | number)[] {

@@ -35,7 +35,7 @@ export interface RequestCount {
   readonly tokens: Omit<TokenBudget, 'limit'>;
 }
 
-type Entered =
+export type EnteredQuota =
   | { readonly kind: 'entered' | 'known'; readonly budget: TokenBudget }
   | { readonly kind: OverQuota; readonly budget: TokenBudget };
 
@@ -49,7 +49,7 @@ export interface Quotas {
    * Takes a place and tokens for a job; one that has them keeps them. Of a line of a batch, of which a
    * window waits beside all else, only tokens.
    */
-  enter(job: HeldJob, writer: string): Promise<Entered>;
+  enter(job: HeldJob, writer: string): Promise<EnteredQuota>;
   /** Gives back what a job holds, unless somebody else may write it. Doing it twice does no harm. */
   giveUp(hold: Hold): Promise<void>;
   /** Gives back what a job held, as a step. `tokens`: what it has used; null: all that were taken. */
@@ -64,7 +64,7 @@ export interface Hold {
   readonly writer: string;
 }
 
-type HeldJob = Pick<NewJob, 'id' | 'queueTimeoutMs' | 'runTimeoutMs' | 'batch'> & {
+export type HeldJob = Pick<NewJob, 'id' | 'queueTimeoutMs' | 'runTimeoutMs' | 'batch'> & {
   quota: JobQuota;
 };
 
@@ -85,16 +85,9 @@ export function createQuotas({ redis, keys }: { redis: RedisClient; keys: Keys }
       };
     },
 
-    async enter({ id, quota, ...job }, writer) {
-      const { keyId, concurrency, tokensPerDay: limit, tokens } = quota;
-      const limits = [concurrency ?? '', limit ?? ''];
-      const isPlaceless = job.batch === undefined ? 0 : 1;
-      const args = [id, openMsMax(job), Math.ceil(tokens), ...limits, writer, isPlaceless];
-      const [kind, used, resetMs] = (await runScript(redis, 'quota-enter', {
-        keys: keys.holds(keyId),
-        args,
-      })) as [Entered['kind'], number, number];
-      return { kind, budget: { limit, used, resetMs } };
+    async enter(job, writer) {
+      const call = { keys: keys.holds(job.quota.keyId), args: quotaArgs(job, writer) };
+      return parseQuota(job, (await runScript(redis, 'quota-enter', call)) as QuotaReply);
     },
 
     async giveUp({ keyId, jobId, writer }) {
@@ -108,6 +101,19 @@ export function createQuotas({ redis, keys }: { redis: RedisClient; keys: Keys }
       args: [jobId, tokens ?? ''],
     }),
   };
+}
+
+/** What `quota-enter` takes. */
+export function quotaArgs({ id, quota, ...job }: HeldJob, writer: string): (string | number)[] {
+  const limits = [quota.concurrency ?? '', quota.tokensPerDay ?? ''];
+  const isPlaceless = job.batch === undefined ? 0 : 1;
+  return [id, openMsMax(job), Math.ceil(quota.tokens), ...limits, writer, isPlaceless];
+}
+
+export type QuotaReply = [EnteredQuota['kind'], used: number, resetMs: number];
+
+export function parseQuota({ quota }: HeldJob, [kind, used, resetMs]: QuotaReply): EnteredQuota {
+  return { kind, budget: { limit: quota.tokensPerDay, used, resetMs } };
 }
 
 /** A job may wait once more for its time to run where it must run alone. */

@@ -10,7 +10,7 @@
  */
 import type { RedisClient } from './redis-client.ts';
 import type { Keys } from './keys.ts';
-import { redisNow } from './workers.ts';
+import type { RedisClock } from './redis-clock.ts';
 
 /** Of the time after which a replica counts as lost: it may miss several heartbeats. */
 const BEATS_PER_LOSS = 6;
@@ -37,6 +37,7 @@ export interface Replicas {
 export function createReplicas({
   redis,
   keys,
+  clock,
   replicaId,
   lostAfterMs,
   cancel,
@@ -44,6 +45,7 @@ export function createReplicas({
 }: {
   redis: RedisClient;
   keys: Keys;
+  clock: Pick<RedisClock, 'read'>;
   replicaId: string;
   /** A replica without a heartbeat for so long counts as gone. */
   lostAfterMs: number;
@@ -55,7 +57,7 @@ export function createReplicas({
   let lastBeatAt = 0;
 
   async function beat(): Promise<void> {
-    const now = await redisNow(redis);
+    const now = await clock.read();
     await redis.zadd(keys.replicas, now, replicaId);
     // Half of that time, so that another one that had the same pause is not lost yet.
     if (steadySince === null || now - lastBeatAt > lostAfterMs / 2) steadySince = now;
@@ -103,7 +105,7 @@ export function createReplicas({
     },
 
     async sweep() {
-      const now = await redisNow(redis);
+      const now = await clock.read();
       if (steadySince === null || now - steadySince < lostAfterMs) return;
       const lost = await redis.zrangebyscore(
         keys.replicas,

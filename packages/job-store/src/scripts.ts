@@ -41,6 +41,7 @@ const SCRIPT_NAMES = [
   'mark-key',
   'move',
   'owner-batch',
+  'place',
   'probe-lease',
   'quota-count',
   'quota-enter',
@@ -49,10 +50,16 @@ const SCRIPT_NAMES = [
   'release',
   'requeue',
   'runner-lease',
+  'submit',
   'take-key',
   'unfollow',
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
+
+/** Scripts that call others, as functions of their KEYS and ARGV, by what those reply. */
+const CALLED_BY: Partial<Record<ScriptName, readonly ScriptName[]>> = {
+  submit: ['create', 'ledger-enter', 'place', 'quota-enter'],
+};
 
 /**
  * A Redis that is full still runs these: they end jobs, make room or guard engines, and what they
@@ -244,9 +251,7 @@ function composedOf(names: readonly ScriptName[]): Script {
   const id = names.join(' ');
   const known = composed.get(id);
   if (known !== undefined) return known;
-  const functions = names.map((name) => `['${name}'] = function(KEYS, ARGV)\n${bodyOf(name)}\nend`);
-  const head = headOf(names, false);
-  const made = scriptOf(`${head}\nlocal STEPS = {\n${functions.join(',\n')}\n}\n${read('steps')}`);
+  const made = scriptOf(`${headOf(names, false)}\n${functionsOf(names)}\n${read('steps')}`);
   composed.set(id, made);
   return made;
 }
@@ -260,7 +265,13 @@ function headOf(names: readonly ScriptName[], inCluster: boolean): string {
 /** A script, behind what it shares with others of its family. It knows its KEYS and ARGV only. */
 function bodyOf(name: ScriptName): string {
   const [, shared = ''] = families.find(([family]) => name.startsWith(family)) ?? [];
-  return `${shared}\n${read(name)}`;
+  const called = CALLED_BY[name];
+  return `${shared}\n${called === undefined ? '' : functionsOf(called)}\n${read(name)}`;
+}
+
+function functionsOf(names: readonly ScriptName[]): string {
+  const functions = names.map((name) => `['${name}'] = function(KEYS, ARGV)\n${bodyOf(name)}\nend`);
+  return `local STEPS = {\n${functions.join(',\n')}\n}`;
 }
 
 function scriptOf(lua: string): Script {

@@ -87,8 +87,8 @@ export { breakerSchema, workerStatusSchema } from './tier-status.ts';
 export type { BreakerName, TierStatus, UpstreamStatus, WorkerStatus } from './tier-status.ts';
 export { NO_LOAD, costOf, depthOf, expectedCost } from './tier-load.ts';
 export type { Ahead, ClassLoad, TierLoad } from './tier-load.ts';
-export { tierSnapshot, typicalTokens } from './tier-snapshot.ts';
-export type { TierSnapshot } from './tier-snapshot.ts';
+export { NO_PACE, tierSnapshot, typicalTokens } from './tier-snapshot.ts';
+export type { TierPace, TierSnapshot } from './tier-snapshot.ts';
 
 // Admission
 export { admit } from './admission.ts';
@@ -96,7 +96,9 @@ export type { Admission } from './admission.ts';
 export type { AdmissionOptions, AdmissionRequest, EntryLimits } from './admission-request.ts';
 export { refusal } from './refusal.ts';
 export type { Refusal, RefuseReason } from './refusal.ts';
-export { equalOrHigherClasses, estimateWaitMs, estimateWaits } from './wait-estimate.ts';
+export { equalOrHigherClasses, estimateWaits } from './wait-estimate.ts';
+export { placeAt, placeFound } from './queue-place.ts';
+export type { QueuePlace } from './queue-place.ts';
 export { planMoves, takesNone } from './moves.ts';
 export type { MoveReason, WaitingJob } from './moves.ts';
 

@@ -2,11 +2,15 @@
 import type { Ahead, TierLoad } from './tier-load.ts';
 import type { BreakerName, TierStatus, WorkerStatus } from './tier-status.ts';
 
-export interface TierSnapshot {
+export interface TierSnapshot extends TierPace {
   readonly name: string;
   readonly load: TierLoad;
   /** What the job that asks would find before it; null while its queue was not asked. */
   readonly ahead: Ahead | null;
+}
+
+/** What a tier gets done, whatever waits in it. */
+export interface TierPace {
   /** Of the live workers that take jobs. */
   readonly slots: number;
   readonly liveWorkers: number;
@@ -17,6 +21,15 @@ export interface TierSnapshot {
   /** Until an open breaker lets the next try through, in milliseconds, where that is known. */
   readonly retryInMs: number | null;
 }
+
+/** Of a tier of which nothing is known. */
+export const NO_PACE: TierPace = {
+  slots: 0,
+  liveWorkers: 0,
+  tokensPerS: null,
+  breaker: 'closed',
+  retryInMs: null,
+};
 
 export function tierSnapshot({ name, load, workers }: TierStatus): TierSnapshot {
   const breaker = breakerOf(workers);

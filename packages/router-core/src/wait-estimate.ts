@@ -9,7 +9,7 @@
  */
 import type { JobClass } from './job.ts';
 import type { Ahead, ClassLoad, TierLoad } from './tier-load.ts';
-import type { TierSnapshot } from './tier-snapshot.ts';
+import type { TierPace, TierSnapshot } from './tier-snapshot.ts';
 
 /** Every tenth start, by the order of the queue. */
 const STANDARD_SHARE = 0.1;
@@ -26,12 +26,16 @@ const CLASSES: readonly JobClass[] = ['interactive', 'standard', 'batch'];
 const PROBING_MS = 5_000;
 const NOTHING: ClassLoad = { jobs: 0, tokens: 0 };
 
+type LoadedTier = TierPace & { readonly load: TierLoad };
+
 /**
  * Milliseconds; 0 while there is a free slot for it and for all before it. Null when nobody can tell:
  * no worker lives, none has done a job yet, or the breaker is open for an unknown time.
+ *
+ * `place.lua` of the job store says the same.
  */
 export function estimateWaitMs(
-  tier: TierSnapshot,
+  tier: LoadedTier,
   { class: jobClass, ahead }: { class: JobClass; ahead: Ahead },
 ): number | null {
   const { tokensPerS, retryInMs } = tier;
@@ -60,7 +64,7 @@ export function estimateWaitMs(
 }
 
 /** Of the last job of each class that comes now. */
-export function estimateWaits(tier: TierSnapshot): Record<JobClass, number | null> {
+export function estimateWaits(tier: LoadedTier): Record<JobClass, number | null> {
   const waitOf = (jobClass: JobClass) =>
     estimateWaitMs(tier, { class: jobClass, ahead: equalOrHigherClasses(tier.load, jobClass) });
   return {
@@ -113,7 +117,7 @@ export function equalOrHigherClasses(
  * must end as leave one slot, and each costs as much as they do on average.
  */
 function workBefore(
-  tier: TierSnapshot,
+  tier: LoadedTier,
   { class: jobClass, ahead }: { class: JobClass; ahead: Ahead },
 ): number {
   const ends = ahead.jobs + 1 - freeSlots(tier, jobClass);
@@ -122,7 +126,7 @@ function workBefore(
   return both.jobs === 0 ? 0 : (both.tokens * ends) / both.jobs;
 }
 
-function freeSlots(tier: TierSnapshot, jobClass: JobClass): number {
+function freeSlots(tier: LoadedTier, jobClass: JobClass): number {
   const { running } = tier.load;
   const free = tier.slots - total(CLASSES.map((name) => running[name])).jobs;
   // A batch that waits for its seat is about to take it.
@@ -131,13 +135,13 @@ function freeSlots(tier: TierSnapshot, jobClass: JobClass): number {
 }
 
 /** The slot that batches keep while others wait. */
-function batchSeats({ load, slots }: TierSnapshot): number {
+function batchSeats({ load, slots }: LoadedTier): number {
   return slots > 1 && load.waiting.batch.jobs + load.running.batch.jobs > 0 ? 1 : 0;
 }
 
 /** In tokens per second: for all that is before a job, and what is certain for its own class. */
 function ratesOf(
-  tier: TierSnapshot,
+  tier: LoadedTier,
   { class: jobClass, tokensPerS }: { class: JobClass; tokensPerS: number },
 ): { all: number; own: number } {
   const { slots, load } = tier;

@@ -3,6 +3,7 @@ import type { ProducerStore } from '@qarr/job-store';
 import type { Logger, Tracing } from '@qarr/process';
 import {
   NO_LIMITS,
+  NO_PACE,
   QarrError,
   SCOPES,
   errorRow,
@@ -12,7 +13,6 @@ import {
 import type { BatchRecord, EntryLimits, NewJob } from '@qarr/router-core';
 import type { Caller } from '../caller.ts';
 import { admissionRequest } from '../place-job.ts';
-import { placeFound } from '../queue-place.ts';
 import { routeRequest } from '../route-request.ts';
 import type { RouteDeps, RoutedRequest } from '../route-request.ts';
 import { logNew, newJob, overQuota } from '../submit-job.ts';
@@ -124,12 +124,7 @@ async function submit(
   const submission = await store.submit(job, {
     tokens: admissionRequest(route, job, deps).tokens,
     limits,
-    placeAt(found) {
-      watch.learn(tier, found.load);
-      const known = watch.snapshots().find(({ name }) => name === tier);
-      if (known === undefined) return { position: 1, estimatedWaitMs: null };
-      return placeFound(known, { class: job.class, found });
-    },
+    pace: watch.snapshots().find(({ name }) => name === tier) ?? NO_PACE,
     // Where this is not known here after all, the line comes again, and its job is there.
     onCreated() {
       logNew(job, { rerouted: null, isCached: false }, deps);
@@ -138,6 +133,8 @@ async function submit(
   });
   switch (submission.kind) {
     case 'created':
+      if (submission.found !== undefined) watch.learn(tier, submission.found.load);
+      return { kind: 'in_system', tier };
     case 'attached':
       return { kind: 'in_system', tier };
     case 'full':

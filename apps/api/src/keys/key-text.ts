@@ -1,5 +1,5 @@
 /** What a key looks like to its holder, and the digest by which it is known here. */
-import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { createHmac, createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
 
 /** Whoever finds one somewhere sees what it is. */
 const PREFIX = 'qarr-';
@@ -40,7 +40,8 @@ export interface Digests {
  */
 export function createDigests(secrets: readonly string[]): Digests {
   const named = secrets.map((secret) => ({
-    key: deriveKey(secret, 'qarr api keys'),
+    // As a key, not as bytes: those would be made one for each text.
+    key: createSecretKey(deriveKey(secret, 'qarr api keys')),
     name: `${deriveKey(secret, 'qarr api keys, name').toString('base64url').slice(0, SECRET_NAME_CHARS)}.`,
   }));
   const all = (text: string) =>

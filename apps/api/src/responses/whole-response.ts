@@ -1,7 +1,7 @@
 /** How a response is in one piece, for those who do not follow it. */
-import type { ProducerStore, QueuePlace } from '@qarr/job-store';
+import type { ProducerStore } from '@qarr/job-store';
 import { QarrError, isTerminalState } from '@qarr/router-core';
-import type { JobEvent, LoggedEvent } from '@qarr/router-core';
+import type { JobEvent, LoggedEvent, QueuePlace } from '@qarr/router-core';
 import { answerOf } from '../job-answer.ts';
 import { ALL, createResponseEvents } from './response-events.ts';
 import type { ResponseEvents } from './response-events.ts';

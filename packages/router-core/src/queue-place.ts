@@ -1,22 +1,30 @@
 /** What a client is told of the place of its job: 1 is next, and how long that may take. */
-import type { Found, QueuePlace } from '@qarr/job-store';
-import { equalOrHigherClasses, estimateWaitMs } from '@qarr/router-core';
-import type { Ahead, JobClass, TierLoad, TierSnapshot } from '@qarr/router-core';
+import type { JobClass } from './job.ts';
+import type { Ahead, TierLoad } from './tier-load.ts';
+import type { TierPace } from './tier-snapshot.ts';
+import { equalOrHigherClasses, estimateWaitMs } from './wait-estimate.ts';
 
-/** Of a job that has just found this in its tier. */
+export interface QueuePlace {
+  /** 1 is next. */
+  readonly position: number;
+  /** Null when nobody can tell. */
+  readonly estimatedWaitMs: number | null;
+}
+
+/** Of a job that has just found this in its tier. `place.lua` says the same, in the step that writes it. */
 export function placeFound(
-  tier: TierSnapshot,
-  { class: jobClass, found: { load, ahead } }: { class: JobClass; found: Found },
+  pace: TierPace,
+  { class: jobClass, load, ahead }: { class: JobClass; load: TierLoad; ahead: Ahead },
 ): QueuePlace {
   return {
     position: Math.max(1, ahead.jobs - otherQueue(load, jobClass) + 1),
-    estimatedWaitMs: estimateWaitMs({ ...tier, load }, { class: jobClass, ahead }),
+    estimatedWaitMs: estimateWaitMs({ ...pace, load }, { class: jobClass, ahead }),
   };
 }
 
 /** Of a job that waits at this position; each before it costs what those that wait cost on average. */
 export function placeAt(
-  tier: TierSnapshot,
+  tier: TierPace & { readonly load: TierLoad },
   { class: jobClass, position }: { class: JobClass; position: number },
 ): QueuePlace {
   const waiting = equalOrHigherClasses(tier.load, jobClass);
