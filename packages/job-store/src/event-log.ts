@@ -2,7 +2,7 @@
  * The worker's writing side of the event logs.
  *
  * Per attempt there is one `AttemptLog`. Its deltas of one event-loop turn share one event, the
- * events of all attempts of that turn leave in one pipeline, and an attempt has at most one call
+ * events of all attempts of that turn leave together (`appends.ts`), and an attempt has at most one call
  * under way: what arrives meanwhile waits and is merged. Nothing is held back by a timer, so an
  * idle attempt's first delta leaves in the turn in which it came.
  *
@@ -10,30 +10,21 @@
  * sequence number what they have applied already.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pipelineOf } from './redis-client.ts';
+import { UNKNOWN, appendCall, readOutcome, sendAppends } from './appends.ts';
+import type { Append, StopReason, WriteOutcome } from './appends.ts';
 import type { RedisClient } from './redis-client.ts';
 import type { JobResult, TerminalEvent } from '@qarr/router-core';
 import type { Closing } from './closing.ts';
 import { EVENT_ARGS, createDeltaBuffer } from './delta-buffer.ts';
 import type { AnswerDelta, DeltaBuffer } from './delta-buffer.ts';
 import type { Keys } from './keys.ts';
-import { isNoScript, loadScript, pipeScript, runScript } from './scripts.ts';
+import { runScript } from './scripts.ts';
 import type { ScriptCall } from './scripts.ts';
 import { createTail } from './tail.ts';
 import type { Tail } from './tail.ts';
 
 const RETRY_MS = 200;
 const COUNTER: Readonly<Record<Burns, string>> = { try: 'failures', spare: 'spared', nothing: '' };
-
-/** Arguments of an append before its events. */
-const APPEND_HEAD = 5;
-
-/** In the record, where an engine has not told its tokens. */
-const UNKNOWN = 'unknown';
-
-/** Why an attempt must stop: its job shall be cancelled, or another attempt has taken over. */
-export type StopReason = 'cancel' | 'superseded';
-export type WriteOutcome = 'ok' | StopReason;
 
 export interface Ending {
   readonly event: TerminalEvent;
@@ -119,62 +110,51 @@ export function createEventLog({
 
   function flush(): void {
     flushScheduled = false;
-    const batch = [...dirty].map((attempt) => ({ attempt, call: appendCall(attempt) }));
+    const writes = [...dirty].map((attempt) => ({ attempt, append: takeAppend(attempt) }));
     dirty.clear();
-    if (batch.length === 0) return;
-    const pipeline = pipelineOf(redis);
-    for (const { call } of batch) pipeScript(redis, pipeline, { name: 'append', call });
-    const answered = pipeline.exec();
-    for (const [index, { attempt, call }] of batch.entries()) {
-      const reply = answered.then((replies) => replies?.[index]);
-      attempt.underWay = settleAppend({ attempt, call, reply });
+    if (writes.length === 0) return;
+    const answered = settleAll(writes);
+    for (const { attempt } of writes) attempt.underWay = answered;
+  }
+
+  async function settleAll(writes: readonly { attempt: Attempt; append: Append }[]): Promise<void> {
+    const appends = writes.map(({ append }) => append);
+    const outcomes = await sendAppends(appends, { redis, keys });
+    for (const [index, { attempt, append }] of writes.entries()) {
+      const outcome = outcomes[index] as WriteOutcome | Error;
+      // By itself: the others need not wait for it.
+      if (outcome instanceof Error) attempt.underWay = appendAgain(attempt, append, outcome);
+      else settle(attempt, append, outcome);
     }
+  }
+
+  async function appendAgain(attempt: Attempt, append: Append, error: Error): Promise<void> {
+    onError(error);
+    settle(attempt, append, await insist(attempt, 'append', appendCall([append], keys)));
+  }
+
+  function settle(attempt: Attempt, { first, events }: Append, outcome: WriteOutcome): void {
+    attempt.underWay = null;
+    // It was applied, or had been.
+    if (outcome !== 'superseded') attempt.tail.add(first, events);
+    if (outcome !== 'ok') stop(attempt, outcome);
+    schedule(attempt);
   }
 
   /** Takes what is pending and gives it its sequence number. */
-  function appendCall(attempt: Attempt): ScriptCall {
+  function takeAppend(attempt: Attempt): Append {
     const first = attempt.nextSeq;
     return appendOf(attempt, first, takePending(attempt));
-  }
-
-  function appendOf(attempt: Attempt, first: number, events: readonly string[]): ScriptCall {
-    const { jobId, attempt: number, token } = attempt;
-    return {
-      keys: [keys.job(jobId), keys.log(jobId)],
-      args: [jobId, number, first, tokensMade(attempt) ?? UNKNOWN, token, ...events],
-    };
-  }
-
-  async function settleAppend({
-    attempt,
-    call,
-    reply,
-  }: {
-    attempt: Attempt;
-    call: ScriptCall;
-    reply: Promise<[Error | null, unknown] | undefined>;
-  }): Promise<void> {
-    let outcome: unknown;
-    try {
-      const [error, value] = (await reply) ?? [new Error('No reply'), null];
-      if (error !== null) throw error;
-      outcome = value;
-    } catch (error) {
-      if (isNoScript(error)) await loadScript(redis, 'append').catch(onError);
-      else onError(error as Error);
-      outcome = await insist(attempt, 'append', call);
-    }
-    attempt.underWay = null;
-    if (outcome !== 'superseded') noteTail(attempt, call);
-    if (outcome !== 'ok') stop(attempt, outcome as StopReason);
-    schedule(attempt);
   }
 
   /** Sends a call until it is answered, and before it again what Redis has forgotten. */
   async function insist(attempt: Attempt, name: 'append' | 'finish' | 'requeue', call: ScriptCall) {
     for (;;) {
       try {
-        return (await runScript(redis, name, call)) as WriteOutcome;
+        const reply = await runScript(redis, name, call);
+        const outcome = name === 'append' ? readOutcome(reply, 0) : (reply as WriteOutcome);
+        if (outcome instanceof Error) throw outcome;
+        return outcome;
       } catch (error) {
         onError(error as Error);
         // The store was stopped: nobody can say what becomes of the call.
@@ -190,7 +170,7 @@ export function createEventLog({
   async function restore(attempt: Attempt, newest: number): Promise<boolean> {
     const events = attempt.tail.from(newest + 1);
     if (events === null) return false;
-    const call = appendOf(attempt, newest + 1, events);
+    const call = appendCall([appendOf(attempt, newest + 1, events)], keys);
     // Where it fails, the call that is sent again says from where on.
     await runScript(redis, 'append', call).catch(onError);
     return true;
@@ -266,7 +246,7 @@ export function createEventLog({
           await quiesce(attempt);
           if (attempt.stopped === 'superseded') return 'superseded';
           if (!attempt.pending.isEmpty) {
-            const call = appendCall(attempt);
+            const call = appendCall([takeAppend(attempt)], keys);
             const outcome = await insist(attempt, 'append', call);
             if (outcome !== 'ok') return outcome;
           }
@@ -284,16 +264,16 @@ function tokensMade({ tokensBefore, pending }: Attempt): number | null {
   return tokensBefore === null || pending.tokens === null ? null : tokensBefore + pending.tokens;
 }
 
+function appendOf(attempt: Attempt, first: number, events: readonly string[]): Append {
+  const { jobId, attempt: number, token } = attempt;
+  return { jobId, attempt: number, token, tokensMade: tokensMade(attempt), first, events };
+}
+
 /** Gives what is pending its sequence numbers. */
 function takePending(attempt: Attempt): string[] {
   const events = attempt.pending.take();
   attempt.nextSeq += events.length / EVENT_ARGS;
   return events;
-}
-
-/** What it wrote; it was applied, or had been. */
-function noteTail({ tail }: Attempt, { args }: ScriptCall): void {
-  tail.add(Number(args[2]), args.slice(APPEND_HEAD) as string[]);
 }
 
 /** The newest event that the log has, where the events that were sent begin too far behind it. */

@@ -17,7 +17,8 @@ import type { RedisClient } from './redis-client.ts';
 import { subscribe } from './subscription.ts';
 import type { ConnectionOptions } from './connections.ts';
 import type { Keys } from './keys.ts';
-import { LiveBuffer, parseLiveMessage } from './live-buffer.ts';
+import { LiveBuffer } from './live-buffer.ts';
+import { parseLiveMessage } from './live-message.ts';
 import { runScript } from './scripts.ts';
 import { createTurns } from './turns.ts';
 
@@ -106,15 +107,16 @@ export async function createFollowers({
     channel,
     onReady: doubtAll,
     onMessage(message) {
-      const { jobId, event } = parseLiveMessage(message);
-      for (const cursor of cursors.get(jobId) ?? []) {
-        // They count up, but where a log was cut. In a cluster the subscription, at another node, stands.
-        if (event.seq <= cursor.liveSeq) doubt(cursor);
-        else {
-          cursor.buffer.push(event);
-          cursor.wake();
+      for (const { jobId, event } of parseLiveMessage(message)) {
+        for (const cursor of cursors.get(jobId) ?? []) {
+          // They count up, but where a log was cut. In a cluster the subscription, at another node, stands.
+          if (event.seq <= cursor.liveSeq) doubt(cursor);
+          else {
+            cursor.buffer.push(event);
+            cursor.wake();
+          }
+          cursor.liveSeq = event.seq;
         }
-        cursor.liveSeq = event.seq;
       }
     },
   });

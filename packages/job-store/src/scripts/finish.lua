@@ -31,13 +31,13 @@ local seq, first, followers = tonumber(record[3]), tonumber(ARGV[3]), record[4]
 if first ~= seq + 1 then
   return redis.error_reply('GAP job is at ' .. seq .. ', events begin at ' .. first)
 end
-local events_from = 8 + 2 * tonumber(ARGV[7])
+local events_from, lines = 8 + 2 * tonumber(ARGV[7]), {}
 for i = events_from, #ARGV, 3 do
   seq = seq + 1
-  followers = emit(KEYS[2], ARGV[1], seq, ARGV[i], ARGV[i + 1], followers, ARGV[i + 2])
+  lines[#lines + 1] = log_event(KEYS[2], ARGV[1], seq, ARGV[i], ARGV[i + 1], ARGV[i + 2])
 end
 for i = 8, events_from - 1, 2 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
 end
-conclude(KEYS[1], KEYS[2], ARGV[1], seq + 1, ARGV[4], ARGV[5], followers)
+conclude(KEYS[1], KEYS[2], ARGV[1], seq + 1, ARGV[4], ARGV[5], followers, lines)
 return 'ok'
