@@ -137,7 +137,7 @@ export async function createFollowers({
     const cursor: Cursor = {
       jobId,
       buffer: new LiveBuffer(),
-      wake: () => {},
+      wake: awake,
       readAtMs: 0,
       seen: null,
       liveSeq: 0,
@@ -251,7 +251,11 @@ export async function createFollowers({
             isOver = page?.hasEnded ?? false;
           } else {
             events = cursor.buffer.take(last);
-            if (events.length === 0 && !cursor.buffer.isBehind) await untilWoken(cursor, signal);
+            if (events.length === 0 && !cursor.buffer.isBehind) {
+              // An abort wakes it, too.
+              await new Promise<void>((resolve) => (cursor.wake = resolve));
+              cursor.wake = awake;
+            }
           }
           const newest = events.at(-1);
           if (newest === undefined) continue;
@@ -288,14 +292,8 @@ interface Page {
   readonly hasEnded: boolean;
 }
 
-/** Waits until the cursor is woken, which an abort does too. */
-async function untilWoken(cursor: Cursor, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  cursor.wake = resolve;
-  await promise;
-  cursor.wake = () => {};
-}
+/** Nothing is to be woken. */
+function awake(): void {}
 
 /** Waits for so long, or until the reader leaves; live messages do not shorten it. */
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

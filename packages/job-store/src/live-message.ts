@@ -9,9 +9,21 @@ export interface LiveEvent {
   readonly event: LoggedEvent;
 }
 
-/** The events of a message, in their order. */
-export function parseLiveMessage(message: string): LiveEvent[] {
-  return message.split('\n').map(parseLine);
+const NEWLINE = 10;
+
+/**
+ * The events of a message, in their order. Each is read by itself: as a part of one long text it would
+ * keep all of that in memory as long as a reader has it.
+ */
+export function parseLiveMessage(message: Buffer): LiveEvent[] {
+  const events: LiveEvent[] = [];
+  for (let from = 0; from < message.length;) {
+    const newline = message.indexOf(NEWLINE, from);
+    const to = newline === -1 ? message.length : newline;
+    events.push(parseLine(message.toString('utf8', from, to)));
+    from = to + 1;
+  }
+  return events;
 }
 
 function parseLine(line: string): LiveEvent {
