@@ -2,13 +2,13 @@
  * Writing to the logs of several attempts at once. What leaves in one turn of the event loop shares a
  * call, so that whoever follows many jobs gets one message for all of them.
  *
- * A script may not touch two slots: in a cluster each append is a call of its own, in one pipeline.
+ * A script may not touch two slots: in a cluster each append is a call of its own.
  */
 import { EVENT_ARGS } from './delta-buffer.ts';
 import type { Keys } from './keys.ts';
 import { isCluster } from './redis-client.ts';
 import type { RedisClient } from './redis-client.ts';
-import { runScriptForEach } from './scripts.ts';
+import { runScript } from './scripts.ts';
 import type { ScriptCall } from './scripts.ts';
 
 /** Redis does nothing else meanwhile: some milliseconds. */
@@ -43,12 +43,15 @@ export async function sendAppends(
   { redis, keys }: { redis: RedisClient; keys: Keys },
 ): Promise<(WriteOutcome | Error)[]> {
   const packs = isCluster(redis) ? appends.map((append) => [append]) : pack(appends);
-  const calls = packs.map((appended) => appendCall(appended, keys));
-  const replies = await runScriptForEach(redis, 'append', calls);
-  return packs.flatMap((appended, index) => {
-    const reply = replies[index];
-    return appended.map((_, at) => (reply instanceof Error ? reply : readOutcome(reply, at)));
+  const outcomes = packs.map(async (appended) => {
+    try {
+      const reply = await runScript(redis, 'append', appendCall(appended, keys));
+      return appended.map((_, at) => readOutcome(reply, at));
+    } catch (error) {
+      return appended.map(() => error as Error);
+    }
   });
+  return (await Promise.all(outcomes)).flat();
 }
 
 /** The call that makes these appends. Its keys must be of one slot. */
