@@ -227,7 +227,7 @@ it('listens at another master when the one where it listens dies, and says so', 
   const { stop } = await subscribe({
     redisUrl: cluster.url,
     channel,
-    onMessage: (message) => void messages.push(message),
+    onMessage: (message) => void messages.push(message.toString()),
     onReady: () => void (timesReady += 1),
     onError: () => {},
   });

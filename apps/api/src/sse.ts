@@ -20,6 +20,9 @@ import type { StreamBody } from './stream-body.ts';
  */
 const HEARTBEAT = ': hb\n';
 
+/** Nearly every write ends with it. */
+const WRITTEN = Promise.resolve();
+
 export interface EventStream {
   /** Aborted when the reader is gone, or when the server ends what is open. */
   readonly signal: AbortSignal;
@@ -146,8 +149,12 @@ class Stream implements EventStream {
     this.#leaving.abort();
   }
 
-  async write(text: string): Promise<void> {
-    if (text === '' || this.#isGone || this.#body.write(text)) return;
+  write(text: string): Promise<void> {
+    if (text === '' || this.#isGone || this.#body.write(text)) return WRITTEN;
+    return this.#waitForReader();
+  }
+
+  async #waitForReader(): Promise<void> {
     // Node destroys a socket that has taken none of what waits for so long.
     this.#body.setTimeout(this.#context.readerStuckMs);
     await this.#body.drained(this.#leaving.signal);

@@ -64,6 +64,8 @@ export function parseChunk(data: string): EngineChunk {
   } catch {
     return { kind: 'malformed' };
   }
+  const plain = readPlainChunk(json);
+  if (plain !== null) return plain;
   const parsed = chunkSchema.safeParse(json);
   if (!parsed.success) return { kind: 'malformed' };
   const { choices, usage, error } = parsed.data;
@@ -80,6 +82,53 @@ export function parseChunk(data: string): EngineChunk {
 /** Whether a delta says anything to a reader. */
 export function isVisible({ text, reasoning, toolCalls }: AnswerDelta): boolean {
   return text !== '' || (reasoning ?? '') !== '' || toolCalls !== undefined;
+}
+
+/**
+ * What nearly every chunk is, at a fraction of what its schema costs: some text of a chat's only choice,
+ * with its tokens and the usage so far. Null where it is anything else, for the schema to judge.
+ */
+function readPlainChunk(json: unknown): EngineChunk | null {
+  if (!isObject(json) || !Array.isArray(json['choices']) || json['choices'].length !== 1)
+    return null;
+  const [choice] = json['choices'] as unknown[];
+  if (isThere(json['error']) || !isObject(choice) || !isObject(choice['delta'])) return null;
+  const { content, reasoning, reasoning_content: formerly, tool_calls: calls } = choice['delta'];
+  const isRare =
+    [reasoning, formerly, calls].some(isThere) ||
+    [choice['logprobs'], choice['finish_reason'], choice['stop_reason']].some(isThere);
+  const { index = 0, token_ids: ids } = choice;
+  if (isRare || index !== 0 || typeof content !== 'string') return null;
+  const usage = readPlainUsage(json['usage']);
+  if (usage === undefined || (isThere(ids) && !isCounts(ids))) return null;
+  const delta =
+    isThere(ids) && ids.length > 0 ? { text: content, tokenIds: ids } : { text: content };
+  return { kind: 'chunk', choices: [{ index, delta, finishReason: null }], usage };
+}
+
+/** Undefined where the schema has to judge it. */
+function readPlainUsage(usage: unknown): Usage | null | undefined {
+  if (!isThere(usage)) return null;
+  if (!isObject(usage)) return undefined;
+  const { prompt_tokens, completion_tokens, total_tokens } = usage;
+  const isWhole = isCount(prompt_tokens) && isCount(completion_tokens) && isCount(total_tokens);
+  return isWhole ? { prompt_tokens, completion_tokens, total_tokens } : undefined;
+}
+
+function isThere<T>(value: T): value is NonNullable<T> {
+  return value !== undefined && value !== null;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isCounts(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every(isCount);
 }
 
 function readChoice(choice: z.infer<typeof choiceSchema>): ChoiceChunk {

@@ -56,17 +56,17 @@ export function createDeltaBuffer(): DeltaBuffer {
     get isEmpty() {
       return pending.length === 0;
     },
-    add({ text, reasoning = '', tokenIds = [], ...more }) {
-      idsAhead = idsAhead.concat(tokenIds);
+    add({ text, reasoning = '', tokenIds = [], index, toolCalls, logprobs }) {
+      for (const id of tokenIds) idsAhead.push(id);
       if (tokens !== null) tokens += tokenIds.length;
-      const isPlain = Object.values(more).every((value) => value === undefined);
+      const isPlain = [index, toolCalls, logprobs].every((value) => value === undefined);
       if (isPlain && text === '' && reasoning === '') return;
       if (idsAhead.length === 0) tokens = null;
       const last = pending.at(-1);
       // Text without ids does not join text with ids: that would look as if all were told.
       const isSame = last !== undefined && last.tokenIds.length > 0 === idsAhead.length > 0;
       if (!isPlain) {
-        pending.push({ text, reasoning, tokenIds: idsAhead, more });
+        pending.push({ text, reasoning, tokenIds: idsAhead, more: { index, toolCalls, logprobs } });
       } else if (last === undefined || last.more !== undefined || !isSame) {
         pending.push({ text, reasoning, tokenIds: idsAhead });
       } else {

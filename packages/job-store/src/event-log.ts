@@ -2,7 +2,7 @@
  * The worker's writing side of the event logs.
  *
  * Per attempt there is one `AttemptLog`. Its deltas of one event-loop turn share one event, the
- * events of all attempts of that turn leave in one pipeline, and an attempt has at most one call
+ * events of all attempts of that turn leave together (`appends.ts`), and an attempt has at most one call
  * under way: what arrives meanwhile waits and is merged. Nothing is held back by a timer, so an
  * idle attempt's first delta leaves in the turn in which it came.
  *
@@ -10,7 +10,9 @@
  * sequence number what they have applied already.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isCluster, pipelineOf } from './redis-client.ts';
+import { UNKNOWN, sendAppends } from './appends.ts';
+import type { Append } from './appends.ts';
+import { isCluster } from './redis-client.ts';
 import type { RedisClient } from './redis-client.ts';
 import type { Burns, EventLog, StopReason, WriteOutcome } from './attempt-log.ts';
 import type { Closing } from './closing.ts';
@@ -18,19 +20,13 @@ import { EVENT_ARGS, createDeltaBuffer } from './delta-buffer.ts';
 import type { DeltaBuffer } from './delta-buffer.ts';
 import type { Keys } from './keys.ts';
 import type { Ledger } from './ledger.ts';
-import { isNoScript, loadScript, pipeScript, runScript, takeSteps } from './scripts.ts';
+import { runScript, takeSteps } from './scripts.ts';
 import type { ScriptCall, Step } from './scripts.ts';
 import { createTail } from './tail.ts';
 import type { Tail } from './tail.ts';
 
 const RETRY_MS = 200;
 const COUNTER: Readonly<Record<Burns, string>> = { try: 'failures', spare: 'spared', nothing: '' };
-
-/** Arguments of an append before its events. */
-const APPEND_HEAD = 5;
-
-/** In the record, where an engine has not told its tokens. */
-const UNKNOWN = 'unknown';
 
 interface Attempt {
   readonly jobId: string;
@@ -73,72 +69,48 @@ export function createEventLog({
 
   function flush(): void {
     flushScheduled = false;
-    const batch = [...dirty].map((attempt) => ({ attempt, call: appendCall(attempt) }));
+    const writes = [...dirty].map((attempt) => ({ attempt, append: takeAppend(attempt) }));
     dirty.clear();
-    if (batch.length === 0) return;
-    const pipeline = pipelineOf(redis);
-    for (const { call } of batch) pipeScript(redis, pipeline, { name: 'append', call });
-    const answered = pipeline.exec();
-    for (const [index, { attempt, call }] of batch.entries()) {
-      const reply = answered.then((replies) => replies?.[index]);
-      attempt.underWay = settleAppend({ attempt, call, reply });
+    if (writes.length === 0) return;
+    const answered = settleAll(writes);
+    for (const { attempt } of writes) attempt.underWay = answered;
+  }
+
+  async function settleAll(writes: readonly { attempt: Attempt; append: Append }[]): Promise<void> {
+    const appends = writes.map(({ append }) => append);
+    const outcomes = await sendAppends(appends, { redis, keys });
+    for (const [index, { attempt, append }] of writes.entries()) {
+      const outcome = outcomes[index] as WriteOutcome | Error;
+      // By itself: the others need not wait for it.
+      if (outcome instanceof Error) attempt.underWay = appendAgain(attempt, append, outcome);
+      else settle(attempt, append, outcome);
     }
   }
 
+  async function appendAgain(attempt: Attempt, append: Append, error: Error): Promise<void> {
+    onError(error);
+    settle(attempt, append, await insist(attempt, () => sendAppend(append)));
+  }
+
+  function settle(attempt: Attempt, { first, events }: Append, outcome: WriteOutcome): void {
+    attempt.underWay = null;
+    // It was applied, or had been.
+    if (outcome !== 'superseded') attempt.tail.add(first, events);
+    if (outcome !== 'ok') stop(attempt, outcome);
+    schedule(attempt);
+  }
+
   /** Takes what is pending and gives it its sequence number. */
-  function appendCall(attempt: Attempt): ScriptCall {
+  function takeAppend(attempt: Attempt): Append {
     const first = attempt.nextSeq;
     return appendOf(attempt, first, takePending(attempt));
   }
 
-  function appendOf(attempt: Attempt, first: number, events: readonly string[]): ScriptCall {
-    const { jobId, attempt: number, token } = attempt;
-    return {
-      keys: [keys.job(jobId), keys.log(jobId)],
-      args: [jobId, number, first, tokensMade(attempt) ?? UNKNOWN, token, ...events],
-    };
-  }
-
-  async function settleAppend({
-    attempt,
-    call,
-    reply,
-  }: {
-    attempt: Attempt;
-    call: ScriptCall;
-    reply: Promise<[Error | null, unknown] | undefined>;
-  }): Promise<void> {
-    let outcome: unknown;
-    try {
-      const [error, value] = (await reply) ?? [new Error('No reply'), null];
-      if (error !== null) throw error;
-      outcome = value;
-    } catch (error) {
-      if (isNoScript(error)) await loadScript(redis, 'append').catch(onError);
-      else onError(error as Error);
-      outcome = await insist(attempt, 'append', call);
-    }
-    attempt.underWay = null;
-    if (outcome !== 'superseded') noteTail(attempt, call);
-    if (outcome !== 'ok') stop(attempt, outcome as StopReason);
-    schedule(attempt);
-  }
-
-  /**
-   * Sends a call until it is answered, and before it again what Redis has forgotten. `then`: steps
-   * behind it where it is done; what they leave undone is for the sweep.
-   */
-  async function insist(
-    attempt: Attempt,
-    script: 'append' | 'finish' | 'requeue',
-    call: ScriptCall,
-    then: readonly Step[] = [],
-  ) {
+  /** Sends until it is answered, and before it again what Redis has forgotten. */
+  async function insist(attempt: Attempt, send: () => Promise<WriteOutcome>) {
     for (;;) {
       try {
-        const step: Step = { script, ...call, goOn: ['ok'] };
-        const replies = await takeSteps(redis, [step, ...then], onError);
-        return replies[0] as WriteOutcome;
+        return await send();
       } catch (error) {
         onError(error as Error);
         // The store was stopped: nobody can say what becomes of the call.
@@ -148,6 +120,12 @@ export function createEventLog({
         else if (!(await restore(attempt, newest))) return 'superseded';
       }
     }
+  }
+
+  async function sendAppend(append: Append): Promise<WriteOutcome> {
+    const [outcome] = await sendAppends([append], { redis, keys });
+    if (outcome === undefined || outcome instanceof Error) throw outcome ?? new Error('No reply');
+    return outcome;
   }
 
   /** Finishes a job and takes the steps behind that. What fails together is done one after the other. */
@@ -162,16 +140,16 @@ export function createEventLog({
         onError(error as Error);
       }
     }
-    return { outcome: await insist(attempt, 'finish', call), isClosed: false };
+    const send = async () => (await runScript(redis, 'finish', call)) as WriteOutcome;
+    return { outcome: await insist(attempt, send), isClosed: false };
   }
 
   /** Writes once more what was written behind this number. Returns false where that is not known. */
   async function restore(attempt: Attempt, newest: number): Promise<boolean> {
     const events = attempt.tail.from(newest + 1);
     if (events === null) return false;
-    const call = appendOf(attempt, newest + 1, events);
     // Where it fails, the call that is sent again says from where on.
-    await runScript(redis, 'append', call).catch(onError);
+    await sendAppend(appendOf(attempt, newest + 1, events)).catch(onError);
     return true;
   }
 
@@ -252,13 +230,18 @@ export function createEventLog({
           await quiesce(attempt);
           if (attempt.stopped === 'superseded') return 'superseded';
           if (!attempt.pending.isEmpty) {
-            const call = appendCall(attempt);
-            const outcome = await insist(attempt, 'append', call);
+            const append = takeAppend(attempt);
+            const outcome = await insist(attempt, () => sendAppend(append));
             if (outcome !== 'ok') return outcome;
           }
           const args = [number, COUNTER[burns], made ?? UNKNOWN, token];
           const waits = [ledger.returning(job.tier, jobId)];
-          return insist(attempt, 'requeue', { keys: [keys.job(jobId)], args }, waits);
+          const requeue: Step = { script: 'requeue', keys: [keys.job(jobId)], args, goOn: ['ok'] };
+          return insist(attempt, async () => {
+            // What it leaves undone is for the sweep.
+            const replies = await takeSteps(redis, [requeue, ...waits], onError);
+            return replies[0] as WriteOutcome;
+          });
         },
       };
     },
@@ -269,16 +252,16 @@ function tokensMade({ tokensBefore, pending }: Attempt): number | null {
   return tokensBefore === null || pending.tokens === null ? null : tokensBefore + pending.tokens;
 }
 
+function appendOf(attempt: Attempt, first: number, events: readonly string[]): Append {
+  const { jobId, attempt: number, token } = attempt;
+  return { jobId, attempt: number, token, tokensMade: tokensMade(attempt), first, events };
+}
+
 /** Gives what is pending its sequence numbers. */
 function takePending(attempt: Attempt): string[] {
   const events = attempt.pending.take();
   attempt.nextSeq += events.length / EVENT_ARGS;
   return events;
-}
-
-/** What it wrote; it was applied, or had been. */
-function noteTail({ tail }: Attempt, { args }: ScriptCall): void {
-  tail.add(Number(args[2]), args.slice(APPEND_HEAD) as string[]);
 }
 
 /** The newest event that the log has, where the events that were sent begin too far behind it. */

@@ -17,7 +17,8 @@ import type { RedisClient } from './redis-client.ts';
 import { subscribe } from './subscription.ts';
 import type { ConnectionOptions } from './connections.ts';
 import type { Keys } from './keys.ts';
-import { LiveBuffer, parseLiveMessage } from './live-buffer.ts';
+import { LiveBuffer } from './live-buffer.ts';
+import { parseLiveMessage } from './live-message.ts';
 import { runScript } from './scripts.ts';
 import { createTurns } from './turns.ts';
 
@@ -131,15 +132,16 @@ export async function createFollowers({
     channel,
     onReady: doubtAll,
     onMessage(message) {
-      const { jobId, event } = parseLiveMessage(message);
-      for (const cursor of cursors.get(jobId) ?? []) {
-        // They count up, but where a log was cut. In a cluster the subscription, at another node, stands.
-        if (event.seq <= cursor.liveSeq) doubt(cursor);
-        else {
-          cursor.buffer.push(event);
-          cursor.wake();
+      for (const { jobId, event } of parseLiveMessage(message)) {
+        for (const cursor of cursors.get(jobId) ?? []) {
+          // They count up, but where a log was cut. In a cluster the subscription, at another node, stands.
+          if (event.seq <= cursor.liveSeq) doubt(cursor);
+          else {
+            cursor.buffer.push(event);
+            cursor.wake();
+          }
+          cursor.liveSeq = event.seq;
         }
-        cursor.liveSeq = event.seq;
       }
     },
   });
@@ -167,7 +169,7 @@ export async function createFollowers({
       jobId,
       buffer: new LiveBuffer(),
       known: NONE,
-      wake: () => {},
+      wake: awake,
       readAtMs: performance.now(),
       seen: null,
       liveSeq: 0,
@@ -310,7 +312,11 @@ export async function createFollowers({
             isOver = page?.hasEnded ?? false;
           } else {
             events = cursor.buffer.take(last);
-            if (events.length === 0 && !cursor.buffer.isBehind) await untilWoken(cursor, signal);
+            if (events.length === 0 && !cursor.buffer.isBehind) {
+              // An abort wakes it, too.
+              await new Promise<void>((resolve) => (cursor.wake = resolve));
+              cursor.wake = awake;
+            }
           }
           const newest = events.at(-1);
           if (newest === undefined) continue;
@@ -347,14 +353,8 @@ interface Page {
   readonly hasEnded: boolean;
 }
 
-/** Waits until the cursor is woken, which an abort does too. */
-async function untilWoken(cursor: Cursor, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  cursor.wake = resolve;
-  await promise;
-  cursor.wake = () => {};
-}
+/** Nothing is to be woken. */
+function awake(): void {}
 
 /** Waits for so long, or until the reader leaves; live messages do not shorten it. */
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -1,7 +1,7 @@
 import type { LoggedEvent } from '@qarr/router-core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LiveBuffer, parseLiveMessage } from './live-buffer.ts';
+import { LiveBuffer } from './live-buffer.ts';
 
 describe('a live buffer', () => {
   it('is behind the log until that is read', () => {
@@ -56,15 +56,6 @@ describe('a live buffer', () => {
         expect(taken).toEqual(taken.map((_, index) => last + 1 + index));
       }),
     );
-  });
-});
-
-describe('a live message', () => {
-  it('is read back, spaces in its JSON included', () => {
-    expect(parseLiveMessage('job_1 12 delta {"type":"delta","text":"a b  c"}')).toEqual({
-      jobId: 'job_1',
-      event: { seq: 12, type: 'delta', json: '{"type":"delta","text":"a b  c"}' },
-    });
   });
 });
 

@@ -2,7 +2,7 @@
  * What one reader has been sent live and has not taken yet. It is bounded: a reader that does not
  * keep up loses the buffer and reads the log instead, from where it stands.
  */
-import type { JobEventType, LoggedEvent } from '@qarr/router-core';
+import type { LoggedEvent } from '@qarr/router-core';
 
 /**
  * Characters of JSON, of two bytes each where they are not Latin. With a page of the log, as events
@@ -63,19 +63,4 @@ export class LiveBuffer {
     this.#events = NONE;
     this.#chars = 0;
   }
-}
-
-/** Reads a live message: `<job id> <seq> <type> <json>`. */
-export function parseLiveMessage(message: string): { jobId: string; event: LoggedEvent } {
-  const first = message.indexOf(' ');
-  const second = message.indexOf(' ', first + 1);
-  const third = message.indexOf(' ', second + 1);
-  return {
-    jobId: message.slice(0, first),
-    event: {
-      seq: Number(message.slice(first + 1, second)),
-      type: message.slice(second + 1, third) as JobEventType,
-      json: message.slice(third + 1),
-    },
-  };
 }

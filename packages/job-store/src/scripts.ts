@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { ChainableCommander, Cluster } from 'ioredis';
-import { isCluster, pipelineOf, primariesOf } from './redis-client.ts';
+import { isCluster, pipelineOf } from './redis-client.ts';
 import type { RedisClient } from './redis-client.ts';
 
 const SCRIPT_NAMES = [
@@ -221,7 +221,7 @@ export async function runScriptForEach(
 }
 
 /** Adds a script to a pipeline of this Redis. Its reply may be a NOSCRIPT error: see `isNoScript`. */
-export function pipeScript(
+function pipeScript(
   redis: RedisClient,
   pipeline: ChainableCommander,
   { name, call: { keys, args } }: { name: ScriptName; call: ScriptCall },
@@ -229,12 +229,7 @@ export function pipeScript(
   pipeline.evalsha(scriptsFor(redis)[name].sha, keys.length, ...keys, ...args);
 }
 
-export async function loadScript(redis: RedisClient, name: ScriptName): Promise<void> {
-  const { lua } = scriptsFor(redis)[name];
-  await Promise.all(primariesOf(redis).map((node) => node.script('LOAD', lua)));
-}
-
-export function isNoScript(error: unknown): boolean {
+function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }
 

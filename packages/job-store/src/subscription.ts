@@ -36,12 +36,12 @@ export async function subscribe({
   onReady,
 }: ConnectionOptions & {
   channel: string;
-  onMessage: (message: string) => void;
+  onMessage: (message: Buffer) => void;
   onReady: () => void;
 }): Promise<Subscription> {
   const redis = connectSubscriber(redisUrl);
   redis.on('error', onError);
-  redis.on('message', (_channel, message) => onMessage(message));
+  redis.on('messageBuffer', (_channel, message) => onMessage(message));
 
   const stands = Promise.withResolvers<boolean>();
   const tooLate = setTimeout(() => stands.resolve(false), START_TIMEOUT_MS);

@@ -132,9 +132,9 @@ export async function createWorkerStore({
     channel: keys.controlChannel,
     onReady: () => {},
     onMessage(message) {
-      const [verb, jobId] = message.split(' ');
-      if (verb === 'cancel' && jobId !== undefined) onCancel(jobId);
-      if (message === `breaker ${tier}`) breakers?.look();
+      const [verb, subject] = message.toString().split(' ');
+      if (verb === 'cancel' && subject !== undefined) onCancel(subject);
+      if (verb === 'breaker' && subject === tier) breakers?.look();
     },
   });
   const consumers: Consumer[] = [];

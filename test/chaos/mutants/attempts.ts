@@ -29,13 +29,8 @@ export const ATTEMPT_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${LUA}/append.lua`,
-        text: "if record[1] ~= 'running' or record[2] ~= ARGV[2] then",
+        text: "if record[1] ~= 'running' or record[2] ~= ARGV[at + 1] or record[3] ~= ARGV[at + 2] then",
         replacement: "if record[1] ~= 'running' then",
-      },
-      {
-        file: `${LUA}/append.lua`,
-        text: 'if record[6] ~= ARGV[5] then',
-        replacement: 'if false then',
       },
       { file: `${LUA}/append.lua`, text: 'if first > seq + 1 then', replacement: 'if false then' },
       { file: `${LUA}/append.lua`, text: 'if first == seq + 1 then', replacement: 'if true then' },
@@ -68,7 +63,7 @@ export const ATTEMPT_MUTANTS: readonly Mutant[] = [
       },
       {
         file: `${STORE}/event-log.ts`,
-        text: "if (outcome !== 'ok') stop(attempt, outcome as StopReason);",
+        text: "if (outcome !== 'ok') stop(attempt, outcome);",
         replacement: "if (outcome === 'cancel') stop(attempt, outcome);",
       },
     ],

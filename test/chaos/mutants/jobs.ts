@@ -9,9 +9,9 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${LUA}/prelude.lua`,
-        text: '  emit(log_key, job_id, seq, state, json, followers)\n',
+        text: '  lines[#lines + 1] = log_event(log_key, job_id, seq, state, json)\n',
         replacement:
-          "  if state ~= 'completed' then emit(log_key, job_id, seq, state, json, followers) end\n",
+          "  if state ~= 'completed' then lines[1] = log_event(log_key, job_id, seq, state, json) end\n",
       },
     ],
     expected: ['I3'],
@@ -23,9 +23,9 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${LUA}/prelude.lua`,
-        text: '  emit(log_key, job_id, seq, state, json, followers)\n',
+        text: '  lines[#lines + 1] = log_event(log_key, job_id, seq, state, json)\n',
         replacement:
-          '  emit(log_key, job_id, seq, state, json, followers)\n  seq = seq + 1\n  emit(log_key, job_id, seq, state, json, followers)\n',
+          '  lines[#lines + 1] = log_event(log_key, job_id, seq, state, json)\n  seq = seq + 1\n  lines[#lines + 1] = log_event(log_key, job_id, seq, state, json)\n',
       },
     ],
     expected: ['I3'],
@@ -50,7 +50,7 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${LUA}/append.lua`,
-        text: "return record[5] == '1' and 'cancel' or 'ok'",
+        text: "return record[6] == '1' and 'cancel' or 'ok'",
         replacement: "return 'ok'",
       },
       {

@@ -32,13 +32,13 @@ local seq, first, followers = tonumber(record[3]), tonumber(ARGV[3]), record[4]
 if first ~= seq + 1 then
   return redis.error_reply('GAP job is at ' .. seq .. ', events begin at ' .. first)
 end
-local events_from = 9 + 2 * tonumber(ARGV[8])
+local events_from, lines = 9 + 2 * tonumber(ARGV[8]), {}
 for i = events_from, #ARGV, 3 do
   seq = seq + 1
-  followers = emit(KEYS[2], ARGV[1], seq, ARGV[i], ARGV[i + 1], followers, ARGV[i + 2])
+  lines[#lines + 1] = log_event(KEYS[2], ARGV[1], seq, ARGV[i], ARGV[i + 1], ARGV[i + 2])
 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 9, events_from - 1))
-local kept_until = conclude(KEYS[1], KEYS[2], ARGV[1], seq + 1, ARGV[4], ARGV[5], followers)
+local kept_until = conclude(KEYS[1], KEYS[2], ARGV[1], seq + 1, ARGV[4], ARGV[5], followers, lines)
 if KEYS[3] then
   redis.call('ZADD', KEYS[3], kept_until, ARGV[7])
 end

@@ -1,7 +1,7 @@
 -- Stands before every other script: what they share. Before it stands `IN_CLUSTER`.
 --
--- A live message is `<job id> <seq> <type> <json>`. The log is written before it is published, so
--- no reader ever sees what the log lacks.
+-- A live message is one or several lines `<job id> <seq> <type> <json>`. The log is written before it
+-- is published, so no reader ever sees what the log lacks.
 
 local TERMINAL = { completed = true, failed = true, cancelled = true, expired = true }
 
@@ -10,16 +10,12 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- Publishes an event to each follower. A channel that nobody listens to any more is dropped. In a
+-- Publishes a message to each follower. A channel that nobody listens to any more is dropped. In a
 -- cluster nobody can tell: who listens at another node is not counted. Returns the followers that
 -- remain.
-local function publish(job_id, seq, event_type, json, followers)
-  if not followers or followers == '' then
-    return ''
-  end
-  local message = job_id .. ' ' .. seq .. ' ' .. event_type .. ' ' .. json
+local function publish(message, followers)
   local remaining = {}
-  for channel in string.gmatch(followers, '%S+') do
+  for channel in string.gmatch(followers or '', '%S+') do
     if redis.call('PUBLISH', channel, message) > 0 or IN_CLUSTER then
       remaining[#remaining + 1] = channel
     end
@@ -27,15 +23,36 @@ local function publish(job_id, seq, event_type, json, followers)
   return table.concat(remaining, ' ')
 end
 
--- Appends one event to the log and publishes it. `ids` are the tokens of a delta; they stay in the
--- log, for whoever carries the answer on. Returns the followers that remain.
-local function emit(log_key, job_id, seq, event_type, json, followers, ids)
+-- The followers without this one.
+local function without(followers, channel)
+  local remaining = {}
+  for other in string.gmatch(followers, '%S+') do
+    if other ~= channel then
+      remaining[#remaining + 1] = other
+    end
+  end
+  return table.concat(remaining, ' ')
+end
+
+-- An event as a line of a live message. JSON has no newlines of its own.
+local function live_line(job_id, seq, event_type, json)
+  return job_id .. ' ' .. seq .. ' ' .. event_type .. ' ' .. json
+end
+
+-- Appends one event to the log. `ids` are the tokens of a delta; they stay in the log, for whoever
+-- carries the answer on. Returns the line that is to be published.
+local function log_event(log_key, job_id, seq, event_type, json, ids)
   if ids and ids ~= '' then
     redis.call('XADD', log_key, '0-' .. seq, 't', event_type, 'd', json, 'i', ids)
   else
     redis.call('XADD', log_key, '0-' .. seq, 't', event_type, 'd', json)
   end
-  return publish(job_id, seq, event_type, json, followers)
+  return live_line(job_id, seq, event_type, json)
+end
+
+-- Appends one event to the log and publishes it. Returns the followers that remain.
+local function emit(log_key, job_id, seq, event_type, json, followers)
+  return publish(log_event(log_key, job_id, seq, event_type, json), followers)
 end
 
 -- The `cancelled` event of a job that no worker ends: `unrun` and `after_run` are its two forms.
@@ -50,11 +67,14 @@ local function cancelled_event(attempt, tokens_made, unrun, after_run)
 end
 
 -- Writes the terminal event and state. `seq` is the number of that event. Nothing follows it.
--- The record says how long it and its log are kept; one of before it could has the defaults. Returns
--- when the record goes.
-local function conclude(job_key, log_key, job_id, seq, state, json, followers)
+-- The record says how long it and its log are kept; one of before it could has the defaults. `lines`,
+-- if any, are those of events that were just logged: they are published with it. Returns when the
+-- record goes.
+local function conclude(job_key, log_key, job_id, seq, state, json, followers, lines)
   local kept = redis.call('HMGET', job_key, 'result_ttl_ms', 'log_ttl_ms')
-  emit(log_key, job_id, seq, state, json, followers)
+  lines = lines or {}
+  lines[#lines + 1] = log_event(log_key, job_id, seq, state, json)
+  publish(table.concat(lines, '\n'), followers)
   local now, kept_ms = now_ms(), tonumber(kept[1] or 86400000)
   redis.call('HSET', job_key, 'state', state, 'seq', seq, 'finished_at', now, 'final', json)
   redis.call('HDEL', job_key, 'followers', 'claim', 'cancel', 'cancel_at')
