@@ -26,6 +26,8 @@ export interface LoadOptions {
   readonly promptBytes: number;
   /** No request begins after this; those that have begun are waited for. */
   readonly forMs: number;
+  /** Answers that begin before this are checked, but not sampled. */
+  readonly warmUpMs?: number;
   /** No more requests than this. */
   readonly requestsMax?: number;
   /** What has not ended so long after its begin is an error. */
@@ -33,8 +35,8 @@ export interface LoadOptions {
 }
 
 /**
- * Of all answers that were sent for after the warm-up. Times are in ms. All numbers are raw: percentiles
- * are made elsewhere. A load with any error has no numbers that count.
+ * Samples are of answers that began after the warm-up, counts of all. All numbers are raw: percentiles are
+ * made elsewhere. A load with any error has no numbers that count.
  */
 export interface LoadResult {
   /** Answers that were complete, byte by byte. */
@@ -55,7 +57,7 @@ export interface LoadResult {
   readonly chunks: number;
   /** From the first request to the end of the last answer. */
   readonly tookMs: number;
-  /** Tokens that came, and answers that ended, before `forMs` was over: while the load was full. */
+  /** What came between the warm-up and the end of `forMs`: while the load was full. */
   readonly full: { readonly ms: number; readonly tokens: number; readonly answers: number };
   /** Open loop: how late requests were written, because the client was busy. */
   readonly latenessMs: Float64Array;
