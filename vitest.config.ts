@@ -18,6 +18,7 @@ export default defineConfig({
           testTimeout: 30_000,
           include: [
             '{apps,packages}/*/src/**/*.test.ts',
+            'bench/*/**/*.test.ts',
             'scripts/**/*.test.ts',
             'test/workspace/**/*.test.ts',
             'test/kubernetes/**/*.test.ts',

@@ -39,6 +39,7 @@ export async function holdIdle({
         body: body ?? null,
       },
       {
+        onRequestStart() {},
         onResponseStart(_controller, status) {
           if (status === 200) resolve();
           else reject(new Error(`an idle stream was refused with ${status}`));
