@@ -38,19 +38,25 @@ function eventsOf(
 /** The same answer as a job's log tells it. */
 function jobEventsOf(id: string, tokens: number): string[] {
   const seed = seedOf(id);
-  const frame = (seq: number, event: { type: string }) =>
-    `id: ${seq}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
   return [
     frame(1, { type: 'started' }),
     ...Array.from({ length: tokens }, (_, at) =>
-      frame(at + 2, { type: 'delta', text: tokenText(seed, at) } as { type: string }),
+      frame(at + 2, { type: 'delta', text: tokenText(seed, at) }),
     ),
     frame(tokens + 2, {
       type: 'completed',
       finish_reason: 'length',
       usage: { completion_tokens: tokens },
-    } as { type: string }),
+    }),
   ];
+}
+
+function frame(seq: number, event: { readonly type: string; readonly [field: string]: unknown }) {
+  return `id: ${seq}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+}
+
+function chunk(content: string, reason: string | null): string {
+  return `data: ${JSON.stringify({ choices: [{ delta: { content }, finish_reason: reason }] })}\n\n`;
 }
 
 function judge(
@@ -117,8 +123,6 @@ test('several tokens, and parts of tokens, may come in one chunk', () => {
         (a, b) => a - b,
       );
       const pieces = places.slice(1).map((to, index) => whole.slice(places[index], to));
-      const chunk = (content: string, reason: string | null) =>
-        `data: ${JSON.stringify({ choices: [{ delta: { content }, finish_reason: reason }] })}\n\n`;
       const text = [
         ...pieces.map((piece) => chunk(piece, null)),
         chunk('', 'length'),

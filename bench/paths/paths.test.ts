@@ -48,8 +48,11 @@ async function startPath(path: Path): Promise<RunningPath> {
 
 async function runOn(path: Path, options: Partial<LoadOptions> = {}) {
   const { urls, headers, stop } = await startPath(path);
-  const result = await load.run({ urls, headers, ...LOAD, ...options }).finally(stop);
-  return { result, urls };
+  try {
+    return { result: await load.run({ urls, headers, ...LOAD, ...options }), urls };
+  } finally {
+    await stop();
+  }
 }
 
 test.each([

@@ -5,7 +5,7 @@ import type { Path } from '../path.ts';
 import { fromPyPi } from './install.ts';
 import { runPeer } from './run-peer.ts';
 
-const VERSION = '1.110.0';
+const VERSION = '1.80.0';
 const proxy = fromPyPi({ name: 'litellm', version: VERSION, extra: 'proxy' });
 
 export const litellm: Path = {
