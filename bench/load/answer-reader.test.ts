@@ -152,6 +152,7 @@ const HARMS: Readonly<Record<string, (events: string[], at: number, other: strin
   },
   'all that follows is lost': (events, at) => events.splice(at),
   'the end is lost': (events) => events.pop(),
+  'the end comes twice': (events) => events.push(events.at(-1) ?? ''),
   'more follows the end': (events, at) => events.push(events[at] ?? ''),
   'the usage is another': (events) => {
     events[events.length - 2] = (events.at(-2) ?? '').replace(
