@@ -7,7 +7,7 @@ export type Arrivals =
   | { readonly kind: 'open'; readonly perS: number; readonly seed: number };
 
 /** What is sent for one answer. */
-export type Exchanging =
+type Exchanging =
   /** A streamed chat. */
   | { readonly kind: 'chat' }
   /** A job is submitted, and its events are followed so much later. */

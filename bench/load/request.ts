@@ -8,14 +8,14 @@ export interface Sent {
   readonly body: string | null;
 }
 
-export interface Receiver {
+interface Receiver {
   /** It has a connection and leaves now. */
   onWritten?(): void;
   onData(bytes: Buffer): void;
 }
 
 /** What became of it: null, or why there is no whole response. */
-export type Received = { readonly why: string; readonly detail: string } | null;
+type Received = { readonly why: string; readonly detail: string } | null;
 
 const DETAIL_CHARS_MAX = 300;
 const WATCH_EVERY_MS = 1_000;
