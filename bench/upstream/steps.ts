@@ -7,7 +7,7 @@
 /** Without a pace so many steps are made before the sockets are looked at again. */
 const UNPACED_STEPS = 8;
 
-export interface Running {
+interface Running {
   /** Ready for more than one token at a time? Asked without a pace only. */
   readonly isFull: boolean;
   /** Says the next tokens. False when that was the last one. */
