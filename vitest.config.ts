@@ -18,6 +18,7 @@ export default defineConfig({
           testTimeout: 30_000,
           include: [
             '{apps,packages}/*/src/**/*.test.ts',
+            'bench/*/**/*.test.ts',
             'scripts/**/*.test.ts',
             'test/workspace/**/*.test.ts',
             'test/kubernetes/**/*.test.ts',
@@ -49,7 +50,7 @@ export default defineConfig({
       {
         test: {
           name: 'chaos',
-          include: ['test/{chaos,batch,scale}/**/*.test.ts'],
+          include: ['test/{chaos,batch,scale}/**/*.test.ts', 'bench/*.test.ts'],
           testTimeout: 60_000,
           // Each file starts whole systems of processes, and there may be two cores: one after another,
           // when all others are done.

@@ -27,6 +27,7 @@ const TESTS = [
   'overload',
   'batches',
   'batch-rate',
+  'bench',
   'scale',
   'sizing',
 ];
@@ -48,6 +49,7 @@ const COMMANDS = {
   fuzz: { args: ['test/fuzz/main.ts'], stopIsSuccess: false },
   overload: { args: ['test/overload/main.ts'], stopIsSuccess: false },
   batches: { args: ['test/batch/main.ts'], stopIsSuccess: false },
+  bench: { args: ['bench/main.ts'], stopIsSuccess: false },
   'batch-rate': { args: ['test/batch/rate.ts'], stopIsSuccess: false },
   scale: { args: ['test/scale/main.ts'], stopIsSuccess: false },
   sizing: { args: ['test/scale/sizing/main.ts'], stopIsSuccess: false },

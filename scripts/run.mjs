@@ -1,5 +1,5 @@
 /**
- * Set-up and entry: `node scripts/run.mjs up | demo | test | conformance | chaos | soak | overload | batches | batch-rate | scale | sizing | setup | qarr [arguments]`.
+ * Set-up and entry: `node scripts/run.mjs up | demo | test | conformance | chaos | soak | overload | batches | batch-rate | bench | scale | sizing | setup | qarr [arguments]`.
  *
  * It runs on the Node that the machine has, with no dependency, makes the rest ready and then runs
  * the command on the Node of the lockfile. This file is kept readable for much older Nodes, which

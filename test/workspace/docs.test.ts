@@ -71,6 +71,7 @@ it('links only to files that exist', () => {
     'docs/operations.md',
     ...globSync('docs/architecture/*.md', { cwd: ROOT }),
     'docs/overload.md',
+    'docs/performance.md',
     'docs/responses.md',
     'docs/security.md',
     'deploy/kubernetes/README.md',
