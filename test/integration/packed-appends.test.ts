@@ -63,8 +63,12 @@ describe('the text of several jobs that comes in one turn', () => {
     await redis.hset(world.recordOf(cut), 'seq', 1);
     await redis.xdel(world.logOf(cut), '0-2');
     await redis.xsetid(world.logOf(cut), '0-1');
+    const spy = await spyOn(world.stores);
+    for (const run of [before, after]) await world.follow(run, [spy.channel]);
 
     for (const { log } of world.runs) log.append({ text: 'a' });
+    const [message] = await spy.messages(1);
+    expect(linesOf(message?.text).map(([jobId]) => jobId)).toEqual([before.job.id, after.job.id]);
     for (const { job } of [before, after]) {
       await waitUntil('it is written', async () => (await world.store.get(job.id))?.seq === 3);
     }
