@@ -23,6 +23,7 @@ import type { Screen } from './screen.ts';
 import { createSupervisor } from './processes/supervisor.ts';
 import type { Supervisor } from './processes/supervisor.ts';
 import { chooseOpsPorts, targetsFor } from './stack/watching.ts';
+import { STOP_SHARES_MS } from './stack/stop-shares.ts';
 import { startWorkers } from './stack/workers.ts';
 
 export interface UpDeps {
@@ -132,6 +133,11 @@ async function start({
 
   const redisUrl = await screen.step('Redis', () => provideRedis({ ...deps, folder, lock }));
   warnOfMixture(config, screen);
+  const withRedis = { ...deps, env: { ...env, REDIS_URL: redisUrl } };
+  // It needs no engine, and takes longest to load.
+  const api = startApi({ ...withRedis, port });
+  const stopApi = () => api.stop(STOP_SHARES_MS.api);
+  cleanup.add(stopApi);
   const engines = await screen.step('engines', async () => {
     const result = await startEngines(deps);
     const summary = result
@@ -143,10 +149,10 @@ async function start({
     for (const warning of warnings) screen.line(`warning: ${warning}`);
   }
   const apiKey = await screen.step('workers and API', async () => {
-    const withRedis = { ...deps, env: { ...env, REDIS_URL: redisUrl } };
     const workers = startWorkers({ ...withRedis, engines, opsPorts: workersAt });
     startBatchRunner({ ...withRedis, opsPort: batchRunner });
-    const api = startApi({ ...withRedis, port });
+    // Before the workers: nobody shall wait for what they do not take any more.
+    cleanup.add(stopApi);
     const { keySecrets } = config;
     const keyEnv = { ...withRedis.env, ...keySecrets };
     const key = keySecrets === null ? null : await makeUpKey({ env: keyEnv, signal });

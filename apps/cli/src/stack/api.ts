@@ -1,12 +1,11 @@
 /** Starts the API, and waits until it and a worker of every tier are there. */
 import { APPLICATIONS } from './applications.ts';
-import type { Cleanup } from '../processes/cleanup.ts';
 import { CliError } from '../cli-error.ts';
 import type { UpConfig } from '../config.ts';
 import { isRecord } from '../is-record.ts';
 import { lastWords } from '../processes/log-file.ts';
 import { poll } from '../processes/poll.ts';
-import { DRAIN_MS, STOP_SHARES_MS } from './stop-shares.ts';
+import { DRAIN_MS } from './stop-shares.ts';
 import type { SupervisedProcess } from '../processes/supervised-process.ts';
 import type { Supervisor } from '../processes/supervisor.ts';
 import type { TierWorker } from './workers.ts';
@@ -21,15 +20,13 @@ export function startApi({
   port,
   env,
   supervisor,
-  cleanup,
 }: {
   config: UpConfig;
   port: number;
   env: NodeJS.ProcessEnv;
   supervisor: Supervisor;
-  cleanup: Cleanup;
 }): SupervisedProcess {
-  const api = supervisor.start({
+  return supervisor.start({
     name: 'api',
     command: process.execPath,
     args: () => [APPLICATIONS.api],
@@ -47,8 +44,6 @@ export function startApi({
     },
     whenItEnds: 'restart',
   });
-  cleanup.add(() => api.stop(STOP_SHARES_MS.api));
-  return api;
 }
 
 /**
