@@ -405,7 +405,7 @@ describe('an answer that holds the placeholder of a picture', () => {
 describe('a response that cannot be read once it is written', () => {
   // Redis answers all but this, and this for all keys but those of jobs.
   const rules = {
-    lock: ['-hgetall', '(+hgetall ~qarr:{[^j]*)'],
+    lock: ['-hgetall', '(+hgetall ~qarr:{[^j]* ~{qarr:*)'],
     unlock: ['clearselectors', '+@all'],
   };
   const permit = (rule: keyof typeof rules) =>
