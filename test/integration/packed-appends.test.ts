@@ -53,6 +53,24 @@ describe('the text of several jobs that comes in one turn', () => {
     ]);
   });
 
+  it('is told event by event to a replica of before that could be otherwise', async () => {
+    const world = await createWorld({ jobs: 2 });
+    const { root } = world.stores;
+    const [first, second] = world.runs;
+    const spy = await spyOn(world.stores, (replica) => `${root}:api:${replica}`);
+    for (const run of [first, second]) await world.follow(run, [spy.channel]);
+    for (const { log } of [first, second]) log.append({ text: 'a' });
+    const { id } = first.job;
+    await waitUntil('it is written', async () => (await world.store.get(id))?.seq === 3);
+    first.log.append({ text: 'b' });
+    expect(await first.log.finish(COMPLETED)).toBe('ok');
+    const told = (await spy.messages(4)).map(({ text }) => linesOf(text));
+    expect(told.map((lines) => lines.length)).toEqual([1, 1, 1, 1]);
+    expect(told.map(([line]) => line?.[2])).toEqual(['delta', 'delta', 'delta', 'completed']);
+    const { redis } = world.stores;
+    expect(await redis.hget(world.recordOf(second), 'followers')).toBe(spy.channel);
+  });
+
   it('reaches the others where one has another owner, one cannot be written and one lacks a part', async () => {
     const world = await createWorld({ jobs: 5 });
     const { redis } = world.stores;
@@ -67,8 +85,8 @@ describe('the text of several jobs that comes in one turn', () => {
     for (const run of [before, after]) await world.follow(run, [spy.channel]);
 
     for (const { log } of world.runs) log.append({ text: 'a' });
-    const [message] = await spy.messages(1);
-    expect(linesOf(message?.text).map(([jobId]) => jobId)).toEqual([before.job.id, after.job.id]);
+    const [told] = await spy.messages(1);
+    expect(linesOf(told?.text).map(([jobId]) => jobId)).toEqual([before.job.id, after.job.id]);
     for (const { job } of [before, after]) {
       await waitUntil('it is written', async () => (await world.store.get(job.id))?.seq === 3);
     }
@@ -230,8 +248,8 @@ async function seqsOf(store: ProducerStore, job: NewJob): Promise<number[]> {
 let spies = 0;
 
 /** A replica that listens: what it is told, and how long the logs are when it hears of it. */
-async function spyOn({ redis, root }: Stores) {
-  const channel = `${root}:spy-${(spies += 1)}`;
+async function spyOn({ redis, root }: Stores, name = createKeys(root).replicaChannel) {
+  const channel = name(`spy-${(spies += 1)}`);
   const listener = new Redis(redis.options.port ?? 0);
   onTestFinished(() => listener.disconnect());
   const heard: Promise<{ text: string; logged: number[] }>[] = [];

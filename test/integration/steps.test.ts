@@ -48,6 +48,15 @@ describe('steps that are taken as one', () => {
     expect(await redis.exists(`${root}:set`)).toBe(0);
   });
 
+  it('end with the code of an error of Redis, by which a connection finds another server', async () => {
+    const { redis, root } = createStores();
+    await redis.set(`${root}:key`, 'no hash');
+    const mark: Step = { script: 'mark-key', keys: [`${root}:key`], args: ['j1'] };
+    const enter: Step = { command: 'sadd', keys: [`${root}:key`], args: ['a'] };
+    await expect(takeSteps(redis, [mark])).rejects.toThrow(/^WRONGTYPE /);
+    await expect(takeSteps(redis, [enter])).rejects.toThrow(/^WRONGTYPE /);
+  });
+
   it('leave a place for a reply that is nothing', async () => {
     const { redis, root } = createStores();
     const ledger = Array.from({ length: 8 }, (_, at) => `${root}:${at}`);

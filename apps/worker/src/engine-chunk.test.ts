@@ -91,6 +91,7 @@ describe('a plain chunk', () => {
         reasoning: like(undefined),
         tool_calls: fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, calls),
       }),
+      text: like(undefined),
       logprobs: like(null),
       token_ids: fc.oneof(fc.array(fc.nat()), odd),
       finish_reason: like(null),

@@ -96,7 +96,8 @@ function readPlainChunk(json: unknown): EngineChunk | null {
   const { content, reasoning, reasoning_content: formerly, tool_calls: calls } = choice['delta'];
   const isRare =
     [reasoning, formerly, calls].some(isThere) ||
-    [choice['logprobs'], choice['finish_reason'], choice['stop_reason']].some(isThere);
+    [choice['text'], choice['logprobs']].some(isThere) ||
+    [choice['finish_reason'], choice['stop_reason']].some(isThere);
   const { index = 0, token_ids: ids } = choice;
   if (isRare || index !== 0 || typeof content !== 'string') return null;
   const usage = readPlainUsage(json['usage']);

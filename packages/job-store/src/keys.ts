@@ -33,7 +33,10 @@ export interface Keys {
   ledger(tier: string): readonly [entries: string, order: string, ...others: string[]];
   /** Name of the BullMQ queue of webhooks, behind the same prefix. */
   readonly webhookQueueName: string;
-  /** Channel: live events for the jobs that one API replica follows. */
+  /**
+   * Channel: live events for the jobs that one API replica follows. By the end of its name scripts tell
+   * that it takes several in one message: see `prelude.lua`.
+   */
   replicaChannel(replicaId: string): string;
   /** Channel: requests to whoever runs a job, such as cancel. */
   readonly controlChannel: string;
@@ -125,7 +128,7 @@ export function createKeys(root = 'qarr'): Keys {
     ],
     // No tier's name begins like this.
     webhookQueueName: '_webhooks}',
-    replicaChannel: (replicaId) => `${root}:api:${replicaId}`,
+    replicaChannel: (replicaId) => `${root}:api:${replicaId}:lines`,
     controlChannel: `${root}:control`,
     workers: (tier) => `${root}:workers:${tier}`,
     breakers: (tier) => `{${root}:${tier}}:breakers`,

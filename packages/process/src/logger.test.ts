@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createErrorLog, createLogger } from './logger.ts';
@@ -90,5 +93,35 @@ describe('a logger', () => {
   it('has the level that it is given', () => {
     expect(createLogger({ name: 'test', level: 'silent' }).level).toBe('silent');
     expect(createLogger({ name: 'test', level: 'debug' }).isLevelEnabled('debug')).toBe(true);
+  });
+});
+
+describe('the lines of a process', () => {
+  const LOGGER = JSON.stringify(new URL('logger.ts', import.meta.url).href);
+
+  function run(script: string) {
+    const begin = `import { createLogger } from ${LOGGER}; const log = createLogger({ name: 'test', level: 'info' });`;
+    const args = ['--input-type=module', '--eval', `${begin}\n${script}`];
+    return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  it('are written before it exits in the same turn, whether it wants to or not', async () => {
+    for (const end of ['process.exit(3)', "throw new Error('thrown')"]) {
+      const child = run(`log.info('first'); log.info('last'); ${end};`);
+      expect(await text(child.stdout)).toMatch(/"first"}\n.*"last"}\n$/);
+    }
+  });
+
+  it('do not hold it up where nobody reads them any more', async () => {
+    const child = run(`
+      log.info('first');
+      setTimeout(() => log.info('unread'), 50);
+      setTimeout(() => { log.info('last'); process.exit(3); }, 100);
+    `);
+    child.stdout.once('data', () => child.stdout.destroy());
+    const stuck = setTimeout(() => child.kill('SIGKILL'), 10_000);
+    const [code] = (await once(child, 'exit')) as [number | null];
+    clearTimeout(stuck);
+    expect(code).toBe(3);
   });
 });

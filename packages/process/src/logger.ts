@@ -15,7 +15,8 @@ export function createLogger({ name, level }: { name: string; level: string }): 
   let isGathering = false;
   function write(): void {
     isGathering = false;
-    stdout.flushSync();
+    // Not `flushSync`: it waits for the disk each time, and for ever where nobody reads any more.
+    stdout.flush();
   }
   process.on('exit', write);
   return pino(

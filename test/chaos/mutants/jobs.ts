@@ -144,7 +144,7 @@ export const JOB_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${LUA}/prelude.lua`,
-        text: "  redis.call('PEXPIRE', job_key, kept[1] or 86400000)\n",
+        text: "  redis.call('PEXPIRE', job_key, kept_ms)\n",
         replacement: '',
       },
     ],

@@ -60,7 +60,7 @@ for i = 1, #KEYS, 2 do
 end
 for _, channel in ipairs(channels) do
   local message = messages[channel]
-  if redis.call('PUBLISH', channel, table.concat(message.lines, '\n')) == 0 and not IN_CLUSTER then
+  if tell(channel, message.lines) == 0 and not IN_CLUSTER then
     -- Nobody listens to it any more.
     for _, job_key in ipairs(message.jobs) do
       redis.call('HSET', job_key, 'followers', without(redis.call('HGET', job_key, 'followers'), channel))

@@ -14,7 +14,7 @@ if not state then
 end
 if not TERMINAL[state] then
   local json = cancelled_event(record[2], record[5], ARGV[2], ARGV[3])
-  publish(live_line(ARGV[1], tonumber(record[3]) + 1, 'cancelled', json), record[4])
+  publish({ live_line(ARGV[1], tonumber(record[3]) + 1, 'cancelled', json) }, record[4])
 end
 local names = { 'tier', 'class', 'epoch', 'owner', 'idempotency_key', 'bound', 'rerouted', 'batch' }
 local values = redis.call('HMGET', KEYS[1], unpack(names))

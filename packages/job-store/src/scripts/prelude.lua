@@ -10,13 +10,26 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- Publishes a message to each follower. A channel that nobody listens to any more is dropped. In a
+-- Publishes lines to a channel, in one message. Replicas of before that could be, whose channels have
+-- other names, are told one by one. Returns how many listen.
+local function tell(channel, lines)
+  if string.sub(channel, -6) == ':lines' then
+    return redis.call('PUBLISH', channel, table.concat(lines, '\n'))
+  end
+  local listeners
+  for _, line in ipairs(lines) do
+    listeners = redis.call('PUBLISH', channel, line)
+  end
+  return listeners
+end
+
+-- Publishes lines to each follower. A channel that nobody listens to any more is dropped. In a
 -- cluster nobody can tell: who listens at another node is not counted. Returns the followers that
 -- remain.
-local function publish(message, followers)
+local function publish(lines, followers)
   local remaining = {}
   for channel in string.gmatch(followers or '', '%S+') do
-    if redis.call('PUBLISH', channel, message) > 0 or IN_CLUSTER then
+    if tell(channel, lines) > 0 or IN_CLUSTER then
       remaining[#remaining + 1] = channel
     end
   end
@@ -52,7 +65,7 @@ end
 
 -- Appends one event to the log and publishes it. Returns the followers that remain.
 local function emit(log_key, job_id, seq, event_type, json, followers)
-  return publish(log_event(log_key, job_id, seq, event_type, json), followers)
+  return publish({ log_event(log_key, job_id, seq, event_type, json) }, followers)
 end
 
 -- The `cancelled` event of a job that no worker ends: `unrun` and `after_run` are its two forms.
@@ -74,7 +87,7 @@ local function conclude(job_key, log_key, job_id, seq, state, json, followers, l
   local kept = redis.call('HMGET', job_key, 'result_ttl_ms', 'log_ttl_ms')
   lines = lines or {}
   lines[#lines + 1] = log_event(log_key, job_id, seq, state, json)
-  publish(table.concat(lines, '\n'), followers)
+  publish(lines, followers)
   local now, kept_ms = now_ms(), tonumber(kept[1] or 86400000)
   redis.call('HSET', job_key, 'state', state, 'seq', seq, 'finished_at', now, 'final', json)
   redis.call('HDEL', job_key, 'followers', 'claim', 'cancel', 'cancel_at')

@@ -34,7 +34,9 @@ while at <= #ARGV do
     done, reply = pcall(redis.call, name, unpack(keys))
   end
   if not done and type(reply) ~= 'table' then
-    reply = { err = 'ERR ' .. tostring(reply) }
+    local message = tostring(reply)
+    -- One of Redis begins with its code; one of Lua has none.
+    reply = { err = string.find(message, '^%u+ ') and message or 'ERR ' .. message }
   end
   if type(reply) == 'table' and reply.err then
     if #replies == 0 then
