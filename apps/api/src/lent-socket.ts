@@ -74,7 +74,8 @@ export class LentSocket extends Duplex {
     socket.off('close', this.#onClose);
     socket.off('timeout', this.#onTimeout);
     socket.setTimeout(0);
-    this.destroy();
+    // Not before Node has noted what is written, which would be an error then.
+    process.nextTick(destroy, this);
     return socket;
   }
 
@@ -140,6 +141,10 @@ export class LentSocket extends Duplex {
     if (!this.#isTakenBack) this.#socket.destroy();
     destroyed(error);
   }
+}
+
+function destroy(lent: LentSocket): void {
+  lent.destroy();
 }
 
 /**
