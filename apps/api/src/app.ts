@@ -11,7 +11,7 @@ import { jsonSchemaTransform, validatorCompiler } from 'fastify-type-provider-zo
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ApiConfig, HttpLimits } from './config.ts';
-import { HEADER_BYTES_MAX, createConnections, newRequestId } from './connections.ts';
+import { HEADER_BYTES_MAX, KEEP_ALIVE_MS, createConnections, newRequestId } from './connections.ts';
 import type { Drain } from './drain.ts';
 import { errorSchema, replyWithErrors, sendError, toQarrError } from './error-replies.ts';
 import { createUploadGate } from './files/upload-gate.ts';
@@ -37,9 +37,6 @@ import type { Positions } from './positions.ts';
 import type { EventStreams } from './sse.ts';
 import type { TierWatch } from './tier-watch.ts';
 import type { Tokenizer } from './tokenizer.ts';
-
-/** Longer than the idle time of the usual load balancers, so that they let go first. */
-const KEEP_ALIVE_MS = 72_000;
 
 export interface ApiDeps {
   readonly config: ApiConfig;
@@ -102,6 +99,7 @@ export async function buildApp(deps: ApiDeps): Promise<Api> {
   }).withTypeProvider<ZodTypeProvider>();
 
   connections.watch(app.server);
+  app.addHook('preClose', async () => connections.stop());
   app.setValidatorCompiler(validatorCompiler);
   // Answers are ours: their shape is checked by tests, not once more for each of them.
   app.setSerializerCompiler(() => JSON.stringify);

@@ -10,8 +10,12 @@ import { createArrivals } from './arrivals.ts';
 import type { Arrivals } from './arrivals.ts';
 import type { HttpLimits } from './config.ts';
 import type { Drain } from './drain.ts';
+import { createKeptSockets } from './kept-sockets.ts';
+import type { KeptSockets } from './kept-sockets.ts';
 import { LentSocket } from './lent-socket.ts';
 
+/** Longer than the idle time of the usual load balancers, so that they let go first. */
+export const KEEP_ALIVE_MS = 72_000;
 /** Headers are a few hundred bytes; long ones are attacks. */
 export const HEADER_BYTES_MAX = 16_384;
 /**
@@ -38,6 +42,8 @@ export interface Connections {
   onClientError(error: Error & { code?: string }, socket: Socket): void;
   /** Call once, before the server listens. */
   watch(server: Server): void;
+  /** Closes those of which the server does not know, as it closes its own. */
+  stop(): void;
 }
 
 export function newRequestId(): string {
@@ -54,26 +60,13 @@ export function createConnections({
   /** A connection was closed unanswered, because there are too many. */
   onDropped: (error: Error) => void;
 }): Connections {
-  const latest = new WeakMap<Socket, ServerResponse>();
   const checkMs = Math.min(CHECK_MS, limits.requestTimeoutMs);
+  let kept: KeptSockets | null = null;
   const arrivals = createArrivals({
     timeoutMs: limits.requestTimeoutMs,
     checkMs,
     onLate: ({ socket }) => onClientError({ code: 'ERR_HTTP_REQUEST_TIMEOUT' }, socket),
   });
-
-  function onClientError(error: { code?: string }, socket: Socket): void {
-    const response = latest.get(socket);
-    if (error.code === 'ECONNRESET' || (response && isInTheMiddle(response))) {
-      socket.destroy();
-      return;
-    }
-    // It has been answered already, and this is what it still sends.
-    if (!socket.writable) return;
-    socket.end(malformedRequestReply(error));
-    const goodbye = setTimeout(() => socket.destroy(), GOODBYE_MS);
-    socket.once('close', () => clearTimeout(goodbye));
-  }
 
   return {
     serverOptions: {
@@ -93,10 +86,11 @@ export function createConnections({
     watch(server) {
       // Beyond the limit of open files the system would close connections without telling anybody.
       server.maxConnections = Math.min(limits.connectionsMax, openFilesMax() - FILES_RESERVED);
-      lendSockets(server);
+      kept = lendSockets(server);
       server.on('drop', () => onDropped(new Error('EMFILE too many connections')));
       server.prependListener('request', (request, response) => {
-        latest.set(request.socket, response);
+        const { socket } = request;
+        if (socket instanceof LentSocket) socket.note(request, response);
         response.once('close', drain.enter());
         if (!hasBody(request)) return;
         arrivals.watch(request);
@@ -110,17 +104,35 @@ export function createConnections({
         server.emit('request', request, response);
       });
     },
+
+    stop: () => kept?.stop(),
   };
 }
 
+function onClientError(error: { code?: string }, socket: Socket): void {
+  const response = socket instanceof LentSocket ? socket.latest : null;
+  if (error.code === 'ECONNRESET' || (response && isInTheMiddle(response))) {
+    socket.destroy();
+    return;
+  }
+  // It has been answered already, and this is what it still sends.
+  if (!socket.writable) return;
+  socket.end(malformedRequestReply(error));
+  const goodbye = setTimeout(() => socket.destroy(), GOODBYE_MS);
+  socket.once('close', () => clearTimeout(goodbye));
+}
+
 /** Lets the server work on a stand-in for each socket, which can be taken back from it. */
-function lendSockets(server: Server): void {
+function lendSockets(server: Server): KeptSockets {
   const listeners = server.listeners('connection');
   server.removeAllListeners('connection');
-  server.on('connection', (socket: Socket) => {
-    const lent = new LentSocket(socket);
+  const kept = createKeptSockets({ idleMs: KEEP_ALIVE_MS, lend });
+  function lend(socket: Socket, first?: Buffer): void {
+    const lent = new LentSocket(socket, { first, keep: kept.keep });
     for (const listener of listeners) Reflect.apply(listener, server, [lent]);
-  });
+  }
+  server.on('connection', (socket: Socket) => lend(socket));
+  return kept;
 }
 
 /** How many files and sockets this process may have open. */

@@ -72,6 +72,7 @@ export function createForeground({
       let stopTelling: (() => void) | null = null;
       let last = 0;
       let hasEnded = false;
+      let goodbye = '';
       try {
         for await (const events of store.follow(id, { after: 0, signal })) {
           stopTelling?.();
@@ -81,25 +82,28 @@ export function createForeground({
           const end = events.at(-1);
           last = end?.seq ?? last;
           hasEnded = isTerminalType(end?.type ?? '');
-          await stream.write(shape.frames(events));
-          if (shape.isOver) break;
+          const frames = shape.frames(events);
+          if (shape.isOver) {
+            goodbye = frames;
+            break;
+          }
+          await stream.write(frames);
           const isWaiting = end?.type === 'queued' || end?.type === 'rerouted';
           stopTelling = isWaiting
             ? positions.follow({ id, tier, class: jobClass }, { told: null, tell })
             : null;
         }
         // The reader has left, this server stops, or what comes is another sample: nobody reads on.
-        const goodbye = shape.isOver ? '' : shape.errorFrame(new QarrError('shutting_down'));
-        await stream.write(goodbye);
+        if (!shape.isOver) goodbye = shape.errorFrame(new QarrError('shutting_down'));
       } catch (error) {
         const problem = error instanceof QarrError ? error : new QarrError('internal_error');
         log.warn({ job_id: id, cause: problem.code }, 'stream ended');
-        if (!shape.isOver) await stream.write(shape.errorFrame(problem));
+        if (!shape.isOver) goodbye = shape.errorFrame(problem);
       }
       stopTelling?.();
       const cancelling = isBound && !hasEnded ? cancels.owe(id) : Promise.resolve();
       // Before that is answered: no heartbeat shall come after the last frame.
-      stream.close();
+      stream.close(goodbye);
       await cancelling;
     },
 

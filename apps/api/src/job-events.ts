@@ -26,24 +26,26 @@ export async function streamJobEvents(
   const tell = (place: QueuePlace) => stream.mention(positionFrame(place));
   let stopTelling = isWaiting ? positions.follow(job, { told: null, tell }) : null;
   let lastType = '';
+  let goodbye = '';
   try {
     for await (const page of events) {
       stopTelling?.();
       lastType = page.at(-1)?.type ?? lastType;
       const queued = queuedBy(page.at(-1));
-      await stream.write(takeFrames(page));
+      if (isTerminalType(lastType)) goodbye = takeFrames(page);
+      else await stream.write(takeFrames(page));
       stopTelling =
         queued === null
           ? null
           : positions.follow({ ...job, tier: queued.tier }, { told: queued.told, tell });
     }
-    if (!isTerminalType(lastType)) await stream.write(`retry: ${RECONNECT_MS}\n\n`);
+    if (!isTerminalType(lastType)) goodbye = `retry: ${RECONNECT_MS}\n\n`;
   } catch (error) {
     const cause = error instanceof QarrError ? error.code : 'internal_error';
     log.warn({ job_id: job.id, cause }, 'stream ended');
   }
   stopTelling?.();
-  stream.close();
+  stream.close(goodbye);
 }
 
 /** Where a job waits after this event, and what its reader knows of its place; null if it does not. */

@@ -1,25 +1,35 @@
 /**
  * A connection as the HTTP server sees it. The server keeps some 20 KB for each, of which its parser
  * has the half, as long as the connection stands. An event stream needs none of it once its request
- * is answered: the socket is taken back, and the server lets go of all it had for it.
+ * is answered: the socket is taken back, and the server lets go of all it had for it. For the next
+ * request it is lent anew.
  */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 
 type Written = (error?: Error | null) => void;
 
 export class LentSocket extends Duplex {
+  /** What becomes of it when it was taken back and can carry another request. */
+  readonly keep: (socket: Socket) => void;
   readonly #socket: Socket;
   #isTakenBack = false;
-  readonly #onData = (bytes: Buffer) => {
-    if (!this.push(bytes)) this.#socket.pause();
-  };
+  #latest: ServerResponse | null = null;
+  #bytesGiven = 0;
+  /** Of the requests that the server has found in what it was given. */
+  #bytesOfRequests = 0;
+  readonly #onData = (bytes: Buffer) => this.#give(bytes);
   readonly #onEnd = () => void this.push(null);
   readonly #onError = (error: Error) => void this.destroy(error);
   readonly #onClose = () => void this.destroy();
   readonly #onTimeout = () => void this.emit('timeout');
 
-  constructor(socket: Socket) {
+  /** @param first what has been read of it already */
+  constructor(
+    socket: Socket,
+    { keep, first }: { keep: (socket: Socket) => void; first?: Buffer | undefined },
+  ) {
     super({
       // A client may close its side and still wait for its answer: the HTTP server decides.
       allowHalfOpen: true,
@@ -27,12 +37,30 @@ export class LentSocket extends Duplex {
       decodeStrings: false,
       highWaterMark: socket.writableHighWaterMark,
     });
+    this.keep = keep;
     this.#socket = socket;
+    if (first !== undefined) this.#give(first);
     socket.on('data', this.#onData);
     socket.on('end', this.#onEnd);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
     socket.on('timeout', this.#onTimeout);
+  }
+
+  /** The answer to the last request that the server has found. */
+  get latest(): ServerResponse | null {
+    return this.#latest;
+  }
+
+  /** To be called with each request as soon as the server has found it. */
+  note(request: IncomingMessage, response: ServerResponse): void {
+    this.#latest = response;
+    this.#bytesOfRequests += bytesOf(request);
+  }
+
+  /** Whether nothing has come after the request of this answer: not a byte of another. */
+  hasEndedWith(response: ServerResponse): boolean {
+    return this.#latest === response && this.#bytesGiven === this.#bytesOfRequests;
   }
 
   /** Takes the socket away from the server. Null where the server still has something to send. */
@@ -46,8 +74,14 @@ export class LentSocket extends Duplex {
     socket.off('close', this.#onClose);
     socket.off('timeout', this.#onTimeout);
     socket.setTimeout(0);
-    this.destroy();
+    // Not before Node has noted what is written, which would be an error then.
+    process.nextTick(destroy, this);
     return socket;
+  }
+
+  #give(bytes: Buffer): void {
+    this.#bytesGiven += bytes.length;
+    if (!this.push(bytes)) this.#socket.pause();
   }
 
   get remoteAddress(): string | undefined {
@@ -107,4 +141,20 @@ export class LentSocket extends Duplex {
     if (!this.#isTakenBack) this.#socket.destroy();
     destroyed(error);
   }
+}
+
+function destroy(lent: LentSocket): void {
+  lent.destroy();
+}
+
+/**
+ * As nearly all clients write one: the parser does not tell. Of a request that is written otherwise, or in
+ * chunks, it is another number, and its connection is not kept.
+ */
+function bytesOf({ method = '', url = '', rawHeaders, headers }: IncomingMessage): number {
+  let bytes = `${method} ${url} HTTP/1.1\r\n\r\n`.length;
+  // Names and values in turn, each followed by two bytes.
+  for (const text of rawHeaders) bytes += text.length + 2;
+  if (headers['transfer-encoding'] !== undefined) return Number.NaN;
+  return bytes + Number(headers['content-length'] ?? 0);
 }

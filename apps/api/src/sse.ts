@@ -20,6 +20,9 @@ import type { StreamBody } from './stream-body.ts';
  */
 const HEARTBEAT = ': hb\n';
 
+/** An error of its own for each of many thousand signals would cost more than the stream's end. */
+const GONE = new Error('The stream is over');
+
 /** Nearly every write ends with it. */
 const WRITTEN = Promise.resolve();
 
@@ -30,8 +33,8 @@ export interface EventStream {
   write(text: string): Promise<void>;
   /** Writes what may as well be left out, and is, while the reader is behind. */
   mention(text: string): void;
-  /** Ends the response after what was written, for which a reader that is stuck is not waited. */
-  close(): void;
+  /** Writes this and ends the response, for which a reader that is stuck is not waited. */
+  close(last?: string): void;
 }
 
 export interface EventStreams {
@@ -52,7 +55,7 @@ export function createEventStreams({
   limits: Pick<HttpLimits, 'heartbeatMs' | 'readerStuckMs'>;
   metrics: Pick<ApiMetrics, 'streamOpened' | 'streamClosed'>;
   /** When it is over, what is open must end; a goodbye can still be written. */
-  drain: Pick<Drain, 'enter' | 'over'>;
+  drain: Pick<Drain, 'enter' | 'isStopping' | 'over'>;
 }): EventStreams {
   const streams = new Set<Stream>();
   const heartbeats = createHeartbeats<Stream>({
@@ -75,22 +78,23 @@ export function createEventStreams({
     open(reply) {
       metrics.streamOpened();
       reply.hijack();
-      const response = reply.raw;
-      response.writeHead(200, {
+      const headers = {
         ...(reply.getHeaders() as Record<string, string>),
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-cache, no-transform',
         'x-accel-buffering': 'no',
-        // The server lets go of the connection: it does not know where the next request begins.
-        connection: 'close',
+      };
+      const body = createStreamBody(reply.raw, {
+        headers,
+        // Some proxies forward headers only together with the first bytes.
+        first: HEARTBEAT,
+        isLast: drain.isStopping,
       });
-      // Sent by themselves, the headers are kept as one string, not as the many they were made of.
-      response.flushHeaders();
-      const body = createStreamBody(response);
-      body.onClose(drain.enter());
-      const stream = new Stream(body, context);
-      const endSpan = takeSpan(reply);
-      if (endSpan !== null) body.onClose(() => endSpan({ hasLeft: !stream.isClosed }));
+      const stream = new Stream(body, {
+        context,
+        leaveDrain: drain.enter(),
+        endSpan: takeSpan(reply),
+      });
       streams.add(stream);
       stream.begin();
       if (drain.over.aborted) stream.end();
@@ -109,21 +113,24 @@ interface Context {
   onGone(stream: Stream): void;
 }
 
+/** What is to be told that a stream is over. */
+interface Ends {
+  readonly leaveDrain: () => void;
+  readonly endSpan: ((end: { hasLeft: boolean }) => void) | null;
+}
+
 class Stream implements EventStream {
   readonly #body: StreamBody;
   readonly #context: Context;
+  readonly #ends: Ends;
   readonly #leaving = new AbortController();
   #isGone = false;
   #isClosed = false;
 
-  constructor(body: StreamBody, context: Context) {
+  constructor(body: StreamBody, { context, ...ends }: Ends & { context: Context }) {
     this.#body = body;
     this.#context = context;
-  }
-
-  /** This side has had enough of it. */
-  get isClosed(): boolean {
-    return this.#isClosed;
+    this.#ends = ends;
   }
 
   get signal(): AbortSignal {
@@ -133,8 +140,6 @@ class Stream implements EventStream {
   begin(): void {
     this.#context.heartbeats.add(this);
     this.#body.onClose(() => this.#leave());
-    // Some proxies forward headers only together with the first bytes.
-    this.beat();
   }
 
   beat(): void {
@@ -146,7 +151,7 @@ class Stream implements EventStream {
   }
 
   end(): void {
-    this.#leaving.abort();
+    this.#leaving.abort(GONE);
   }
 
   write(text: string): Promise<void> {
@@ -161,17 +166,18 @@ class Stream implements EventStream {
     this.#body.setTimeout(0);
   }
 
-  close(): void {
+  close(last = ''): void {
     this.#context.heartbeats.remove(this);
     if (this.#isGone) return;
     this.#isClosed = true;
-    this.#body.end();
+    this.#body.end(last);
     // When all is on its way, Node sets the time of an idle connection instead.
     this.#body.setTimeout(this.#context.readerStuckMs);
   }
 
   destroy(): void {
     this.#isClosed = true;
+    this.end();
     this.#body.destroy();
   }
 
@@ -179,6 +185,9 @@ class Stream implements EventStream {
     this.#isGone = true;
     this.#context.heartbeats.remove(this);
     this.#context.onGone(this);
-    this.#leaving.abort();
+    this.#ends.leaveDrain();
+    this.#ends.endSpan?.({ hasLeft: !this.#isClosed });
+    // Whoever has closed it waits for nothing more of it.
+    if (!this.#isClosed) this.end();
   }
 }

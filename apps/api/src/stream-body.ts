@@ -3,9 +3,10 @@
  * HTTP server, or the response where the server still needs the socket.
  */
 import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { attend } from './kept-sockets.ts';
 import { LentSocket } from './lent-socket.ts';
 
 const LAST_CHUNK = '0\r\n\r\n';
@@ -20,33 +21,56 @@ export interface StreamBody {
   drained(signal: AbortSignal): Promise<void>;
   /** Closes the connection when the reader has taken nothing of what waits for so long; 0 for never. */
   setTimeout(ms: number): void;
-  end(): void;
+  /** Writes this as the last of it. */
+  end(text: string): void;
   destroy(): void;
-  /** Calls it once the reader is gone, or all is sent and the connection closed. */
+  /** Calls it once the reader is gone, or all is sent. To be called once. */
   onClose(listener: () => void): void;
 }
 
-/** The response must have sent its headers, and that the connection closes after it. */
-export function createStreamBody(response: ServerResponse): StreamBody {
+/** Sends the headers and the first of the body, after which the response is not to be used. */
+export function createStreamBody(
+  response: ServerResponse,
+  { headers, first, isLast }: { headers: OutgoingHttpHeaders; first: string; isLast: boolean },
+): StreamBody {
   const lent: Duplex | null = response.socket;
-  const socket = lent instanceof LentSocket ? lent.takeBack() : null;
+  const isKept = !isLast && lent instanceof LentSocket && canBeKept(response, lent);
+  response.writeHead(200, isKept ? headers : { ...headers, connection: 'close' });
+  response.write(first);
+  if (!(lent instanceof LentSocket)) return new ResponseBody(response);
+  // Node waits for more that could leave in the same write.
+  lent.uncork();
+  const socket = lent.takeBack();
   if (socket === null) return new ResponseBody(response);
-  return new SocketBody(socket, { isChunked: response.chunkedEncoding });
+  const isChunked = response.chunkedEncoding;
+  return new SocketBody(socket, { isChunked, keep: isKept ? lent.keep : null });
+}
+
+/** Whether it is known where the next request begins, and where this answer ends. */
+function canBeKept(response: ServerResponse, lent: LentSocket): boolean {
+  const { httpVersion, method } = response.req;
+  const hasEnd = httpVersion === '1.1' && method !== 'HEAD';
+  return hasEnd && response.shouldKeepAlive && lent.hasEndedWith(response);
 }
 
 class SocketBody implements StreamBody {
   readonly #socket: Socket;
   /** A reader of HTTP/1.0 knows the end by the end of the connection. */
   readonly #isChunked: boolean;
+  /** Null: it closes. */
+  readonly #keep: ((socket: Socket) => void) | null;
+  readonly #bytesRead: number;
+  #onClose: () => void = ignore;
 
-  constructor(socket: Socket, { isChunked }: { isChunked: boolean }) {
+  constructor(
+    socket: Socket,
+    { isChunked, keep }: { isChunked: boolean; keep: ((socket: Socket) => void) | null },
+  ) {
     this.#socket = socket;
     this.#isChunked = isChunked;
-    // Nothing is expected from the reader but that it leaves, which only shows when it is read.
-    socket.resume();
-    socket.on('end', destroySoon);
-    socket.on('timeout', destroy);
-    socket.on('error', ignore);
+    this.#keep = keep;
+    this.#bytesRead = socket.bytesRead;
+    attend(socket);
   }
 
   get needsDrain(): boolean {
@@ -54,9 +78,7 @@ class SocketBody implements StreamBody {
   }
 
   write(text: string): boolean {
-    const framed = this.#isChunked ? chunk(text) : text;
-    const isTakenAtOnce = this.#socket.writableLength === 0 && framed.length <= SHORT_CHARS_MAX;
-    return this.#socket.write(isTakenAtOnce ? framed : bytesOf(framed));
+    return this.#send(this.#isChunked ? chunk(text) : text);
   }
 
   async drained(signal: AbortSignal): Promise<void> {
@@ -67,9 +89,9 @@ class SocketBody implements StreamBody {
     this.#socket.setTimeout(ms);
   }
 
-  end(): void {
-    if (this.#isChunked) this.#socket.write(LAST_CHUNK);
-    this.#socket.destroySoon();
+  end(text: string): void {
+    const last = text === '' || !this.#isChunked ? text : chunk(text);
+    this.#send(this.#isChunked ? `${last}${LAST_CHUNK}` : last, (error) => this.#ended(error));
   }
 
   destroy(): void {
@@ -77,8 +99,26 @@ class SocketBody implements StreamBody {
   }
 
   onClose(listener: () => void): void {
+    this.#onClose = listener;
     if (this.#socket.destroyed) listener();
     else this.#socket.once('close', listener);
+  }
+
+  #send(framed: string, sent?: (error?: Error | null) => void): boolean {
+    const isTakenAtOnce = this.#socket.writableLength === 0 && framed.length <= SHORT_CHARS_MAX;
+    return this.#socket.write(isTakenAtOnce ? framed : bytesOf(framed), sent);
+  }
+
+  /** All is on its way. What its client has sent meanwhile was not kept: it is no whole request. */
+  #ended(error?: Error | null): void {
+    if (error) return;
+    const socket = this.#socket;
+    const isUsable =
+      !socket.destroyed && !socket.readableEnded && socket.bytesRead === this.#bytesRead;
+    if (this.#keep === null || !isUsable) return socket.destroySoon();
+    socket.off('close', this.#onClose);
+    this.#keep(socket);
+    this.#onClose();
   }
 }
 
@@ -106,8 +146,8 @@ class ResponseBody implements StreamBody {
     this.#response.socket?.setTimeout(ms);
   }
 
-  end(): void {
-    this.#response.end();
+  end(text: string): void {
+    this.#response.end(bytesOf(text));
   }
 
   destroy(): void {
@@ -133,15 +173,6 @@ function bytesOf(text: string): Buffer {
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
   bytes.write(text);
   return bytes;
-}
-
-// Not closures, of which each of many thousand streams would have its own.
-function destroySoon(this: Socket): void {
-  this.destroySoon();
-}
-
-function destroy(this: Socket): void {
-  this.destroy();
 }
 
 /** An error is followed by a close, which is what counts. */

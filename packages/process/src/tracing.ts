@@ -5,9 +5,9 @@
  * Where no collector is set nothing is recorded and nothing of OpenTelemetry is loaded, but a job
  * keeps the trace of the request that made it: its client or its engine may record that.
  */
-import { randomBytes } from 'node:crypto';
 import { childTraceparent, parseTraceparent } from '@qarr/router-core';
 import type { Logger } from './logger.ts';
+import { createRandomHex } from './random-hex.ts';
 import type { TracingConfig } from './tracing-config.ts';
 
 export type Attributes = Readonly<Record<string, string | number | boolean | string[] | undefined>>;
@@ -60,6 +60,8 @@ export const NO_TRACING: Tracing = {
   async stop() {},
 };
 
+const randomHex = createRandomHex();
+
 class PassedOn implements Span {
   readonly isRecorded = false;
   readonly #parent: string | null;
@@ -71,8 +73,10 @@ class PassedOn implements Span {
 
   /** Most are never asked for it. */
   get traceparent(): string {
-    const parent = this.#parent === null ? null : parseTraceparent(this.#parent);
-    this.#traceparent ??= childTraceparent(parent, (bytes) => randomBytes(bytes).toString('hex'));
+    this.#traceparent ??= childTraceparent(
+      this.#parent === null ? null : parseTraceparent(this.#parent),
+      randomHex,
+    );
     return this.#traceparent;
   }
 
