@@ -67,8 +67,7 @@ if state == 'running' and claimed_by == ARGV[4] then
 end
 
 local function drop(terminal_state, json)
-  conclude(KEYS[1], KEYS[2], ARGV[1], seq + 1, terminal_state, json, followers)
-  redis.call('HSET', KEYS[1], 'deaths', deaths)
+  conclude(KEYS[1], KEYS[2], ARGV[1], seq + 1, terminal_state, json, followers, nil, { 'deaths', deaths })
   return { 'drop', terminal_state, 1 }
 end
 

@@ -27,14 +27,8 @@ local now = now_ms()
 if now > tonumber(ARGV[2]) then
   return { 'late' }
 end
-local fields = {
-  'state', 'queued', 'epoch', 1, 'attempt', 0, 'failures', 0, 'deaths', 0, 'seq', ARGV[4] == '' and 1 or 2,
-  'created_at', now, 'queue_deadline', now + tonumber(ARGV[1]),
-}
-for i = 9, #ARGV do
-  fields[#fields + 1] = ARGV[i]
-end
-redis.call('HSET', KEYS[1], unpack(fields))
+redis.call('HSET', KEYS[1], 'state', 'queued', 'epoch', '1', 'attempt', '0', 'failures', '0', 'deaths', '0',
+  'seq', ARGV[4] == '' and '1' or '2', 'created_at', now, 'queue_deadline', now + ARGV[1], unpack(ARGV, 9))
 redis.call('XADD', KEYS[2], '0-1', 't', 'queued', 'd', ARGV[3])
 if ARGV[4] ~= '' then
   redis.call('XADD', KEYS[2], '0-2', 't', 'rerouted', 'd', ARGV[4])

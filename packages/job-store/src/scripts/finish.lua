@@ -37,8 +37,8 @@ for i = events_from, #ARGV, 3 do
   seq = seq + 1
   lines[#lines + 1] = log_event(KEYS[2], ARGV[1], seq, ARGV[i], ARGV[i + 1], ARGV[i + 2])
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 9, events_from - 1))
-local kept_until = conclude(KEYS[1], KEYS[2], ARGV[1], seq + 1, ARGV[4], ARGV[5], followers, lines)
+local fields = { unpack(ARGV, 9, events_from - 1) }
+local kept_until = conclude(KEYS[1], KEYS[2], ARGV[1], seq + 1, ARGV[4], ARGV[5], followers, lines, fields)
 if KEYS[3] then
   redis.call('ZADD', KEYS[3], kept_until, ARGV[7])
 end

@@ -11,9 +11,9 @@
 local job_id, class, owner = ARGV[1], ARGV[2], ARGV[5]
 local now = now_ms()
 local entry = { state = 'w', class = class, tokens = tonumber(ARGV[3]), fallback = tonumber(ARGV[4]),
-  at = string.format('%.0f', now), due = '0', owner = owner }
+  at = string.format('%d', now), due = '0', owner = owner }
 if ARGV[11] ~= '' then
-  entry.due = string.format('%.0f', now + tonumber(ARGV[11]))
+  entry.due = string.format('%d', now + tonumber(ARGV[11]))
 end
 local found = load_now(now)
 
@@ -42,7 +42,7 @@ local function rebase(v)
       redis.call('HINCRBY', TAGS[class], tags[i], -v)
     end
   end
-  set('v:' .. class, nil)
+  set('v:' .. class, false)
 end
 
 local function next_tag()
@@ -52,8 +52,8 @@ end
 
 local function ahead_of(place)
   local base = OFFSET[class] + FIRST[class]
-  local jobs = redis.call('ZCOUNT', KEYS[2], base, place)
   local all = waiting(class)
+  local jobs = all == 0 and 0 or redis.call('ZCOUNT', KEYS[2], base, place)
   local tokens = all == 0 and 0 or count('w:' .. class .. ':tokens') * jobs / all
   for _, higher in ipairs(CLASSES) do
     if higher == class then

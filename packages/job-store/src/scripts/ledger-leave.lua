@@ -9,11 +9,15 @@ if not found then
 end
 local entry = parse(found)
 redis.call('HDEL', KEYS[1], ARGV[1])
+local waits = entry.state == 'w'
+if waits then
+  read_waiting(entry.class)
+end
 tally(entry, -1)
 add('fallback', -entry.fallback)
-if entry.state == 'w' then
+if waits then
   redis.call('ZREM', KEYS[2], ARGV[1])
   left_order(entry.class)
+  alert()
 end
-alert()
 save()

@@ -8,6 +8,7 @@ local entry = found and parse(found)
 if not entry or entry.state == 'w' then
   return
 end
+read_waiting(entry.class)
 tally(entry, -1)
 entry.state = 'w'
 tally(entry, 1)

@@ -10,6 +10,7 @@ if not entry or entry.state == 'r' then
   return
 end
 local class = entry.class
+read_waiting(class)
 tally(entry, -1)
 local place = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0)
 redis.call('ZREM', KEYS[2], ARGV[1])
@@ -18,14 +19,14 @@ tally(entry, 1)
 write(ARGV[1], entry)
 
 local tag = place - score(class, 0)
-if tag > count('v:' .. class) then
+if waiting(class) > 0 and tag > count('v:' .. class) then
   set('v:' .. class, tag)
 end
 left_order(class)
 alert()
 
 if class == 'standard' then
-  set('before_standard', nil)
+  set('before_standard', false)
 elseif class == 'interactive' and waiting('standard') > 0 then
   local starts = standard_is_late(now_ms()) and STARTS_BEFORE_LATE or STARTS_BEFORE_STANDARD
   add('before_standard', 1)
@@ -35,7 +36,7 @@ elseif class == 'interactive' and waiting('standard') > 0 then
     if head then
       redis.call('ZADD', QUEUE.standard, string.format('%.0f', FIRST.interactive * BULLMQ_PRIORITY), head)
     end
-    set('before_standard', nil)
+    set('before_standard', false)
   end
 end
 save()

@@ -37,18 +37,22 @@ local ARRIVAL_MS = { 2500, 10000 }
 -- Of waiting jobs, where nobody has said how many workers there are.
 local ALERT_ABOVE = 15
 
--- All counters, read at once when the first is asked for. What is changed in them is written by `save`,
--- which ends every script that changes any.
-local counters
-local changed = {}
+-- Counters that were read or set, false for one that is not there. What is changed in them is written by
+-- `save`, which ends every script that changes any.
+local counters, changed = {}, {}
+
+-- Reads these at once. Whoever asks for another reads that alone.
+local function read(names)
+  local found = redis.call('HMGET', KEYS[3], unpack(names))
+  for i = 1, #names do
+    counters[names[i]] = found[i]
+  end
+  return found
+end
 
 local function counter(name)
-  if not counters then
-    counters = {}
-    local found = redis.call('HGETALL', KEYS[3])
-    for i = 1, #found, 2 do
-      counters[found[i]] = found[i + 1]
-    end
+  if counters[name] == nil then
+    counters[name] = redis.call('HGET', KEYS[3], name)
   end
   return counters[name]
 end
@@ -57,10 +61,10 @@ local function count(name)
   return tonumber(counter(name) or 0)
 end
 
--- `value` is a text or a whole number, or nil to forget the counter.
+-- `value` is a text or a whole number, or false to forget the counter.
 local function set(name, value)
   if type(value) == 'number' then
-    value = string.format('%.0f', value)
+    value = string.format('%d', value)
   end
   if counter(name) ~= value then
     counters[name] = value
@@ -69,7 +73,9 @@ local function set(name, value)
 end
 
 local function add(name, by)
-  set(name, count(name) + by)
+  if by ~= 0 then
+    set(name, count(name) + by)
+  end
 end
 
 local function save()
@@ -98,27 +104,35 @@ local function parse(entry)
 end
 
 local function write(job_id, entry)
-  local parts = { entry.state, entry.class, string.format('%d', entry.tokens), entry.fallback, entry.at, entry.due, entry.owner }
-  redis.call('HSET', KEYS[1], job_id, table.concat(parts, ' '))
+  redis.call('HSET', KEYS[1], job_id, entry.state .. ' ' .. entry.class .. ' ' .. string.format('%d', entry.tokens)
+    .. ' ' .. entry.fallback .. ' ' .. entry.at .. ' ' .. entry.due .. ' ' .. entry.owner)
 end
 
 -- Counts an entry in its state (`sign` 1) or out of it (-1).
 local function tally(entry, sign)
-  add(entry.state .. ':' .. entry.class .. ':jobs', sign)
-  add(entry.state .. ':' .. entry.class .. ':tokens', sign * entry.tokens)
+  local name = entry.state .. ':' .. entry.class
+  add(name .. ':jobs', sign)
+  add(name .. ':tokens', sign * entry.tokens)
 end
 
 local function waiting(class)
   return count('w:' .. class .. ':jobs')
 end
 
--- The alert is raised above the threshold and cleared at half of it. Batch work waits by design.
+-- What a change of one that waits looks at.
+local function read_waiting(class)
+  read({ 'w:' .. class .. ':jobs', 'w:' .. class .. ':tokens', 'r:' .. class .. ':jobs', 'r:' .. class .. ':tokens',
+    'w:interactive:jobs', 'w:standard:jobs', 'v:' .. class, 'alert', 'alert_above', 'before_standard' })
+end
+
+-- The alert is raised above the threshold and cleared at half of it. Batch work waits by design. To be
+-- called where the threshold or the number of those that wait has changed.
 local function alert()
   local above, jobs = tonumber(counter('alert_above') or ALERT_ABOVE), waiting('interactive') + waiting('standard')
   if jobs > above then
     set('alert', 1)
   elseif jobs <= above / 2 then
-    set('alert', nil)
+    set('alert', false)
   end
 end
 
@@ -131,34 +145,29 @@ end
 local function left_order(class)
   if waiting(class) == 0 then
     redis.call('DEL', TAGS[class])
-    set('v:' .. class, nil)
+    set('v:' .. class, false)
   end
 end
 
--- Cost of what has arrived, fading away over this time.
-local function faded(class, over_ms, now)
-  local at = count('arrived_at:' .. class)
-  return count('arrived:' .. class .. ':' .. over_ms) * math.exp((at - now) / over_ms)
-end
-
--- The same per second.
-local function arriving(class, now)
-  local rate = 0
-  for _, over_ms in ipairs(ARRIVAL_MS) do
-    rate = math.max(rate, faded(class, over_ms, now) * 1000 / over_ms)
-  end
-  return rate
+-- Cost of what has arrived until `at`, fading away over this time.
+local function faded(cost, at, over_ms, now)
+  return cost * math.exp((at - now) / over_ms)
 end
 
 local function arrived(class, tokens, now)
+  local at = count('arrived_at:' .. class)
   for _, over_ms in ipairs(ARRIVAL_MS) do
-    set('arrived:' .. class .. ':' .. over_ms, string.format('%.3f', faded(class, over_ms, now) + tokens))
+    local name = 'arrived:' .. class .. ':' .. over_ms
+    set(name, string.format('%.3f', faded(count(name), at, over_ms, now) + tokens))
   end
   set('arrived_at:' .. class, now)
 end
 
 -- Whether the first standard job that waits has used up half of its time.
 local function standard_is_late(now)
+  if waiting('standard') == 0 then
+    return false
+  end
   local from = FIRST.standard
   local head = redis.call('ZRANGEBYSCORE', KEYS[2], from, from + BAND - 1, 'LIMIT', 0, 1)[1]
   local found = head and redis.call('HGET', KEYS[1], head)
@@ -167,17 +176,33 @@ local function standard_is_late(now)
 end
 
 -- {waiting jobs, waiting tokens, running jobs, running tokens, arriving tokens/s} of each class, then
--- the number of jobs that fallback has brought, 1 while the alert is up, 1 while standard is late.
+-- the number of jobs that fallback has brought, 1 while the alert is up, 1 while standard is late. Reads
+-- all counters of that.
 local function load_now(now)
+  local found = read({
+    'w:interactive:jobs', 'w:interactive:tokens', 'r:interactive:jobs', 'r:interactive:tokens',
+    'arrived_at:interactive', 'arrived:interactive:2500', 'arrived:interactive:10000',
+    'w:standard:jobs', 'w:standard:tokens', 'r:standard:jobs', 'r:standard:tokens',
+    'arrived_at:standard', 'arrived:standard:2500', 'arrived:standard:10000',
+    'w:batch:jobs', 'w:batch:tokens', 'r:batch:jobs', 'r:batch:tokens',
+    'arrived_at:batch', 'arrived:batch:2500', 'arrived:batch:10000',
+    'fallback', 'alert', 'alert_above',
+  })
   local load = {}
-  for _, class in ipairs(CLASSES) do
-    for _, name in ipairs({ 'w:' .. class .. ':jobs', 'w:' .. class .. ':tokens', 'r:' .. class .. ':jobs', 'r:' .. class .. ':tokens' }) do
-      load[#load + 1] = count(name)
+  for first = 1, 15, 7 do
+    for i = first, first + 3 do
+      load[#load + 1] = found[i] and tonumber(found[i]) or 0
     end
-    load[#load + 1] = math.floor(arriving(class, now) + 0.5)
+    local at, rate = found[first + 4], 0
+    if at then
+      for i, over_ms in ipairs(ARRIVAL_MS) do
+        rate = math.max(rate, faded(tonumber(found[first + 4 + i]), at, over_ms, now) * 1000 / over_ms)
+      end
+    end
+    load[#load + 1] = math.floor(rate + 0.5)
   end
-  load[#load + 1] = count('fallback')
-  load[#load + 1] = count('alert')
+  load[#load + 1] = tonumber(found[22] or 0)
+  load[#load + 1] = tonumber(found[23] or 0)
   load[#load + 1] = standard_is_late(now) and 1 or 0
   return load
 end

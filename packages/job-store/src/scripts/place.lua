@@ -7,45 +7,38 @@
 -- RETURN {position, 1 being next; ms that it is expected to wait, or false where nobody can tell}
 
 local STANDARD_SHARE, LATE_SHARE, ARRIVING_MARGIN, PROBING_MS = 0.1, 0.25, 1.1, 5000
-local CLASSES = { 'interactive', 'standard', 'batch' }
-local NUMBERS = 5
+local FIRST = { interactive = 8, standard = 13, batch = 18 }
+-- Of the numbers of a class.
+local WAITING, WAITING_TOKENS, RUNNING, RUNNING_TOKENS, ARRIVING = 1, 2, 3, 4, 5
 
 local class, ahead_jobs, ahead_tokens = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local slots, live_workers = tonumber(ARGV[4]), tonumber(ARGV[5])
 local tokens_per_s, breaker, retry_in_ms = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
-
-local load = {}
-for at, name in ipairs(CLASSES) do
-  local first = 8 + NUMBERS * (at - 1)
-  load[name] = {
-    waiting = tonumber(ARGV[first + 1]), waiting_tokens = tonumber(ARGV[first + 2]),
-    running = tonumber(ARGV[first + 3]), running_tokens = tonumber(ARGV[first + 4]),
-    arriving = tonumber(ARGV[first + 5]),
-  }
-end
 local is_alerting, is_standard_late = tonumber(ARGV[25]) == 1, tonumber(ARGV[26]) == 1
 
-local function total(field)
-  return load.interactive[field] + load.standard[field] + load.batch[field]
+local function of(name, number)
+  return tonumber(ARGV[FIRST[name] + number])
+end
+
+local function total(number)
+  return ARGV[8 + number] + ARGV[13 + number] + ARGV[18 + number]
 end
 
 -- What is certainly before a job of this class: those of higher ones.
-local function higher(field)
+local function higher(number)
   local sum = 0
-  for _, name in ipairs(CLASSES) do
-    if name == class then
-      return sum
-    end
-    sum = sum + load[name][field]
+  for first = FIRST.interactive, FIRST[class] - 1, 5 do
+    sum = sum + ARGV[first + number]
   end
+  return sum
 end
 
 -- The slot that batches keep while others wait.
-local batch_seats = slots > 1 and load.batch.waiting + load.batch.running > 0 and 1 or 0
+local batch_seats = slots > 1 and of('batch', WAITING) + of('batch', RUNNING) > 0 and 1 or 0
 
 local function free_slots()
-  local free = slots - total('running')
-  local is_seat_open = load.batch.running == 0 and batch_seats > 0
+  local free = slots - total(RUNNING)
+  local is_seat_open = of('batch', RUNNING) == 0 and batch_seats > 0
   return class ~= 'batch' and is_seat_open and free - 1 or free
 end
 
@@ -55,7 +48,7 @@ local function work_before(jobs, tokens)
   if ends <= 0 then
     return 0
   end
-  local all_jobs, all_tokens = jobs + total('running'), tokens + total('running_tokens')
+  local all_jobs, all_tokens = jobs + total(RUNNING), tokens + total(RUNNING_TOKENS)
   return all_jobs == 0 and 0 or all_tokens * ends / all_jobs
 end
 
@@ -63,10 +56,10 @@ end
 local function rates()
   local per_slot = tokens_per_s / math.max(1, slots)
   local foreground = tokens_per_s - per_slot * batch_seats
-  local interactive, standard = load.interactive.arriving, load.standard.arriving
+  local interactive, standard = of('interactive', ARRIVING), of('standard', ARRIVING)
   if class == 'interactive' then
     local standard_share = is_standard_late and LATE_SHARE or STANDARD_SHARE
-    local share = load.standard.waiting > 0 and 1 - standard_share or 1
+    local share = of('standard', WAITING) > 0 and 1 - standard_share or 1
     return foreground * share, foreground * share
   elseif class == 'standard' then
     return foreground - interactive * ARRIVING_MARGIN, foreground * STANDARD_SHARE
@@ -102,11 +95,11 @@ local function wait_ms()
   end
   local all, own = rates()
   local own_work = work_before(
-    math.max(0, ahead_jobs - higher('waiting')), math.max(0, ahead_tokens - higher('waiting_tokens')))
+    math.max(0, ahead_jobs - higher(WAITING)), math.max(0, ahead_tokens - higher(WAITING_TOKENS)))
   local wait_s = math.min(all > 0 and work / all or math.huge, own > 0 and own_work / own or math.huge)
   return wait_s < math.huge and round(wait_s * 1000) or false
 end
 
 -- Batches have a queue of their own, in which they count, and all others go before them.
-local other_queue = class == 'batch' and load.interactive.waiting + load.standard.waiting or 0
+local other_queue = class == 'batch' and of('interactive', WAITING) + of('standard', WAITING) or 0
 return { math.max(1, ahead_jobs - other_queue + 1), wait_ms() }

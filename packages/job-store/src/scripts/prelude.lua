@@ -5,9 +5,26 @@
 
 local TERMINAL = { completed = true, failed = true, cancelled = true, expired = true }
 
+-- Part of a list, also where `unpack`, which is faster, would be asked for too much.
+local function slice(list, from, length)
+  if length <= 1000 then
+    return { unpack(list, from, from + length - 1) }
+  end
+  local part = {}
+  for i = 1, length do
+    part[i] = list[from + i - 1]
+  end
+  return part
+end
+
+-- By Redis's clock. For one script it stands.
+local clock_ms
 local function now_ms()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  if not clock_ms then
+    local time = redis.call('TIME')
+    clock_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return clock_ms
 end
 
 -- Publishes lines to a channel, in one message. Replicas of before that could be, whose channels have
@@ -81,19 +98,20 @@ end
 
 -- Writes the terminal event and state. `seq` is the number of that event. Nothing follows it.
 -- The record says how long it and its log are kept; one of before it could has the defaults. `lines`,
--- if any, are those of events that were just logged: they are published with it. Returns when the
--- record goes.
-local function conclude(job_key, log_key, job_id, seq, state, json, followers, lines)
+-- if any, are those of events that were just logged: they are published with it. `fields`, if any, are
+-- names and values that are written with it. Returns when the record goes.
+local function conclude(job_key, log_key, job_id, seq, state, json, followers, lines, fields)
   local kept = redis.call('HMGET', job_key, 'result_ttl_ms', 'log_ttl_ms')
   lines = lines or {}
   lines[#lines + 1] = log_event(log_key, job_id, seq, state, json)
   publish(lines, followers)
-  local now, kept_ms = now_ms(), tonumber(kept[1] or 86400000)
-  redis.call('HSET', job_key, 'state', state, 'seq', seq, 'finished_at', now, 'final', json)
+  local kept_ms = tonumber(kept[1] or 86400000)
+  redis.call('HSET', job_key, 'state', state, 'seq', seq, 'finished_at', now_ms(), 'final', json,
+    unpack(fields or {}))
   redis.call('HDEL', job_key, 'followers', 'claim', 'cancel', 'cancel_at')
   redis.call('PEXPIRE', job_key, kept_ms)
   redis.call('PEXPIRE', log_key, kept[2] or 3600000)
-  return now + kept_ms
+  return now_ms() + kept_ms
 end
 
 -- How long a job that is `queued` has been let wait to run alone, which does not count as its time to

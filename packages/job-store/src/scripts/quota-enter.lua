@@ -36,7 +36,8 @@ redis.call('ZADD', held_in, whole(now + open_ms), job_id)
 redis.call('HSET', KEYS[2], job_id, whole(day_of(now)) .. ' ' .. whole(tokens) .. ' ' .. ARGV[6])
 for _, name in ipairs({ held_in, KEYS[2] }) do
   if redis.call('PTTL', name) < open_ms then
-    redis.call('PEXPIRE', name, open_ms)
+    -- For longer, so that it need not be said for each job.
+    redis.call('PEXPIRE', name, 2 * open_ms)
   end
 end
 charge(tokens, now)

@@ -14,12 +14,19 @@ local function day_of(now)
 end
 
 local function whole(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
+-- What is used of this day, once it was read, and whether that is to begin.
+local used, is_new_day
+
 local function used_today(now)
-  local known = redis.call('HMGET', KEYS[3], 'day', 'used')
-  return tonumber(known[1]) == day_of(now) and tonumber(known[2]) or 0
+  if not used then
+    local known = redis.call('HMGET', KEYS[3], 'day', 'used')
+    is_new_day = tonumber(known[1]) ~= day_of(now)
+    used = not is_new_day and tonumber(known[2]) or 0
+  end
+  return used
 end
 
 local function left_of_day(now)
@@ -27,22 +34,27 @@ local function left_of_day(now)
 end
 
 local function charge(tokens, now)
-  local used = math.max(0, used_today(now) + tokens)
+  used = math.max(0, used_today(now) + tokens)
+  if not is_new_day then
+    redis.call('HSET', KEYS[3], 'used', whole(used))
+    return
+  end
   redis.call('HSET', KEYS[3], 'day', whole(day_of(now)), 'used', whole(used))
   redis.call('PEXPIRE', KEYS[3], left_of_day(now))
+  is_new_day = false
 end
 
--- Takes a hold away; `used` is nil where all that was taken counts as used. What was taken on another
+-- Takes a hold away; `spent` is nil where all that was taken counts as used. What was taken on another
 -- day is over with it.
-local function settle(job_id, used, now)
-  if redis.call('ZREM', KEYS[1], job_id) + redis.call('ZREM', KEYS[4], job_id) == 0 then
+local function settle(job_id, spent, now)
+  if redis.call('ZREM', KEYS[1], job_id) == 0 and redis.call('ZREM', KEYS[4], job_id) == 0 then
     return 0
   end
   local held = redis.call('HGET', KEYS[2], job_id) or ''
   redis.call('HDEL', KEYS[2], job_id)
   local day, taken = string.match(held, '^(%d+) (%d+)')
-  if used and tonumber(day) == day_of(now) then
-    charge(used - tonumber(taken), now)
+  if spent and tonumber(day) == day_of(now) then
+    charge(spent - tonumber(taken), now)
   end
   return 1
 end

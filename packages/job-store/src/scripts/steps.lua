@@ -10,29 +10,22 @@
 --       outcomes behind which it goes on, each between two spaces, or '' for any; then the arguments
 -- RETURN the replies of the steps that were taken
 
--- Without `unpack`, which takes some thousands at most.
-local function slice(list, from, length)
-  local part = {}
-  for i = 1, length do
-    part[i] = list[from + i - 1]
-  end
-  return part
-end
-
 local replies, key, at = {}, 1, 1
 while at <= #ARGV do
   local name, key_count, arg_count, go_on = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), ARGV[at + 3]
-  local keys, args = slice(KEYS, key, key_count), slice(ARGV, at + 4, arg_count)
-  key, at = key + key_count, at + 4 + arg_count
   local done, reply
   if STEPS[name] then
-    done, reply = pcall(STEPS[name], keys, args)
+    done, reply = pcall(STEPS[name], slice(KEYS, key, key_count), slice(ARGV, at + 4, arg_count))
+  elseif key_count == 1 and arg_count == 1 then
+    done, reply = pcall(redis.call, name, KEYS[key], ARGV[at + 4])
   else
-    for _, arg in ipairs(args) do
-      keys[#keys + 1] = arg
+    local words = slice(KEYS, key, key_count)
+    for i = at + 4, at + 3 + arg_count do
+      words[#words + 1] = ARGV[i]
     end
-    done, reply = pcall(redis.call, name, unpack(keys))
+    done, reply = pcall(redis.call, name, unpack(words))
   end
+  key, at = key + key_count, at + 4 + arg_count
   if not done and type(reply) ~= 'table' then
     local message = tostring(reply)
     -- One of Redis begins with its code; one of Lua has none.
@@ -47,9 +40,11 @@ while at <= #ARGV do
   end
   -- A list of replies ends at the first that is nothing.
   replies[#replies + 1] = reply or false
-  local outcome = type(reply) == 'table' and reply[1] or reply
-  if go_on ~= '' and not string.find(go_on, ' ' .. tostring(outcome) .. ' ', 1, true) then
-    break
+  if go_on ~= '' then
+    local outcome = type(reply) == 'table' and reply[1] or reply
+    if not string.find(go_on, ' ' .. tostring(outcome) .. ' ', 1, true) then
+      break
+    end
   end
 end
 return replies

@@ -14,13 +14,8 @@
 --     or {'written', of quota-enter or {}, of ledger-enter, of create, the `queued` event, position,
 --     wait in ms or -1, 1 if an index had it already: of a try before}
 
-local function slice(list, from, length)
-  local part = {}
-  for i = 1, length do
-    part[i] = list[from + i - 1]
-  end
-  return part
-end
+-- A replica that was seen so short a time ago need not be noted again.
+local HEARTBEAT_MS = 1000
 
 local at = 2
 local function next_args(length)
@@ -57,7 +52,9 @@ local due = redis.call('ZADD', KEYS[4], 'NX', now + tonumber(create_args[1]), jo
 if is_bound then
   redis.call('SADD', KEYS[14], job_id)
   -- Known before its first heartbeat: otherwise nobody would miss it.
-  redis.call('ZADD', KEYS[15], 'GT', now, replica)
+  if now - (redis.call('ZSCORE', KEYS[15], replica) or 0) > HEARTBEAT_MS then
+    redis.call('ZADD', KEYS[15], 'GT', now, replica)
+  end
 end
 
 local asked = { ledger_args[2], entered[4], entered[5] }
@@ -68,8 +65,8 @@ for i = 6, #entered do
   asked[#asked + 1] = entered[i]
 end
 local place = STEPS['place']({}, asked)
-local wait = place[2] and string.format('%.0f', place[2])
-create_args[3] = create_args[3] .. ',"position":' .. string.format('%.0f', place[1])
+local wait = place[2] and string.format('%d', place[2])
+create_args[3] = create_args[3] .. ',"position":' .. string.format('%d', place[1])
   .. ',"estimated_wait_ms":' .. (wait or 'null') .. '}'
 
 local created = STEPS['create']({ KEYS[1], KEYS[2] }, create_args)
