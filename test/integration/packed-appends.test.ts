@@ -53,6 +53,26 @@ describe('the text of several jobs that comes in one turn', () => {
     ]);
   });
 
+  it.each(['append', 'finish'] as const)(
+    'is told with the start of a job that is bound to a connection: by its first %s, once',
+    async (first) => {
+      const world = await createWorld({ jobs: 0 });
+      const spy = await spyOn(world.stores);
+      const run = await world.claimBound(spy.channel);
+      run.log.append({ text: 'a' });
+      if (first === 'append') {
+        const [message] = await spy.messages(1);
+        expect(linesOf(message?.text).map(([, seq]) => seq)).toEqual(['2', '3']);
+        run.log.append({ text: 'b' });
+      }
+      expect(await run.log.finish(COMPLETED)).toBe('ok');
+      const messages = await spy.messages(first === 'append' ? 2 : 1);
+      const told = messages.flatMap(({ text }) => linesOf(text).map(([, , type]) => type));
+      const texts = first === 'append' ? ['delta', 'delta'] : ['delta'];
+      expect(told).toEqual(['started', ...texts, 'completed']);
+    },
+  );
+
   it('is told event by event to a replica of before that could be otherwise', async () => {
     const world = await createWorld({ jobs: 2 });
     const { root } = world.stores;
@@ -222,6 +242,12 @@ async function createWorld({ jobs, readers = 0 }: { jobs: number; readers?: numb
     runs: runs as [Run, Run, Run, Run, Run],
     connection: { redis: stores.redis, keys: createKeys(stores.root) },
     recordOf,
+    async claimBound(channel: string): Promise<Run> {
+      const job = { ...newJob(), isBound: true };
+      await store.submit(job, ANYWHERE);
+      await stores.redis.hset(`${stores.root}:{${job.id}}:job`, 'followers', channel);
+      return start(worker, job);
+    },
     logOf: ({ job }: Run) => `${stores.root}:{${job.id}}:log`,
     follow: (run: Run, channels: readonly string[]) =>
       stores.redis.hset(recordOf(run), 'followers', channels.join(' ')),

@@ -32,7 +32,7 @@ local function note(lines, followers, job_key)
 end
 
 local function append(job_key, log_key, at)
-  local record = redis.call('HMGET', job_key, 'state', 'attempt', 'claim', 'seq', 'followers', 'cancel')
+  local record = redis.call('HMGET', job_key, 'state', 'attempt', 'claim', 'seq', 'followers', 'cancel', 'untold')
   if record[1] ~= 'running' or record[2] ~= ARGV[at + 1] or record[3] ~= ARGV[at + 2] then
     return 'superseded'
   end
@@ -41,12 +41,15 @@ local function append(job_key, log_key, at)
     return 'GAP job is at ' .. seq .. ', events begin at ' .. first
   end
   if first == seq + 1 then
-    local lines = {}
+    local lines = { record[7] or nil }
     for i = at + 6, at + 3 + 3 * ARGV[at + 5], 3 do
       seq = seq + 1
       lines[#lines + 1] = log_event(log_key, ARGV[at], seq, ARGV[i], ARGV[i + 1], ARGV[i + 2])
     end
     redis.call('HSET', job_key, 'seq', seq, 'streamed', '1', 'tokens_made', ARGV[at + 3])
+    if record[7] then
+      redis.call('HDEL', job_key, 'untold')
+    end
     note(lines, record[5], job_key)
   end
   return record[6] == '1' and 'cancel' or 'ok'

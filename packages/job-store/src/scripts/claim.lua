@@ -26,7 +26,7 @@
 local record = redis.call('HMGET', KEYS[1], 'state', 'epoch', 'attempt', 'seq', 'failures', 'deaths',
   'followers', 'cancel', 'claim', 'streamed', 'on_interrupt', 'tier', 'created_at', 'started_at',
   'queue_deadline', 'run_timeout_ms', 'request', 'spared', 'traceparent', 'continued',
-  'worker', 'tokens_made', 'waits_alone_since', 'request_id')
+  'worker', 'tokens_made', 'waits_alone_since', 'request_id', 'bound')
 local state, epoch, claimed_by = record[1], record[2], record[9]
 if not state then
   return { 'drop', 'gone' }
@@ -128,7 +128,13 @@ elseif has_text then
 end
 seq = seq + 1
 local started = cjson.encode({ type = 'started', tier = tier, worker = ARGV[3], attempt = attempt })
-followers = emit(KEYS[2], ARGV[1], seq, 'started', started, followers)
+local line = log_event(KEYS[2], ARGV[1], seq, 'started', started)
+if record[25] then
+  -- Whoever is bound to it shows nothing of that: it is told with the first text, in one message.
+  redis.call('HSET', KEYS[1], 'untold', line)
+else
+  followers = publish({ line }, followers)
+end
 redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', attempt, 'seq', seq, 'deaths', deaths,
   'started_at', started_at, 'worker', ARGV[3], 'claim', ARGV[4], 'streamed', streamed or '0', 'continued', continued,
   'tokens_made', tokens_made or 'unknown', 'followers', followers)

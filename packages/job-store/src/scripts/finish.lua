@@ -11,7 +11,7 @@
 --       json, token ids (or ''), … of the events before the terminal one
 -- RETURN 'ok', 'cancel' (refused, because the job shall be cancelled) or 'superseded' (refused)
 
-local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'seq', 'followers', 'cancel', 'claim', 'final')
+local record = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'seq', 'followers', 'cancel', 'claim', 'final', 'untold')
 if record[2] ~= ARGV[2] then
   return 'superseded'
 end
@@ -32,7 +32,7 @@ local seq, first, followers = tonumber(record[3]), tonumber(ARGV[3]), record[4]
 if first ~= seq + 1 then
   return redis.error_reply('GAP job is at ' .. seq .. ', events begin at ' .. first)
 end
-local events_from, lines = 9 + 2 * tonumber(ARGV[8]), {}
+local events_from, lines = 9 + 2 * tonumber(ARGV[8]), { record[8] or nil }
 for i = events_from, #ARGV, 3 do
   seq = seq + 1
   lines[#lines + 1] = log_event(KEYS[2], ARGV[1], seq, ARGV[i], ARGV[i + 1], ARGV[i + 2])

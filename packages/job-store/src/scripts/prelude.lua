@@ -108,7 +108,7 @@ local function conclude(job_key, log_key, job_id, seq, state, json, followers, l
   local kept_ms = tonumber(kept[1] or 86400000)
   redis.call('HSET', job_key, 'state', state, 'seq', seq, 'finished_at', now_ms(), 'final', json,
     unpack(fields or {}))
-  redis.call('HDEL', job_key, 'followers', 'claim', 'cancel', 'cancel_at')
+  redis.call('HDEL', job_key, 'followers', 'claim', 'cancel', 'cancel_at', 'untold')
   redis.call('PEXPIRE', job_key, kept_ms)
   redis.call('PEXPIRE', log_key, kept[2] or 3600000)
   return now_ms() + kept_ms
