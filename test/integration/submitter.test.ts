@@ -199,7 +199,7 @@ it('writes no job over one that is being removed', async () => {
   expect(await store.get(job.id)).toBeNull();
 });
 
-it('writes no record after the time in which its client has been answered', async () => {
+it('writes nothing after the time in which its client has been answered', async () => {
   const redis = await createOwnRedis();
   const stores = createStores({ redisUrl: redis.url });
   const store = await stores.producer({ createWithinMs: 50 });
@@ -207,11 +207,17 @@ it('writes no record after the time in which its client has been answered', asyn
   const first = newJob();
   await store.submit(first, ANYWHERE);
   redis.freeze();
-  const late = store.submit(newJob(), ANYWHERE);
+  const quota = { keyId: 'k', concurrency: 9, tokensPerDay: 999, tokens: 5, promptTokens: 2 };
+  const late = store.submit(newJob({ isBound: true, quota }), ANYWHERE);
   await sleep(100);
   redis.thaw();
   await expect(late).rejects.toMatchObject({ code: 'queue_unavailable' });
   expect(await jobIds(stores)).toEqual([first.id]);
+  const { root } = stores;
+  expect(await stores.redis.zrange(`${root}:open`, '0', '-1')).toEqual([first.id]);
+  expect(await stores.redis.hkeys(`{${root}:fast}:ledger`)).toEqual([first.id]);
+  expect(await stores.redis.keys(`${root}:{k}:*`)).toEqual([]);
+  expect(await stores.redis.keys(`${root}:bound:*`)).toEqual([]);
 });
 
 it('is told of once when it is there, also where no replica confirms it', async () => {

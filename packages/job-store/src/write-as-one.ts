@@ -1,4 +1,5 @@
 /** Writing a job in one script: nobody sees it half done, and no crash leaves it so. */
+import { QarrError } from '@qarr/router-core';
 import type { NewJob } from '@qarr/router-core';
 import { queuedHead, reroutedEvent } from './first-events.ts';
 import { entryOfNew, latestWrite } from './job-writing.ts';
@@ -73,6 +74,7 @@ export function paceArgs({ pace }: Pick<Placement, 'pace'>): (string | number)[]
 }
 
 type SubmitReply =
+  | ['late']
   | ['over_quota', QuotaReply]
   | ['full', QuotaReply | [], EnterReply]
   | [
@@ -87,6 +89,7 @@ type SubmitReply =
     ];
 
 function parse(job: NewJob, reply: SubmitReply): Wrote {
+  if (reply[0] === 'late') throw new QarrError('queue_unavailable');
   const quota = job.quota === undefined ? null : { ...job, quota: job.quota };
   const taken = quota === null || reply[1].length === 0 ? null : parseQuota(quota, reply[1]);
   if (reply[0] === 'over_quota') {

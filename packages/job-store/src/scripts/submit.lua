@@ -10,9 +10,9 @@
 -- ARGV  1 the replica to which it is bound, or '', 2 how many arguments of `quota-enter` follow, those,
 --       then how many of `ledger-enter`, those, then the 5 of its tier's pace, see `place`, then those of
 --       `create`, with the `queued` event but for its place and the last brace
--- RETURN {'over_quota', reply of quota-enter, {}}, {'full', reply of quota-enter or {}, of ledger-enter},
---     or {'written', of quota-enter or {}, of ledger-enter, of create, the `queued` event, position,
---     wait in ms or -1, 1 if an index had it already: of a try before}
+-- RETURN {'late'}, {'over_quota', reply of quota-enter, {}}, {'full', reply of quota-enter or {}, of
+--     ledger-enter}, or {'written', of quota-enter or {}, of ledger-enter, of create, the `queued` event,
+--     position, wait in ms or -1, 1 if an index had it already: of a try before}
 
 -- A replica that was seen so short a time ago need not be noted again.
 local HEARTBEAT_MS = 1000
@@ -31,6 +31,11 @@ local job_id, replica = nil, ARGV[1]
 local quota_args, ledger_args, pace = counted_args(), counted_args(), next_args(5)
 local create_args = next_args(#ARGV - at + 1)
 local is_bound = replica ~= ''
+
+-- Whoever sent it has given up, and does not come to give back what it takes: see `create`.
+if now_ms() > tonumber(create_args[2]) and redis.call('EXISTS', KEYS[1]) == 0 then
+  return { 'late' }
+end
 
 local quota = {}
 if #quota_args > 0 then
