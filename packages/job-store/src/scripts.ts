@@ -181,15 +181,10 @@ async function takeInTurn(redis: Cluster, steps: readonly Step[]): Promise<unkno
 }
 
 function togetherOf(steps: readonly Step[]): [Script, ScriptCall] {
-  const names = new Set(steps.flatMap(({ script }) => script ?? []));
-  const args = steps.flatMap((step) => [
-    step.script ?? step.command ?? '',
-    step.keys.length,
-    step.args.length,
-    step.goOn === undefined ? '' : ` ${step.goOn.join(' ')} `,
-    ...step.args,
-  ]);
-  return [composedOf([...names].toSorted()), { keys: steps.flatMap(({ keys }) => keys), args }];
+  const args = steps.flatMap((step) =>
+    step.script === undefined ? step.args : [step.args.length, ...step.args],
+  );
+  return [composedOf(steps), { keys: steps.flatMap(({ keys }) => keys), args }];
 }
 
 async function run(redis: RedisClient, { sha, lua }: Script, { keys, args }: ScriptCall) {
@@ -241,14 +236,22 @@ function loadScripts({ inCluster }: { inCluster: boolean }): Record<ScriptName, 
   return Object.fromEntries(entries) as Record<ScriptName, Script>;
 }
 
-/** One script that can take steps by each of these, in any order; see `steps.lua`. */
-function composedOf(names: readonly ScriptName[]): Script {
-  const id = names.join(' ');
-  const known = composed.get(id);
+/** One script that takes such steps, whatever their arguments are: see `steps.lua`. */
+function composedOf(steps: readonly Step[]): Script {
+  const taken = steps.map(takingOf).join(' and ');
+  const known = composed.get(taken);
   if (known !== undefined) return known;
-  const made = scriptOf(`${headOf(names, false)}\n${functionsOf(names)}\n${read('steps')}`);
-  composed.set(id, made);
+  const names = [...new Set(steps.flatMap(({ script }) => script ?? []))].toSorted();
+  const parts = [headOf(names, false), functionsOf(names), read('steps')];
+  const made = scriptOf([...parts, `local _ = ${taken}`, 'return failed or replies'].join('\n'));
+  composed.set(taken, made);
   return made;
+}
+
+function takingOf({ script, command, keys, args, goOn }: Step): string {
+  const argCount = script === undefined ? args.length : 'nil';
+  const outcomes = goOn === undefined ? 'nil' : `' ${goOn.join(' ')} '`;
+  return `take('${script ?? command}', ${keys.length}, ${argCount}, ${outcomes})`;
 }
 
 /** What stands before a script, or before several together. */
