@@ -58,7 +58,7 @@ export type ScriptName = (typeof SCRIPT_NAMES)[number];
 
 /** Scripts that call others, as functions of their KEYS and ARGV, by what those reply. */
 const CALLED_BY: Partial<Record<ScriptName, readonly ScriptName[]>> = {
-  submit: ['create', 'ledger-enter', 'place', 'quota-enter'],
+  submit: ['batch-line', 'create', 'ledger-enter', 'place', 'quota-enter'],
 };
 
 /**

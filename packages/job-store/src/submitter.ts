@@ -201,9 +201,10 @@ export function createSubmitter({
     if (job.idempotency !== undefined || isRetried) after.push(() => steps.enterIndexes(job, now));
     // Before the queue has it, so that its end cannot be noted before its beginning.
     const { batch } = job;
-    if (batch !== undefined) after.push(() => lines.opened(batch));
-    else if (isNew && !isListed)
+    if (batch !== undefined && !isListed) after.push(() => lines.opened(batch));
+    else if (isNew && !isListed) {
       after.push(() => index.opened({ ...job, jobId: job.id, createdAt }));
+    }
     if (isNew && state === 'queued') {
       after.push(() => addEntry({ id: job.id, tier, epoch, class: jobClass }, priority));
     }

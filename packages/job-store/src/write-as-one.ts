@@ -46,6 +46,7 @@ export function createWritingAsOne({
         keys: keysOf(job),
         args: [
           job.isBound === true ? replicaId : '',
+          job.batch?.line ?? '',
           quota.length,
           ...quota,
           entry.length,
@@ -67,9 +68,19 @@ export function createWritingAsOne({
   function keysOf({ id, tier, owner, batch, isBound, quota }: NewJob): string[] {
     const list = batch === undefined ? keys.jobsOf(owner, 'open') : keys.open;
     const bound = isBound === true ? [keys.bound(replicaId), keys.replicas] : [];
+    const ofBatch = batch === undefined ? [] : keys.batch(batch.batchId);
     const holds = quota === undefined ? [] : keys.holds(quota.keyId);
     const record = [keys.job(id), keys.log(id)];
-    return [...record, keys.open, keys.deadlines, ...keys.ledger(tier), list, ...bound, ...holds];
+    return [
+      ...record,
+      keys.open,
+      keys.deadlines,
+      ...keys.ledger(tier),
+      list,
+      ...bound,
+      ...ofBatch,
+      ...holds,
+    ];
   }
 }
 

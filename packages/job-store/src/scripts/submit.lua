@@ -1,13 +1,14 @@
 -- Writes a job with all that it takes in one step: what it takes of its key's limits, its place in its
--- tier, the indexes, the record and its first event, and the list of its owner. Each of these is a
+-- tier, the indexes, the record and its first event, and the list of its owner or of its batch. Each of these is a
 -- script of its own; on a cluster, where their keys are of several slots, they are called one by one.
 --
 -- Before this stands `STEPS`: those scripts, as functions of their KEYS and ARGV.
 --
 -- KEYS  1 job, 2 log, 3 open jobs, 4 deadlines, 5 to 12 the ledger of its tier, 13 its owner's open jobs,
 --       or again the open jobs where it is in the list of no owner, then, where it is bound, the jobs
---       bound to its replica and the replicas, then, where its key has limits, what that key holds
--- ARGV  1 the replica to which it is bound, or '', 2 how many arguments of `quota-enter` follow, those,
+--       bound to its replica and the replicas, or, where it is a line's, the 6 of its batch, then, where its
+--       key has limits, what that key holds
+-- ARGV  1 the replica to which it is bound, or '', 2 its line, or '', 3 how many arguments of `quota-enter` follow, those,
 --       then how many of `ledger-enter`, those, then the 5 of its tier's pace, see `place`, then those of
 --       `create`, with the `queued` event but for its place and the last brace
 -- RETURN {'late'}, {'over_quota', reply of quota-enter, {}}, {'full', reply of quota-enter or {}, of
@@ -17,7 +18,7 @@
 -- A replica that was seen so short a time ago need not be noted again.
 local HEARTBEAT_MS = 1000
 
-local at = 2
+local at = 3
 local function next_args(length)
   local part = slice(ARGV, at, length)
   at = at + length
@@ -27,10 +28,10 @@ local function counted_args()
   return next_args(tonumber(next_args(1)[1]))
 end
 
-local job_id, replica = nil, ARGV[1]
+local job_id, replica, line = nil, ARGV[1], ARGV[2]
 local quota_args, ledger_args, pace = counted_args(), counted_args(), next_args(5)
 local create_args = next_args(#ARGV - at + 1)
-local is_bound = replica ~= ''
+local is_bound, is_line = replica ~= '', line ~= ''
 
 -- Whoever sent it has given up, and does not come to give back what it takes: see `create`.
 if now_ms() > tonumber(create_args[2]) and redis.call('EXISTS', KEYS[1]) == 0 then
@@ -39,7 +40,7 @@ end
 
 local quota = {}
 if #quota_args > 0 then
-  quota = STEPS['quota-enter'](slice(KEYS, is_bound and 16 or 14, 4), quota_args)
+  quota = STEPS['quota-enter'](slice(KEYS, is_bound and 16 or is_line and 20 or 14, 4), quota_args)
   if quota[1] ~= 'entered' and quota[1] ~= 'known' then
     return { 'over_quota', quota, {} }
   end
@@ -77,6 +78,9 @@ create_args[3] = create_args[3] .. ',"position":' .. string.format('%d', place[1
 local created = STEPS['create']({ KEYS[1], KEYS[2] }, create_args)
 if created[1] == 'created' and KEYS[13] ~= KEYS[3] then
   redis.call('ZADD', KEYS[13], created[6], job_id)
+end
+if is_line and (created[1] == 'created' or created[1] == 'existed') then
+  STEPS['batch-line'](slice(KEYS, 14, 6), { line, 'open' })
 end
 local is_retried = (open == 0 or due == 0) and 1 or 0
 return { 'written', quota, entered, created, create_args[3], place[1], wait or '-1', is_retried }
