@@ -175,6 +175,17 @@ describe('a job of a key with limits', () => {
     await settled();
   });
 
+  it('is held for as long as it may be open, and its tokens are until tomorrow', async () => {
+    const { store, redis, holds, held, day } = await world();
+    const openMs = 3_600_000;
+    await store.submit(keyed(1, { queueTimeoutMs: 1, runTimeoutMs: 1 }), ANYWHERE);
+    await store.submit(keyed(1, { queueTimeoutMs: openMs }), ANYWHERE);
+    for (const name of [holds, held]) expect(await redis.pttl(name)).toBeGreaterThan(openMs);
+    const left = await redis.pttl(day);
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThanOrEqual(DAY_MS);
+  });
+
   it('gives its hold back where Redis was cut off before it was written', async () => {
     const { stores, other, redis, holds, held, day, open, used, settled } = await world();
     const proxy = await startTcpProxy({ targetPort: Number(new URL(inject('redisUrl')).port) });
