@@ -42,7 +42,7 @@ async function follow(
       signal: new AbortController().signal,
       write: async (more) => void (text += more),
       mention: (more) => void (text += more),
-      close: () => void (text += 'closed'),
+      close: (last = '') => void (text += `${last}closed`),
     },
     positions: {
       follow(job, reader) {

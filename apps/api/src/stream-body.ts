@@ -48,9 +48,8 @@ export function createStreamBody(
 
 /** Whether it is known where the next request begins, and where this answer ends. */
 function canBeKept(response: ServerResponse, lent: LentSocket): boolean {
-  const { httpVersion, method } = response.req;
-  const hasEnd = httpVersion === '1.1' && method !== 'HEAD';
-  return hasEnd && response.shouldKeepAlive && lent.hasEndedWith(response);
+  const { httpVersion } = response.req;
+  return httpVersion === '1.1' && response.shouldKeepAlive && lent.hasEndedWith(response);
 }
 
 class SocketBody implements StreamBody {
