@@ -1,6 +1,12 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess, ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createErrorLog, createLogger } from './logger.ts';
+
+const LOGGER = new URL('./logger.ts', import.meta.url).href;
 
 const SECRET = 'my prompt';
 
@@ -90,5 +96,42 @@ describe('a logger', () => {
   it('has the level that it is given', () => {
     expect(createLogger({ name: 'test', level: 'silent' }).level).toBe('silent');
     expect(createLogger({ name: 'test', level: 'debug' }).isLevelEnabled('debug')).toBe(true);
+  });
+});
+
+describe('the log of a process', () => {
+  let running: ChildProcess | undefined;
+  afterEach(() => void running?.kill('SIGKILL'));
+
+  /** A process that does this with its log. */
+  function start(script: string) {
+    const begin = `import { createLogger } from '${LOGGER}'; const log = createLogger({ name: 'it', level: 'info' });`;
+    const args = ['--input-type=module', '--eval', `${begin}\n${script}`];
+    const started = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore', 'ipc'] });
+    running = started;
+    return started as ChildProcessByStdio<null, Readable, null>;
+  }
+
+  it('holds its last lines where it exits at once', async () => {
+    const child = start("log.info('first'); log.info('last'); process.exit(0);");
+    const lines = await child.stdout.setEncoding('utf8').toArray();
+    expect(lines.join('')).toMatch(/"first".*\n.*"last"/);
+  });
+
+  it('comes while the process goes on', async () => {
+    const child = start("log.info('begun'); process.on('message', () => process.disconnect());");
+    const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
+    expect(line).toContain('"begun"');
+    child.send('enough');
+    await once(child, 'exit');
+  });
+
+  it('ends no process where nobody reads it any more', async () => {
+    const child = start(
+      "process.on('message', () => { log.info('unread'); setTimeout(() => process.disconnect(), 50); });",
+    );
+    child.stdout.destroy();
+    child.send('closed');
+    expect(await once(child, 'exit')).toEqual([0, null]);
   });
 });
