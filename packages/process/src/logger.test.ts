@@ -124,4 +124,12 @@ describe('the lines of a process', () => {
     clearTimeout(stuck);
     expect(code).toBe(3);
   });
+
+  it('come while it goes on', async () => {
+    const child = run("log.info('begun'); setTimeout(() => {}, 10_000);");
+    const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
+    expect(line).toContain('"begun"');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  });
 });

@@ -3,12 +3,17 @@ import type { Logger } from 'pino';
 
 export type { Logger };
 
-/** So much is written at once, whatever the turn. */
+/**
+ * How long lines wait for others to be written with them: a process that is killed loses so much of its
+ * log.
+ */
+const GATHER_MS = 20;
+/** So much is written at once. */
 const GATHERED_BYTES_MAX = 8_192;
 
 /**
- * JSON lines on stdout. Never a prompt, an output or a key. The lines of one turn of the event loop are
- * written together.
+ * JSON lines on stdout. Never a prompt, an output or a key. Lines that come soon after one another are
+ * written together: each write is a system call, which costs more than the line.
  */
 export function createLogger({ name, level }: { name: string; level: string }): Logger {
   const stdout = pino.destination({ dest: 1, sync: true, minLength: GATHERED_BYTES_MAX });
@@ -27,7 +32,7 @@ export function createLogger({ name, level }: { name: string; level: string }): 
       timestamp: pino.stdTimeFunctions.isoTime,
       hooks: {
         streamWrite(line) {
-          if (!isGathering) setImmediate(write);
+          if (!isGathering) setTimeout(write, GATHER_MS);
           isGathering = true;
           return line;
         },
