@@ -11,7 +11,7 @@ import { Cluster, Redis } from 'ioredis';
 import type { ClusterOptions, RedisOptions } from 'ioredis';
 import { isCluster } from './redis-client.ts';
 import type { RedisClient } from './redis-client.ts';
-import { writePerTurn } from './write-per-turn.ts';
+import { writeTogether } from './write-together.ts';
 
 /** A dead socket is tried again this often; Redis that comes back is in use again at once. */
 const RECONNECT_MS_MAX = 200;
@@ -87,7 +87,7 @@ function connect(
       },
     });
     redis.on('error', onError);
-    writePerTurn(redis);
+    writeTogether(redis);
     return redis;
   }
   // Without its offline queue a node is one that is connected.
@@ -109,7 +109,7 @@ function connect(
   cluster.on('node error', onError);
   // Otherwise the first commands of a producer would find a node that is about to be connected.
   cluster.on('+node', (node: Redis) => {
-    writePerTurn(node);
+    writeTogether(node);
     node.connect().catch(() => {});
   });
   return cluster;

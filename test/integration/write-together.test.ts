@@ -1,4 +1,4 @@
-/** Commands of one event-loop turn leave in one write, and are answered as if each had its own. */
+/** Commands that become ready together leave in one write, and are answered as if each had its own. */
 import { readFileSync } from 'node:fs';
 import { expect, inject, it, onTestFinished } from 'vitest';
 import { connectWorker, whenReady } from '../../packages/job-store/src/connections.ts';
@@ -6,7 +6,7 @@ import type { RedisClient } from '../../packages/job-store/src/redis-client.ts';
 
 const COMMANDS = 400;
 
-it('takes few system calls for many commands of a turn', async () => {
+it('takes few system calls for many commands at once', async () => {
   const redis = await connect();
   const before = writes();
   const replies = await Promise.all(
