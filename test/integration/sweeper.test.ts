@@ -262,6 +262,24 @@ describe('what the end of a job asks for', () => {
     },
   );
 
+  it('takes it out again where a sweep that saw it open puts it back after its end', async () => {
+    const { store, stores, worker } = await world();
+    const { redis, root } = stores;
+    const job = await submit(store);
+    const log = await claim(worker, job, 't1');
+    const [list, ledger] = [`${root}:jobs:${job.owner}:open`, `{${root}:fast}:ledger`];
+    const entry = (await redis.hget(ledger, job.id)) ?? '';
+    await log.finish(COMPLETED);
+    await waitUntil('it is closed', async () => (await redis.zscore(list, job.id)) === null);
+    await redis.zadd(list, 1, job.id);
+    await redis.hset(ledger, job.id, entry);
+    // As the sweep does, behind what it has put back.
+    await claim(worker, job, 't2').catch(() => {});
+    const isOut = async () =>
+      (await redis.zscore(list, job.id)) === null && (await redis.hexists(ledger, job.id)) === 0;
+    await waitUntil('it is in none of them', isOut);
+  });
+
   it('is done once, however often it is cancelled or looked at', async () => {
     const { store, stores } = await world();
     const job = await submit(store);

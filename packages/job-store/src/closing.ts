@@ -193,6 +193,12 @@ export function createClosing({
     return true;
   }
 
+  /** What only open jobs are in, but for the indexes. */
+  function leavingLists({ jobId, tier, owner }: Pick<Lasting, 'jobId' | 'tier' | 'owner'>): Step[] {
+    const list: Step = { command: 'zrem', keys: [keys.jobsOf(owner, 'open')], args: [jobId] };
+    return [ledger.leaving(tier, jobId), list];
+  }
+
   /** Returns false where one stays, because a worker holds it. */
   async function eraseEntries(job: Job, { has, erase }: Queues): Promise<boolean> {
     const { tier, formerTier, epoch } = job;
@@ -248,7 +254,9 @@ export function createClosing({
       if (job.deleted !== null) return closeDeleted(job);
       if (state !== null && !isTerminalState(state)) return false;
       if (state !== null && job.isOpen) return closeEnded({ ...job, state });
-      // Gone, or closed before: nothing is done once more, such as to announce the end.
+      // Gone, or closed before: nothing is done once more, such as to announce the end. A sweep that saw it
+      // open may have put it back just now.
+      if (state !== null && job.line === null) await takeSteps(redis, leavingLists(job));
       await leaveIndexes(jobId);
       return state !== null || !(await enterAgain(jobId));
     },
