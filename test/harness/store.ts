@@ -16,6 +16,16 @@ export const ANYWHERE: Placement = {
   pace: NO_PACE,
 };
 
+/** How an attempt ends that has nothing more to say. */
+export const COMPLETED = {
+  event: {
+    type: 'completed',
+    finish_reason: 'stop',
+    usage: null,
+    timings: { queue_wait_ms: 0, ttft_ms: 0, run_ms: 0 },
+  },
+} as const;
+
 export interface Stores {
   readonly root: string;
   readonly redis: Redis;

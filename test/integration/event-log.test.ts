@@ -5,18 +5,10 @@ import type { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { checkLog, readLog, textOf } from '../harness/job-log.ts';
 import { createOwnRedis } from '../harness/own-redis.ts';
-import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, COMPLETED, createStores, newJob } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
 const TOKENS = 400;
-const COMPLETED = {
-  event: {
-    type: 'completed',
-    finish_reason: 'stop',
-    usage: null,
-    timings: { queue_wait_ms: 0, ttft_ms: 0, run_ms: 0 },
-  },
-} as const;
 
 describe('writing while Redis is in trouble', () => {
   it('loses and doubles nothing when its connections are killed', async () => {

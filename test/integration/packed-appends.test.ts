@@ -9,18 +9,9 @@ import { sendAppends } from '../../packages/job-store/src/appends.ts';
 import { createKeys } from '../../packages/job-store/src/keys.ts';
 import { checkLog, readLog, textOf } from '../harness/job-log.ts';
 import { createOwnRedis } from '../harness/own-redis.ts';
-import { ANYWHERE, createStores, newJob } from '../harness/store.ts';
+import { ANYWHERE, COMPLETED, createStores, newJob } from '../harness/store.ts';
 import type { Stores } from '../harness/store.ts';
 import { waitUntil } from '../harness/wait-until.ts';
-
-const COMPLETED = {
-  event: {
-    type: 'completed',
-    finish_reason: 'stop',
-    usage: null,
-    timings: { queue_wait_ms: 0, ttft_ms: 0, run_ms: 0 },
-  },
-} as const;
 
 describe('the text of several jobs that comes in one turn', () => {
   it('is one message to each replica that follows them, and in their logs before it', async () => {
